@@ -1,0 +1,180 @@
+//! Time as the store sees it: milliseconds, durations that are never zero, and the clock that says what time it is.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// The moment `ttl` after this one.
+    pub fn after(self, ttl: Ttl) -> Self {
+        Self(self.0.saturating_add(ttl.millis()))
+    }
+}
+
+/// RFC 3339 in UTC, to the millisecond: `2026-11-21T09:30:00.000Z`.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since_epoch = Duration::from_millis(self.0.clamp(0, LAST_MOMENT).unsigned_abs());
+        humantime::format_rfc3339_millis(UNIX_EPOCH + since_epoch).fmt(f)
+    }
+}
+
+/// The end of the year 9999, the last that has a date in RFC 3339.
+const LAST_MOMENT: i64 = 253_402_300_799_999;
+
+/// How long an entry lives: at least a millisecond, at most a hundred years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ttl(i64);
+
+/// The longest time to live, so that a moment plus a `Ttl` never overflows and still prints as a date.
+const MAX_TTL: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+/// Why a text is not a time to live.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TtlError {
+    /// Neither a number of seconds nor a duration with units.
+    #[error("`{0}` is not a time to live: seconds (90) or a duration with units (90s, 15m, 2h) are")]
+    Syntax(String),
+    /// Zero, or less than a millisecond.
+    #[error("a time to live must be longer than zero")]
+    Zero,
+    /// Longer than [`Ttl`] allows.
+    #[error("a time to live must be at most 100 years")]
+    TooLong,
+}
+
+impl Ttl {
+    /// A time to live of `millis` milliseconds.
+    ///
+    /// # Errors
+    /// [`TtlError::Zero`] and [`TtlError::TooLong`].
+    pub fn from_millis(millis: u64) -> Result<Self, TtlError> {
+        Self::new(Duration::from_millis(millis))
+    }
+
+    /// Reads seconds (`90`) or a duration with units (`90s`, `15m`, `2h`, `1h 30m`).
+    ///
+    /// # Errors
+    /// Whatever is not such a text, is zero, or is longer than a hundred years.
+    pub fn parse(text: &str) -> Result<Self, TtlError> {
+        let all_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if all_digits {
+            let seconds = text.parse().map_err(|_| TtlError::TooLong)?;
+            return Self::new(Duration::from_secs(seconds));
+        }
+        let duration = humantime::parse_duration(text).map_err(|_| TtlError::Syntax(text.to_owned()))?;
+        Self::new(duration)
+    }
+
+    fn new(duration: Duration) -> Result<Self, TtlError> {
+        match duration {
+            d if d < Duration::from_millis(1) => Err(TtlError::Zero),
+            d if d > MAX_TTL => Err(TtlError::TooLong),
+            d => i64::try_from(d.as_millis()).map(Self).map_err(|_| TtlError::TooLong),
+        }
+    }
+
+    /// In milliseconds; always positive.
+    pub fn millis(self) -> i64 {
+        self.0
+    }
+}
+
+/// Whole seconds where they suffice (`90s`), else milliseconds (`1500ms`): always a text that [`Ttl::parse`] reads.
+impl fmt::Display for Ttl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 % 1000 == 0 { write!(f, "{}s", self.0 / 1000) } else { write!(f, "{}ms", self.0) }
+    }
+}
+
+/// Where the store learns what time it is.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Millis;
+}
+
+/// The system's wall clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Millis {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// A clock that stands still until it is told to move.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    pub fn at(now: Millis) -> Self {
+        Self(AtomicI64::new(now.0))
+    }
+
+    /// Moves on by `millis` milliseconds (back, when negative).
+    pub fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Millis {
+        Millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Millis {
+        (**self).now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ttl_reads_seconds_and_units() {
+        for (text, millis) in
+            [("90", 90_000), ("90s", 90_000), ("15m", 900_000), ("2h", 7_200_000), ("250ms", 250)]
+        {
+            assert_eq!(Ttl::parse(text).map(Ttl::millis), Ok(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn ttl_refuses_what_is_no_lifetime() {
+        for zero in ["0", "0s", "00", "1us"] {
+            assert_eq!(Ttl::parse(zero), Err(TtlError::Zero), "{zero}");
+        }
+        for long in ["99999999999999999999999", "3200000000", "200years"] {
+            assert_eq!(Ttl::parse(long), Err(TtlError::TooLong), "{long}");
+        }
+        for noise in ["", "abc", "-5", "1.5", "5 parsecs", "+3", " 3"] {
+            assert!(matches!(Ttl::parse(noise), Err(TtlError::Syntax(_))), "{noise:?}");
+        }
+    }
+
+    #[test]
+    fn ttl_prints_what_it_reads() {
+        for ttl in [1, 999, 1000, 1500, 3_600_000] {
+            let ttl = Ttl::from_millis(ttl).unwrap();
+            assert_eq!(Ttl::parse(&ttl.to_string()), Ok(ttl));
+        }
+    }
+
+    #[test]
+    fn moments_print_as_rfc_3339() {
+        assert_eq!(Millis(1_795_253_400_123).to_string(), "2026-11-21T09:30:00.123Z");
+        assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00.000Z");
+        assert_eq!(Millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Millis(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
+    }
+}

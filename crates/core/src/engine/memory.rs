@@ -1,0 +1,351 @@
+//! An engine without a file: what it keeps ends with it.
+//!
+//! A write changes the maps in place and notes what it replaced, so undoing it costs as much as it changed, however
+//! much is kept.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::mem;
+use std::ops::{Bound, ControlFlow};
+use std::sync::{PoisonError, RwLock};
+
+use super::{Cache, Candidate, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix};
+use crate::address::Namespace;
+use crate::clock::Millis;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Head, Record, Version};
+
+/// The name of the one table there is.
+const TABLE: &str = "memory";
+
+/// Keeps everything in memory. An empty one allocates nothing.
+///
+/// Writers wait for readers and readers for writers, so a body must not call the engine that runs it.
+#[derive(Default)]
+pub struct MemoryEngine {
+    state: RwLock<State>,
+}
+
+impl MemoryEngine {
+    /// An engine that keeps nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
+        // A write that panics poisons the lock, but is undone before it lets go of it.
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        body(&*state)
+    }
+
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let attempt = Attempt(&mut state);
+        body(&mut *attempt.0)?;
+        attempt.commit();
+        Ok(())
+    }
+}
+
+/// A write under way; undone unless it is committed, also when its body panics.
+struct Attempt<'a>(&'a mut State);
+
+impl Attempt<'_> {
+    fn commit(self) {
+        self.0.journal = Journal::default();
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        self.0.undo();
+    }
+}
+
+#[derive(Default)]
+struct State {
+    /// The version of the last write.
+    revision: u64,
+    /// The last id given to a space. Failed writes do not take it back: somebody may still hold the space they made.
+    last_id: u64,
+    spaces: BTreeMap<Namespace, Space>,
+    entries: BTreeMap<u64, Entries>,
+    journal: Journal,
+}
+
+/// The entries of one space.
+type Entries = BTreeMap<String, Record>;
+
+/// What the write under way has replaced; empty between writes.
+#[derive(Default)]
+struct Journal {
+    /// The revision before this write, once it has asked for its version.
+    revision: Option<u64>,
+    changes: Vec<Change>,
+}
+
+/// One change, with what was there before it.
+enum Change {
+    Space { namespace: Namespace, before: Option<Space> },
+    Entry { space: u64, name: String, before: Option<Record> },
+    Head { space: u64, name: String, before: Head },
+}
+
+impl State {
+    fn undo(&mut self) {
+        let journal = mem::take(&mut self.journal);
+        for change in journal.changes.into_iter().rev() {
+            self.revert(change);
+        }
+        if let Some(revision) = journal.revision {
+            self.revision = revision;
+        }
+    }
+
+    fn revert(&mut self, change: Change) {
+        match change {
+            Change::Space { namespace, before } => self.revert_space(namespace, before),
+            Change::Entry { space, name, before } => {
+                let entries = self.entries.entry(space).or_default();
+                match before {
+                    Some(record) => drop(entries.insert(name, record)),
+                    None => drop(entries.remove(&name)),
+                }
+            }
+            Change::Head { space, name, before } => {
+                if let Some(record) = self.entries.entry(space).or_default().get_mut(&name) {
+                    record.head = before;
+                }
+            }
+        }
+    }
+
+    fn revert_space(&mut self, namespace: Namespace, before: Option<Space>) {
+        if let Some(space) = before {
+            self.spaces.insert(namespace, space);
+        } else if let Some(space) = self.spaces.remove(&namespace) {
+            self.entries.remove(&space.id);
+        }
+    }
+
+    fn record(&self, space: &Space, name: &str) -> Option<&Record> {
+        self.entries.get(&space.id)?.get(name)
+    }
+
+    fn heads(&self, space: &Space) -> impl Iterator<Item = (&str, &Head)> {
+        let entries = self.entries.get(&space.id).into_iter().flatten();
+        entries.map(|(name, record)| (name.as_str(), &record.head))
+    }
+
+    fn entries_mut(&mut self, space: &Space) -> Result<&mut Entries> {
+        self.entries.get_mut(&space.id).ok_or_else(|| gone(space))
+    }
+
+    fn change_heads(&mut self, space: &Space, change: impl Fn(&mut Head)) -> Result<()> {
+        let entries = self.entries.get_mut(&space.id).ok_or_else(|| gone(space))?;
+        for (name, record) in entries {
+            let before = record.head.clone();
+            change(&mut record.head);
+            self.journal.changes.push(Change::Head { space: space.id, name: name.clone(), before });
+        }
+        Ok(())
+    }
+}
+
+/// The error of writing to a space that a failed write made, or another engine.
+fn gone(space: &Space) -> Error {
+    Error::new(ErrorKind::Invalid, format!("writing to space {}, which does not exist", space.id))
+}
+
+impl View for State {
+    fn revision(&self) -> Result<Version> {
+        Ok(Version(self.revision))
+    }
+
+    fn space(&self, namespace: &Namespace) -> Result<Option<Space>> {
+        Ok(self.spaces.get(namespace).cloned())
+    }
+
+    fn spaces(&self, project: Option<&str>) -> Result<Vec<Space>> {
+        let wanted = |space: &&Space| project.is_none_or(|project| project == space.namespace.project());
+        Ok(self.spaces.values().filter(wanted).cloned().collect())
+    }
+
+    fn head(&self, space: &Space, name: &str) -> Result<Option<Head>> {
+        Ok(self.record(space, name).map(|record| record.head.clone()))
+    }
+
+    fn get(&self, space: &Space, name: &str) -> Result<Option<Record>> {
+        Ok(self.record(space, name).cloned())
+    }
+
+    fn scan(
+        &self,
+        space: &Space,
+        range: &Range,
+        visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let Some(entries) = self.entries.get(&space.id) else { return Ok(()) };
+        if range.reverse {
+            show(backward(entries, range), range, visit);
+        } else {
+            show(forward(entries, range), range, visit);
+        }
+        Ok(())
+    }
+
+    fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals> {
+        let mut totals = Totals::default();
+        for (name, head) in self.heads(space).filter(|(_, head)| shows(visible_at, head)) {
+            totals.keys += 1;
+            totals.bytes += name.len() as u64 + head.size;
+            totals.last_write = totals.last_write.max(Some(head.updated));
+        }
+        Ok(totals)
+    }
+
+    fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
+        let expired = self.heads(space).filter(|(_, head)| !head.visible_at(now));
+        Ok(first(expired.collect(), by_expiry, limit))
+    }
+
+    fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>> {
+        let heads = self.heads(space);
+        Ok(match policy {
+            Policy::Fifo | Policy::Lru => {
+                first(heads.filter(|(_, head)| head.rank.is_some()).collect(), by_rank, limit)
+            }
+            Policy::Ttl => first(heads.collect(), by_expiry, limit),
+        })
+    }
+}
+
+impl Txn for State {
+    fn version(&mut self) -> Result<Version> {
+        if self.journal.revision.is_none() {
+            self.journal.revision = Some(self.revision);
+            self.revision += 1;
+        }
+        Ok(Version(self.revision))
+    }
+
+    fn create_space(&mut self, namespace: &Namespace, now: Millis) -> Result<Space> {
+        if let Some(space) = self.spaces.get(namespace) {
+            let what = format!("creating a space where space {} is", space.id);
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        self.last_id += 1;
+        let namespace = namespace.clone();
+        let space = Space { id: self.last_id, namespace, table: TABLE.to_owned(), created: now, cache: None };
+        self.entries.insert(space.id, Entries::new());
+        self.spaces.insert(space.namespace.clone(), space.clone());
+        self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: None });
+        Ok(space)
+    }
+
+    fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {
+        let kept = self.spaces.get_mut(&space.namespace).filter(|kept| kept.id == space.id);
+        let kept = kept.ok_or_else(|| gone(space))?;
+        let before = kept.clone();
+        kept.cache = cache.cloned();
+        self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: Some(before) });
+        Ok(())
+    }
+
+    fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
+        let head = Head { size: value.len() as u64, ..head.clone() };
+        let record = Record { head, value: value.to_owned() };
+        let before = self.entries_mut(space)?.insert(name.to_owned(), record);
+        self.journal.changes.push(Change::Entry { space: space.id, name: name.to_owned(), before });
+        Ok(())
+    }
+
+    fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()> {
+        let Some(record) = self.entries_mut(space)?.get_mut(name) else { return Ok(()) };
+        let head = Head { size: record.head.size, ..head.clone() };
+        let before = mem::replace(&mut record.head, head);
+        self.journal.changes.push(Change::Head { space: space.id, name: name.to_owned(), before });
+        Ok(())
+    }
+
+    fn remove(&mut self, space: &Space, name: &str) -> Result<()> {
+        let Some((name, record)) = self.entries_mut(space)?.remove_entry(name) else { return Ok(()) };
+        self.journal.changes.push(Change::Entry { space: space.id, name, before: Some(record) });
+        Ok(())
+    }
+
+    fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
+        self.change_heads(space, |head| head.rank = ranked.then_some(head.version.0))
+    }
+
+    fn keep_all(&mut self, space: &Space) -> Result<()> {
+        self.change_heads(space, |head| head.expires = None)
+    }
+}
+
+/// The entries from the start of the range on; [`show`] knows where it ends.
+fn forward<'a>(entries: &'a Entries, range: &Range) -> impl Iterator<Item = (&'a String, &'a Record)> {
+    let start = match range.after.as_deref() {
+        Some(after) if after >= range.prefix.as_str() => Bound::Excluded(after),
+        _ => Bound::Included(range.prefix.as_str()),
+    };
+    entries.range::<str, _>((start, Bound::Unbounded))
+}
+
+/// The same from the end of the range back.
+fn backward<'a>(entries: &'a Entries, range: &Range) -> impl Iterator<Item = (&'a String, &'a Record)> {
+    let end = [range.after.clone(), end_of_prefix(&range.prefix)].into_iter().flatten().min();
+    let end = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    entries.range::<str, _>((Bound::Unbounded, end)).rev()
+}
+
+/// Shows `visit` what is visible, until it breaks or names leave the prefix: those that share it stand together.
+fn show<'a>(
+    entries: impl Iterator<Item = (&'a String, &'a Record)>,
+    range: &Range,
+    visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+) {
+    for (name, record) in entries.take_while(|(name, _)| name.starts_with(&range.prefix)) {
+        if shows(range.visible_at, &record.head) && visit(row(name, record, range.fields)).is_break() {
+            return;
+        }
+    }
+}
+
+/// Whether an entry is shown to those who ask for what is visible at this moment, or for everything.
+fn shows(visible_at: Option<Millis>, head: &Head) -> bool {
+    visible_at.is_none_or(|now| head.visible_at(now))
+}
+
+fn row<'a>(name: &'a str, record: &'a Record, fields: Fields) -> Row<'a> {
+    let (head, value): (_, &[u8]) = match fields {
+        Fields::Names => (None, &[]),
+        Fields::Heads => (Some(&record.head), &[]),
+        Fields::Values => (None, &record.value),
+        Fields::All => (Some(&record.head), &record.value),
+    };
+    Row { name, value, head }
+}
+
+fn by_rank(a: &Head, b: &Head) -> Ordering {
+    a.rank.cmp(&b.rank)
+}
+
+/// Those that never expire come last.
+fn by_expiry(a: &Head, b: &Head) -> Ordering {
+    let key = |head: &Head| (head.expires.is_none(), head.expires);
+    key(a).cmp(&key(b))
+}
+
+/// The first `limit` of `entries`, which come by name: the sort is stable, so equals stay in that order.
+fn first(
+    mut entries: Vec<(&str, &Head)>,
+    order: fn(&Head, &Head) -> Ordering,
+    limit: usize,
+) -> Vec<Candidate> {
+    entries.sort_by(|(_, a), (_, b)| order(a, b));
+    let candidate = |(name, head): (&str, &Head)| Candidate { name: name.to_owned(), size: head.size };
+    entries.into_iter().take(limit).map(candidate).collect()
+}

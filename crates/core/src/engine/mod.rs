@@ -1,0 +1,282 @@
+//! What a store needs of the thing that keeps its data, and the engines that provide it.
+//!
+//! An engine keeps entries in *spaces*, one for each namespace. It knows neither policy nor protocols nor what time it
+//! is: the store decides those, and an engine only stores what it is told and hides what has expired at the moment it
+//! is asked about. Every engine passes the conformance suite of `prontodb-testkit`.
+//!
+//! Both entry points take a function and run it as one unit of work, so that no open transaction ever leaves an engine
+//! (docs/design/0002-transactions-are-functions.md).
+
+pub mod memory;
+pub mod sqlite;
+
+use std::ops::ControlFlow;
+
+use crate::address::Namespace;
+use crate::clock::{Millis, Ttl};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Head, Record, Version};
+
+/// Keeps spaces of entries, and changes them all or nothing.
+pub trait Engine: Send {
+    /// Runs `body` on one consistent state of the data. Writes nothing, and never waits for a writer.
+    ///
+    /// # Errors
+    /// Those of `body`, and those of reading.
+    fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()>;
+
+    /// Runs `body` alone among writers, then commits all it did; when it fails, nothing has happened.
+    ///
+    /// When this returns `Ok`, the change outlives the process. `body` may be run again from the start by engines that
+    /// find conflicts only at the end, so what it does must depend on nothing but what it reads.
+    ///
+    /// # Errors
+    /// Those of `body`; [`ErrorKind::Busy`] when another writer did not finish in time; those of writing.
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()>;
+
+    /// The same for housekeeping that nobody waits for: gives up at once when another writer is at work.
+    ///
+    /// # Errors
+    /// Those of [`Engine::write`].
+    fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.write(body)
+    }
+}
+
+/// One consistent state of the data.
+pub trait View {
+    /// The version of the last write; 0 for none.
+    fn revision(&self) -> Result<Version>;
+
+    /// The space of `namespace`, if there is one.
+    fn space(&self, namespace: &Namespace) -> Result<Option<Space>>;
+
+    /// All spaces, or those of one project, in the byte order of project and namespace.
+    fn spaces(&self, project: Option<&str>) -> Result<Vec<Space>>;
+
+    /// The head of an entry, expired or not.
+    fn head(&self, space: &Space, name: &str) -> Result<Option<Head>>;
+
+    /// An entry, expired or not.
+    fn get(&self, space: &Space, name: &str) -> Result<Option<Record>>;
+
+    /// Shows `visit` the entries in the range, in order, until it breaks.
+    fn scan(
+        &self,
+        space: &Space,
+        range: &Range,
+        visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+    ) -> Result<()>;
+
+    /// Number and size of the entries there at `visible_at`; of all, expired or not, with `None`.
+    fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals>;
+
+    /// Up to `limit` entries that have expired at `now`, those that did first at the front.
+    fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>>;
+
+    /// Up to `limit` entries to evict first under `policy`. Entries of equal standing come in the order of their names.
+    ///
+    /// [`Policy::Fifo`] and [`Policy::Lru`] go by rank and leave out entries without one. [`Policy::Ttl`] goes by
+    /// expiry; entries that never expire come last.
+    fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>>;
+}
+
+/// A state of the data that is being changed.
+pub trait Txn: View {
+    /// The version of this write. A transaction that asks for it counts as a write, whatever else it does.
+    fn version(&mut self) -> Result<Version>;
+
+    /// Makes the space of a namespace that has none.
+    fn create_space(&mut self, namespace: &Namespace, now: Millis) -> Result<Space>;
+
+    /// Makes a space a cache with these settings, or an ordinary space.
+    fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()>;
+
+    /// Stores an entry, in place of the one of this name if there is one. `head.size` follows from the value.
+    fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()>;
+
+    /// Replaces the head of an entry that is there; its value and size stay.
+    fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()>;
+
+    /// Removes an entry, if it is there.
+    fn remove(&mut self, space: &Space, name: &str) -> Result<()>;
+
+    /// Gives every entry of a space its version as rank, or takes all ranks away.
+    fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()>;
+
+    /// Makes every entry of a space one that never expires.
+    fn keep_all(&mut self, space: &Space) -> Result<()>;
+}
+
+/// Where the entries of one namespace are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Number of the space; never used again when the space is gone.
+    pub id: u64,
+    /// Which namespace it is.
+    pub namespace: Namespace,
+    /// The physical table that holds it.
+    pub table: String,
+    /// When it was made.
+    pub created: Millis,
+    /// Its settings, if it is a cache.
+    pub cache: Option<Cache>,
+}
+
+/// The settings of a cache, and how full it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    /// The time to live of entries that are written without one.
+    pub timeout: Ttl,
+    /// Whether a read that meets an expired entry removes it.
+    pub evict_on_read: bool,
+    /// The most entries it holds.
+    pub max_items: Option<u64>,
+    /// The most bytes its names and values may take together.
+    pub max_bytes: Option<u64>,
+    /// Which entries go when it is full.
+    pub policy: Policy,
+    /// Kept only under a limit, and zero otherwise.
+    pub usage: Usage,
+}
+
+/// Which entries leave a full cache first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Those written longest ago.
+    #[default]
+    Fifo,
+    /// Those written or read longest ago.
+    Lru,
+    /// Those that expire soonest.
+    Ttl,
+}
+
+impl Policy {
+    /// The word for it, in settings and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fifo => "fifo",
+            Self::Lru => "lru",
+            Self::Ttl => "ttl",
+        }
+    }
+}
+
+impl std::str::FromStr for Policy {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let all = [Self::Fifo, Self::Lru, Self::Ttl];
+        let unknown =
+            || Error::new(ErrorKind::Invalid, format!("`{name}` is no policy; fifo, lru and ttl are"));
+        all.into_iter().find(|policy| policy.name() == name).ok_or_else(unknown)
+    }
+}
+
+/// How full a limited cache is; expired entries count until they are removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Entries held.
+    pub items: u64,
+    /// Bytes of their names and values.
+    pub bytes: u64,
+    /// The last rank that was given out.
+    pub rank: u64,
+}
+
+/// Which entries a scan covers. Names compare by their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Range {
+    /// What names start with.
+    pub prefix: String,
+    /// Begins behind this name, in the direction of the scan.
+    pub after: Option<String>,
+    /// From the last to the first.
+    pub reverse: bool,
+    /// Hides what has expired at this moment; `None` hides nothing.
+    pub visible_at: Option<Millis>,
+    /// How much of each entry is wanted; less is faster.
+    pub fields: Fields,
+}
+
+/// How much of each entry a scan shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fields {
+    /// The name alone.
+    #[default]
+    Names,
+    /// Name and head.
+    Heads,
+    /// Name and value.
+    Values,
+    /// Name, head and value.
+    All,
+}
+
+/// An entry as a scan shows it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value, with [`Fields::Values`] and [`Fields::All`]; else empty.
+    pub value: &'a [u8],
+    /// Its head, with [`Fields::Heads`] and [`Fields::All`].
+    pub head: Option<&'a Head>,
+}
+
+/// An entry that may be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub name: String,
+    /// Length of its value in bytes.
+    pub size: u64,
+}
+
+/// What a namespace holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Number of entries.
+    pub keys: u64,
+    /// Bytes of their names and values.
+    pub bytes: u64,
+    /// When the last of them was written.
+    pub last_write: Option<Millis>,
+}
+
+/// The first text that is greater than all that start with `prefix`; `None` if there is no such text.
+///
+/// UTF-8 keeps the order of code points, so it is `prefix` with its last character stepped on by one.
+pub fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        if let Some(next) = next_char(last) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn next_char(c: char) -> Option<char> {
+    match c {
+        '\u{d7ff}' => Some('\u{e000}'),
+        char::MAX => None,
+        _ => char::from_u32(c as u32 + 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_prefix_steps_over_what_is_no_character() {
+        assert_eq!(end_of_prefix("ab").as_deref(), Some("ac"));
+        assert_eq!(end_of_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(end_of_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(end_of_prefix("\u{10ffff}"), None);
+        assert_eq!(end_of_prefix(""), None);
+    }
+}

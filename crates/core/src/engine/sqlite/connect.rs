@@ -1,0 +1,340 @@
+//! From a path to a connection that can be trusted: the right SQLite, a local disk, a file of ours.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::mem;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::translate;
+use super::log::Log;
+use super::turn::Turnstile;
+use super::{Access, Durability, OpenOptions, schema, side_file, sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys;
+
+/// Older ones have a race in the reset of the log that corrupts files under many short processes.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// A database has at least one page, and the smallest page SQLite knows has so many bytes.
+const SMALLEST_DATABASE: u64 = 512;
+
+/// Opens the database, and makes it first when it is to be written and is not there.
+///
+/// A file that this process may only read, and that has no log, comes with its state: SQLite reads it without locks, and
+/// whoever reads has to see that nobody wrote meanwhile.
+pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenState>)> {
+    refuse_old_sqlite()?;
+    refuse_shared_file_system(&options.path)?;
+    match (look_at(&options.path)?, options.access) {
+        (Place::Taken, _) => {}
+        (Place::Free, Access::Write) => create(options)?,
+        (Place::Free, Access::Read) => return Err(no_database(&options.path)),
+    }
+    if options.access == Access::Read && !sys::is_writable(&options.path) {
+        let state = FrozenState::of(&options.path);
+        if state.log_bytes == 0 {
+            return Ok((connect_frozen(&options.path)?, Some(state)));
+        }
+    }
+    let connection = connect(options)?;
+    set_durability(&connection, options.durability).map_err(|e| translate(e, &options.path))?;
+    Ok((connection, None))
+}
+
+fn refuse_old_sqlite() -> Result<()> {
+    if rusqlite::version_number() >= OLDEST_SQLITE {
+        return Ok(());
+    }
+    let what = format!(
+        "SQLite {} can corrupt databases that many processes write; 3.51.3 is needed",
+        rusqlite::version()
+    );
+    Err(Error::new(ErrorKind::Unsupported, what))
+}
+
+fn refuse_shared_file_system(path: &Path) -> Result<()> {
+    match sys::file_system(path).or_else(|_| sys::file_system(folder_of(path))) {
+        Ok(kind) if kind.shared => {
+            let (shown, name) = (path.display(), kind.name);
+            let what = format!(
+                "{shown} lies on a {name} file system, where locks and shared memory cannot be relied on"
+            );
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is at the place of a database.
+enum Place {
+    /// Nothing, or an empty file, which SQLite takes for an empty database too.
+    Free,
+    /// A file that may be a database.
+    Taken,
+}
+
+fn look_at(path: &Path) -> Result<Place> {
+    let shown = path.display();
+    match fs::metadata(path) {
+        _ if path.as_os_str().is_empty() => {
+            Err(Error::new(ErrorKind::Invalid, "the name of the database file is empty"))
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Place::Free),
+        Err(e) => Err(file_error(format!("cannot open {shown}"), e)),
+        Ok(meta) if !meta.is_file() => Err(Error::new(ErrorKind::Invalid, format!("{shown} is no file"))),
+        Ok(meta) if meta.nlink() > 1 => {
+            let what = format!(
+                "{shown} has {} names (hard links), and a log for each would damage it",
+                meta.nlink()
+            );
+            Err(Error::new(ErrorKind::Unsupported, what))
+        }
+        Ok(meta) if meta.len() == 0 => Ok(Place::Free),
+        // SQLite takes them for empty, and would write over them.
+        Ok(meta) if meta.len() < SMALLEST_DATABASE => Err(Error::new(
+            ErrorKind::Damaged,
+            format!("{shown} is no ProntoDB database, or has been cut off"),
+        )),
+        Ok(_) => Ok(Place::Taken),
+    }
+}
+
+fn connect(options: &OpenOptions) -> Result<Connection> {
+    let path = &options.path;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(plain(path), flags).map_err(|e| why_not_opened(e, path))?;
+    connection.busy_timeout(patience(options.busy_timeout)).map_err(|e| translate(e, path))?;
+    Ok(connection)
+}
+
+/// What shows that a file has been written, by a process that may, or through another mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrozenState {
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    modified: Option<(i64, i64)>,
+    log_bytes: u64,
+}
+
+impl FrozenState {
+    /// The present state of the file at `path`.
+    pub(super) fn of(path: &Path) -> Self {
+        let meta = fs::metadata(path).ok();
+        Self {
+            bytes: meta.as_ref().map_or(0, Metadata::len),
+            modified: meta.map(|meta| (meta.mtime(), meta.mtime_nsec())),
+            log_bytes: fs::metadata(side_file(&real_path(path), "-wal")).map_or(0, |log| log.len()),
+        }
+    }
+}
+
+/// Opens a file without its log, and without making one.
+fn connect_frozen(path: &Path) -> Result<Connection> {
+    let path = real_path(path);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(immutable_uri(&path), flags).map_err(|e| why_not_opened(e, &path))
+}
+
+fn immutable_uri(path: &Path) -> PathBuf {
+    let mut uri = b"file://".to_vec();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend_from_slice(format!("%{byte:02x}").as_bytes()),
+            _ => uri.push(byte),
+        }
+    }
+    uri.extend_from_slice(b"?immutable=1");
+    OsString::from_vec(uri).into()
+}
+
+/// A path that SQLite takes for one: `:memory:` and `file:…` are names like any other.
+fn plain(path: &Path) -> Cow<'_, Path> {
+    if path.is_absolute() { Cow::Borrowed(path) } else { Cow::Owned(Path::new(".").join(path)) }
+}
+
+/// SQLite says "unable to open" for every reason there is; the system knows better.
+fn why_not_opened(error: rusqlite::Error, path: &Path) -> Error {
+    let shown = path.display();
+    match fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => no_database(path),
+        Err(e) => file_error(format!("cannot open {shown}"), e),
+        Ok(_) => match File::open(path) {
+            Err(e) => file_error(format!("cannot open {shown}"), e),
+            Ok(_) => translate(error, path),
+        },
+    }
+}
+
+/// Makes an empty database; of many processes that come at once, one makes it and the others find it made.
+fn create(options: &OpenOptions) -> Result<()> {
+    let path = real_path(&options.path);
+    let cannot = |e| file_error(format!("cannot create {}", options.path.display()), e);
+    if !path.exists() {
+        make_file(&path).map_err(cannot)?;
+    }
+    let turnstile = Turnstile::of(&path);
+    let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
+    let mut connection = connect(options)?;
+    migrate(&connection, &path)?;
+    // Closing would copy the log back and remove it, only for the next connection to make it again.
+    Log::watch(&mut connection, options.lifetime).map_err(|e| translate(e, &path))?.settle(&connection);
+    drop(turn);
+    Ok(())
+}
+
+/// Puts an empty file of mode 0600 at `path`, unless something is there already.
+///
+/// Its descriptor stays open for good: to close a descriptor of a database drops the locks that this process has on it.
+fn make_file(path: &Path) -> io::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(mem::forget),
+    }
+}
+
+/// Makes sure that a power cut does not undo the making of files next to `path`.
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    synced.map_err(|e| file_error(format!("cannot sync the folder of {}", path.display()), e))
+}
+
+/// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one.
+pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
+    let run = |text: &str| connection.execute_batch(text).map_err(|e| translate(e, path));
+    run(sql::USE_WAL)?;
+    run(sql::BEGIN_WRITE)?;
+    let migrated = missing_migrations(connection, path).and_then(|missing| {
+        missing.iter().try_for_each(|migration| run(migration))?;
+        run(&schema::stamp())
+    });
+    if migrated.is_err() {
+        // After some errors SQLite has rolled back already.
+        let _ = run(sql::ROLLBACK);
+        return migrated;
+    }
+    run(sql::COMMIT)
+}
+
+fn missing_migrations(connection: &Connection, path: &Path) -> Result<&'static [&'static str]> {
+    let version = usize::try_from(number(connection, sql::SCHEMA_VERSION, path)?).unwrap_or(usize::MAX);
+    if version == 0 && number(connection, sql::COUNT_SCHEMA, path)? > 0 {
+        return Err(foreign(path));
+    }
+    schema::MIGRATIONS.get(version..).ok_or_else(|| newer(path, version))
+}
+
+/// What the file behind `connection` is, judged by its header.
+pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<FileState> {
+    let version = number(connection, sql::SCHEMA_VERSION, path)?;
+    if version == schema::LATEST as i64 {
+        return Ok(FileState::Current);
+    }
+    if version == 0 && number(connection, sql::COUNT_SCHEMA, path)? == 0 {
+        return Ok(FileState::Empty);
+    }
+    refuse_foreign(connection, path)?;
+    match usize::try_from(version) {
+        Ok(version) if version < schema::LATEST => Ok(FileState::Old),
+        _ => Err(newer(path, usize::try_from(version).unwrap_or(usize::MAX))),
+    }
+}
+
+/// The number of migrations that a file has had.
+pub(super) fn schema_version(connection: &Connection, path: &Path) -> Result<u64> {
+    Ok(number(connection, sql::SCHEMA_VERSION, path)?.max(0).unsigned_abs())
+}
+
+/// Refuses a file that is not marked as ours.
+pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()> {
+    match number(connection, sql::APPLICATION_ID, path)? {
+        id if id == i64::from(schema::APPLICATION_ID) => Ok(()),
+        _ => Err(foreign(path)),
+    }
+}
+
+/// How far a file of ours has come.
+pub(super) enum FileState {
+    /// It has the latest schema.
+    Current,
+    /// It lacks migrations.
+    Old,
+    /// Nothing is in it yet.
+    Empty,
+}
+
+fn no_database(path: &Path) -> Error {
+    Error::new(ErrorKind::NoDatabase, format!("there is no database {}", path.display()))
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::new(ErrorKind::Foreign, format!("{} is a SQLite database of another program", path.display()))
+}
+
+fn newer(path: &Path, version: usize) -> Error {
+    let what = format!(
+        "{} has schema {version}, from a later version of prontodb; this one knows {} and older",
+        path.display(),
+        schema::LATEST
+    );
+    Error::new(ErrorKind::Foreign, what)
+}
+
+fn number(connection: &Connection, query: &str, path: &Path) -> Result<i64> {
+    let value = connection.prepare_cached(query).and_then(|mut s| s.query_row([], |row| row.get(0)));
+    value.map_err(|e| translate(e, path))
+}
+
+/// The longest that SQLite can be told to wait is some 24 days.
+pub(super) fn patience(timeout: Duration) -> Duration {
+    timeout.min(Duration::from_millis(i32::MAX.unsigned_abs().into()))
+}
+
+/// Every PRAGMA costs, so the common case is compiled in where the build allows it (`.cargo/config.toml`).
+fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
+    let normal_by_default = option_env!("LIBSQLITE3_FLAGS")
+        .is_some_and(|flags| flags.contains("SQLITE_DEFAULT_WAL_SYNCHRONOUS=1"));
+    match durability {
+        Durability::Normal if normal_by_default => Ok(()),
+        Durability::Normal => connection.execute_batch(sql::SYNC_NORMAL),
+        Durability::Full => connection.execute_batch(sql::SYNC_FULL),
+    }
+}
+
+/// The file that SQLite will use, with links resolved; the last part need not exist.
+fn real_path(path: &Path) -> PathBuf {
+    if let Ok(real) = fs::canonicalize(path) {
+        return real;
+    }
+    if let Ok(target) = fs::read_link(path) {
+        return folder_of(path).join(target);
+    }
+    match (fs::canonicalize(folder_of(path)), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+        None => path,
+    }
+}
+
+fn file_error(what: String, error: io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
+        _ => ErrorKind::Io,
+    };
+    Error::new(kind, what).because(error)
+}

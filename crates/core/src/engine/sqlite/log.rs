@@ -1,0 +1,80 @@
+//! Keeps the write-ahead log short.
+//!
+//! SQLite would copy the log back whenever the last connection closes: four fsyncs for each `set` of a script. Instead
+//! processes leave without closing, and a writer copies the log back when it has grown enough. Every first open replays
+//! the log, which costs nothing up to some 64 frames and is felt from a thousand on.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rusqlite::config::DbConfig;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, FileControl, MAIN_DB};
+
+use super::{Lifetime, side_file};
+use crate::sys;
+
+/// From here on a process that is alone with the database empties the log.
+const FRAMES_WHEN_ALONE: i32 = 64;
+/// From here on any process copies back what it can without making others wait.
+const FRAMES_IN_COMPANY: i32 = 1000;
+
+/// Counts the frames of one connection's log, and copies them back in time.
+pub(super) struct Log {
+    frames: Arc<AtomicI32>,
+    lifetime: Lifetime,
+}
+
+impl Log {
+    /// Watches the commits of `connection`, in place of SQLite's automatic checkpoints.
+    pub(super) fn watch(connection: &mut Connection, lifetime: Lifetime) -> rusqlite::Result<Self> {
+        let frames = Arc::new(AtomicI32::new(0));
+        let count = Arc::clone(&frames);
+        connection.wal_hook(Some(move |_: &mut _, pages| {
+            count.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { frames, lifetime })
+    }
+
+    /// To be called after a commit while it is still this writer's turn, so that nobody adds to the log meanwhile and it
+    /// can be copied back whole.
+    ///
+    /// A process that is alone empties a log of some length; in company, a long one is copied back without waiting for
+    /// readers.
+    pub(super) fn shorten(&self, connection: &Connection) {
+        let frames = self.frames.load(Ordering::Relaxed);
+        if self.lifetime == Lifetime::OneShot && frames >= FRAMES_WHEN_ALONE && is_alone(connection) {
+            self.checkpoint(connection, CheckpointMode::TRUNCATE);
+        } else if frames >= FRAMES_IN_COMPANY {
+            self.checkpoint(connection, CheckpointMode::PASSIVE);
+        }
+    }
+
+    /// To be called before the connection closes: leaves a short log, and has SQLite leave the files as they are.
+    pub(super) fn settle(&self, connection: &Connection) {
+        let mut persist = 1;
+        // Should either fail, SQLite checkpoints as it closes: slower, and as safe.
+        let _ = connection.file_control(Some(MAIN_DB), FileControl::PersistWal(&mut persist));
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if self.frames.load(Ordering::Relaxed) >= FRAMES_WHEN_ALONE {
+            // Others may be reading or writing: not for them to wait on, nor for us.
+            let _ = connection.busy_timeout(std::time::Duration::ZERO);
+            self.checkpoint(connection, CheckpointMode::TRUNCATE);
+        }
+    }
+
+    /// A checkpoint that fails is made by a later writer; what was committed is safe in the log.
+    fn checkpoint(&self, connection: &Connection, mode: CheckpointMode) {
+        if connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok() {
+            self.frames.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn is_alone(connection: &Connection) -> bool {
+    connection.path().is_some_and(|path| {
+        sys::is_attached_elsewhere(&side_file(Path::new(path), "-shm")).is_ok_and(|other| !other)
+    })
+}

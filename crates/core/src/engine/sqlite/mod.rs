@@ -1,0 +1,344 @@
+//! The engine that keeps its data in a SQLite file, shared by any number of processes.
+//!
+//! The file is in WAL mode: readers never wait, writers take turns (`turn`), the log stays short (`log`), and a process
+//! may die at any moment. docs/formats.md describes the file so that other programs can read it.
+
+mod connect;
+mod error;
+mod layout;
+mod log;
+mod memory;
+mod rows;
+mod schema;
+mod sql;
+mod turn;
+mod view;
+
+use std::cell::{Cell, OnceCell};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, FileControl, MAIN_DB};
+
+use self::connect::{FileState, FrozenState};
+use self::log::Log;
+pub use self::memory::share_allocator;
+use self::turn::Turnstile;
+use self::view::{SqliteTxn, SqliteView};
+use super::memory::MemoryEngine;
+use super::{Engine, Txn, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys;
+pub use crate::sys::FileSystem;
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// Whether it is made when it is not there.
+    pub access: Access,
+    /// How long to wait for other writers.
+    pub busy_timeout: Duration,
+    /// What a power cut may cost.
+    pub durability: Durability,
+    /// How long this process will live.
+    pub lifetime: Lifetime,
+}
+
+/// What the database is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading; a database that is not there is an error of kind [`ErrorKind::NoDatabase`].
+    Read,
+    /// Writing; a database that is not there is made.
+    Write,
+}
+
+/// What a power cut may cost. A killed process never costs anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The last moments; never order, never integrity.
+    #[default]
+    Normal,
+    /// Nothing: each write is on disk before it is acknowledged.
+    Full,
+}
+
+/// How long the process that opens a database will live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifetime {
+    /// One command, after which the process exits without closing the database.
+    OneShot,
+    /// Long; it closes the database in the end.
+    #[default]
+    Long,
+}
+
+impl OpenOptions {
+    /// The usual way to open `path`: for writing, five seconds of patience, durable against everything but a power cut.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            access: Access::Write,
+            busy_timeout: Duration::from_millis(5000),
+            durability: Durability::default(),
+            lifetime: Lifetime::default(),
+        }
+    }
+}
+
+/// An engine on one SQLite file.
+pub struct SqliteEngine {
+    connection: Connection,
+    frozen: Option<FrozenState>,
+    log: Log,
+    turnstile: OnceCell<Turnstile>,
+    inspected: Cell<bool>,
+    options: OpenOptions,
+}
+
+/// What [`SqliteEngine::report`] tells about a database and what it lies on.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The version of SQLite in this program.
+    pub sqlite: &'static str,
+    /// What the file lies on; `None` where the system does not say.
+    pub file_system: Option<FileSystem>,
+    /// The number of the file's schema.
+    pub schema: u64,
+    /// SQLite's journal mode; `wal` unless something is wrong.
+    pub journal_mode: String,
+    /// Bytes in the file.
+    pub database_bytes: u64,
+    /// Bytes in the write-ahead log.
+    pub log_bytes: u64,
+    /// Bytes that may still be written to the disk.
+    pub free_bytes: Option<u64>,
+}
+
+impl SqliteEngine {
+    /// Opens a database.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoDatabase`] when it is not there and only to be read; [`ErrorKind::Unsupported`] for surroundings that
+    /// would corrupt it; [`ErrorKind::Foreign`], [`ErrorKind::Damaged`] and [`ErrorKind::Denied`] for files that are not
+    /// to be used, which are found at the first access where that is cheaper.
+    pub fn open(options: OpenOptions) -> Result<Self> {
+        let (mut connection, frozen) = connect::open(&options)?;
+        let log =
+            Log::watch(&mut connection, options.lifetime).map_err(|e| error::translate(e, &options.path))?;
+        Ok(Self { connection, frozen, log, turnstile: OnceCell::new(), inspected: Cell::new(false), options })
+    }
+
+    /// Tells about the file, its surroundings and the library underneath.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn report(&self) -> Result<Report> {
+        let path = &self.options.path;
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let journal_mode = self
+            .connection
+            .query_row(sql::JOURNAL_MODE, [], |row| row.get(0))
+            .map_err(|e| error::translate(e, path))?;
+        Ok(Report {
+            sqlite: library_version(),
+            file_system: sys::file_system(path).ok(),
+            schema: connect::schema_version(&self.connection, path)?,
+            journal_mode,
+            database_bytes: size(path),
+            log_bytes: size(&side_file(&self.real_path(), "-wal")),
+            free_bytes: sys::free_bytes(path).ok(),
+        })
+    }
+
+    /// The file as SQLite knows it, with links resolved.
+    fn real_path(&self) -> PathBuf {
+        self.connection.path().map_or_else(|| self.options.path.clone(), PathBuf::from)
+    }
+
+    fn set_busy_timeout(&self, patience: Duration) -> Result<()> {
+        self.connection
+            .busy_timeout(connect::patience(patience))
+            .map_err(|e| error::translate(e, &self.options.path))
+    }
+
+    /// Whether the log is there; other programs remove it when they close the database last.
+    fn has_log(&self) -> bool {
+        side_file(&self.real_path(), "-wal").exists()
+    }
+
+    /// Sets the mode of a file without a log: copies that other programs make may be in another one.
+    fn begin_log(&self) -> Result<()> {
+        let path = &self.options.path;
+        match connect::inspect(&self.connection, path)? {
+            FileState::Empty => {}
+            FileState::Current | FileState::Old => connect::refuse_foreign(&self.connection, path)?,
+        }
+        self.connection.execute_batch(sql::USE_WAL).map_err(|e| error::translate(e, path))
+    }
+
+    fn run(&self, statement: &str) -> Result<()> {
+        let run = self.connection.prepare_cached(statement).and_then(|mut s| s.raw_execute());
+        run.map(drop).map_err(|e| error::translate(e, &self.options.path))
+    }
+
+    /// Checks once that the file is ours; within a transaction, so that the check costs no lock of its own.
+    fn inspect(&self, begin: &str) -> Result<()> {
+        if self.inspected.get() {
+            return Ok(());
+        }
+        match connect::inspect(&self.connection, &self.options.path)? {
+            FileState::Current => self.inspected.set(true),
+            FileState::Empty if self.options.access == Access::Read => {
+                let what = format!("there is no database in {} yet", self.options.path.display());
+                return Err(Error::new(ErrorKind::NoDatabase, what));
+            }
+            // A process died while it made the file, or an earlier program wrote it.
+            FileState::Empty | FileState::Old => {
+                self.run(sql::ROLLBACK)?;
+                connect::migrate(&self.connection, &self.options.path)?;
+                self.inspected.set(true);
+                self.run(begin)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes, and waits for other writers no longer than `patience`.
+    fn write_within(
+        &self,
+        patience: Duration,
+        body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>,
+    ) -> Result<()> {
+        let turnstile = self.turnstile.get_or_init(|| Turnstile::of(&self.real_path()));
+        let start = Instant::now();
+        // Half of the patience is for the line; the rest is for SQLite's lock, should the one ahead have stalled.
+        let turn = turnstile.wait(patience / 2).ok().flatten();
+        self.set_busy_timeout(patience.saturating_sub(start.elapsed()))?;
+        if !self.has_log() {
+            self.begin_log()?;
+        }
+        let view = SqliteView::new(&self.connection, &self.options.path);
+        self.transact(sql::BEGIN_WRITE, &mut || body(&mut SqliteTxn::new(view)))?;
+        if self.options.durability == Durability::Full {
+            self.name_log()?;
+        }
+        self.set_busy_timeout(Duration::ZERO)?;
+        self.log.shorten(&self.connection);
+        drop(turn);
+        Ok(())
+    }
+
+    /// Makes sure that the name of the log is on disk, without which all that was synced to it could be lost.
+    ///
+    /// SQLite would sync the folder in every process; the log bears a mark once that has been done for it.
+    fn name_log(&self) -> Result<()> {
+        let log = side_file(&self.real_path(), "-wal");
+        if !sys::is_marked(&log) {
+            connect::sync_folder(&log)?;
+            sys::mark(&log);
+        }
+        Ok(())
+    }
+
+    /// Refuses a file that no longer has its name: what is beside it by now may be another one's log.
+    fn refuse_moved(&self) -> Result<()> {
+        let mut has_moved = 0;
+        let asked = self.connection.file_control(Some(MAIN_DB), FileControl::HasMoved(&mut has_moved));
+        asked.map_err(|e| error::translate(e, &self.options.path))?;
+        if self.frozen.is_none() && has_moved != 0 {
+            let what = format!("{} is busy: it was moved or replaced just now", self.options.path.display());
+            return Err(Error::new(ErrorKind::Busy, what));
+        }
+        Ok(())
+    }
+
+    /// Refuses what was read from a file without locks when somebody wrote to it meanwhile.
+    fn refuse_thawed(&self, read: Result<()>) -> Result<()> {
+        match &self.frozen {
+            Some(state) if *state != FrozenState::of(&self.options.path) => {
+                let what = format!(
+                    "{} is busy: it can only be read here, and is written elsewhere",
+                    self.options.path.display()
+                );
+                Err(Error::new(ErrorKind::Busy, what))
+            }
+            _ => read,
+        }
+    }
+
+    /// What failed may have failed because the file is another program's that counts its versions as we do.
+    fn reconsider(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::Io => {
+                connect::refuse_foreign(&self.connection, &self.options.path).err().unwrap_or(error)
+            }
+            _ => error,
+        }
+    }
+
+    /// Ends the transaction that `begin` starts: commits when `body` succeeds, rolls back when it fails or panics.
+    fn transact(&self, begin: &str, body: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+        self.run(begin)?;
+        let rollback = RollBack(self);
+        self.refuse_moved()?;
+        self.inspect(begin)?;
+        body().map_err(|error| self.reconsider(error))?;
+        self.run(sql::COMMIT)?;
+        std::mem::forget(rollback);
+        Ok(())
+    }
+}
+
+/// The version of the SQLite in this program.
+pub fn library_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// A file next to a database, named after it.
+fn side_file(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Rolls back what has not been committed when it goes out of scope.
+struct RollBack<'a>(&'a SqliteEngine);
+
+impl Drop for RollBack<'_> {
+    fn drop(&mut self) {
+        if !self.0.connection.is_autocommit() {
+            // Should it fail, the transaction ends with the connection.
+            let _ = self.0.run(sql::ROLLBACK);
+        }
+    }
+}
+
+impl Engine for SqliteEngine {
+    fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
+        self.set_busy_timeout(self.options.busy_timeout)?;
+        let view = SqliteView::new(&self.connection, &self.options.path);
+        let read = self.transact(sql::BEGIN_READ, &mut || body(&view));
+        match self.refuse_thawed(read) {
+            // Another process is making the file at this moment: nothing is in it.
+            Err(error) if error.kind() == ErrorKind::NoDatabase => MemoryEngine::new().read(body),
+            done => done,
+        }
+    }
+
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.write_within(self.options.busy_timeout, body)
+    }
+
+    fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.write_within(Duration::ZERO, body)
+    }
+}
+
+impl Drop for SqliteEngine {
+    fn drop(&mut self) {
+        self.log.settle(&self.connection);
+    }
+}

@@ -1,0 +1,99 @@
+//! Rows of SQLite as values of the store, and back.
+
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+
+use crate::address::Namespace;
+use crate::clock::{Millis, Ttl};
+use crate::engine::{Cache, Candidate, Space, Usage};
+use crate::record::{Head, Version};
+
+type Result<T> = rusqlite::Result<T>;
+
+/// Reads the columns of [`super::sql::SPACE`]: a space without its cache, and whether it has one.
+pub(super) fn space(row: &Row<'_>) -> Result<(Space, bool)> {
+    let (project, namespace): (String, String) = (row.get(0)?, row.get(1)?);
+    let space = Space {
+        namespace: Namespace::new(project, namespace).map_err(|_| unreadable(0))?,
+        id: unsigned(row, 2)?,
+        table: table(row)?,
+        created: Millis(row.get(4)?),
+        cache: None,
+    };
+    Ok((space, row.get(5)?))
+}
+
+/// A name that can stand in a statement as it is.
+fn table(row: &Row<'_>) -> Result<String> {
+    let name: String = row.get(3)?;
+    let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if is_plain && !name.is_empty() { Ok(name) } else { Err(unreadable(3)) }
+}
+
+/// Reads the columns of [`super::sql::CACHE`].
+pub(super) fn cache(row: &Row<'_>) -> Result<Cache> {
+    Ok(Cache {
+        timeout: Ttl::from_millis(unsigned(row, 0)?).map_err(|_| unreadable(0))?,
+        evict_on_read: row.get(1)?,
+        max_items: optional(row, 2)?,
+        max_bytes: optional(row, 3)?,
+        policy: row.get_ref(4)?.as_str()?.parse().map_err(|_| unreadable(4))?,
+        usage: Usage { items: unsigned(row, 5)?, bytes: unsigned(row, 6)?, rank: unsigned(row, 7)? },
+    })
+}
+
+/// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size.
+pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
+    Ok(Head {
+        version: Version(unsigned(row, first)?),
+        created: Millis(row.get(first + 1)?),
+        updated: Millis(row.get(first + 2)?),
+        expires: row.get::<_, Option<i64>>(first + 3)?.map(Millis),
+        writer: row.get(first + 4)?,
+        rank: optional(row, first + 5)?,
+        size: unsigned(row, first + 6)?,
+    })
+}
+
+/// Where the value of an entry is.
+pub(super) enum Value<'r> {
+    /// In its row.
+    Inline(&'r [u8]),
+    /// In the row of this number among the large values.
+    Large(i64),
+}
+
+/// Reads where a value is: in the column `first`, or in the place that the next one names.
+pub(super) fn value<'r>(row: &'r Row<'_>, first: usize) -> Result<Value<'r>> {
+    match row.get_ref(first)? {
+        ValueRef::Null => Ok(Value::Large(row.get(first + 1)?)),
+        value => Ok(Value::Inline(value.as_blob()?)),
+    }
+}
+
+/// Reads a name and the length of its value.
+pub(super) fn candidate(row: &Row<'_>) -> Result<Candidate> {
+    Ok(Candidate { name: row.get(0)?, size: unsigned(row, 1)? })
+}
+
+/// Numbers that are never negative, from SQLite's signed ones.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
+    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unreadable(column))
+}
+
+fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => unsigned(row, column).map(Some),
+    }
+}
+
+/// The nearest number SQLite can hold; what we count stays far below.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A column that holds what this program never writes.
+fn unreadable(column: usize) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnType(column, "a value out of range".to_owned(), rusqlite::types::Type::Null)
+}

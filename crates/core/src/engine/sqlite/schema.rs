@@ -1,0 +1,52 @@
+//! The schema as an ordered list of migrations. A file says in `user_version` how many of them it has had.
+//!
+//! Migrations are appended, never edited: files that had the old text are out there.
+
+/// Marks a SQLite file as ours: "prdb" in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x7072_6462;
+
+/// The version of files that this program writes.
+pub(super) const LATEST: usize = MIGRATIONS.len();
+
+/// The table that holds the entries of every namespace without a table of its own.
+pub(super) const SHARED_TABLE: &str = "entries";
+
+/// Number `n` takes a file from version `n` to `n + 1`.
+///
+/// Every process parses the schema as it opens the file, so it is short: what only caches need is made with the first cache
+/// ([`EXPIRY_INDEX`], [`RANK_INDEX`]), what only large values need with the first of them ([`LARGE_TABLE`]).
+pub(super) const MIGRATIONS: &[&str] = &["CREATE TABLE sys_state(revision INTEGER NOT NULL,spaces INTEGER NOT NULL,large INTEGER NOT NULL)STRICT;
+INSERT INTO sys_state VALUES(0,0,0);
+CREATE TABLE sys_namespaces(
+project TEXT NOT NULL,namespace TEXT NOT NULL,id INTEGER NOT NULL,location TEXT NOT NULL,
+created INTEGER NOT NULL,is_cache INTEGER NOT NULL,
+PRIMARY KEY(project,namespace))STRICT,WITHOUT ROWID;
+CREATE TABLE sys_caches(
+ns INTEGER PRIMARY KEY,timeout INTEGER NOT NULL,evict_on_read INTEGER NOT NULL,max_items INTEGER,max_bytes INTEGER,
+policy TEXT NOT NULL,items INTEGER NOT NULL,bytes INTEGER NOT NULL,rank INTEGER NOT NULL)STRICT;
+CREATE TABLE entries(
+ns INTEGER NOT NULL,name TEXT NOT NULL,version INTEGER NOT NULL,created INTEGER NOT NULL,updated INTEGER NOT NULL,
+expires INTEGER,writer TEXT,rank INTEGER,size INTEGER NOT NULL,large INTEGER,value BLOB,
+PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;"];
+
+/// Finds what has expired; for tables with a cache in them.
+pub(super) const EXPIRY_INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS {table}_by_expiry ON {table}(ns,expires)WHERE expires IS NOT NULL";
+
+/// Finds what to evict; for tables with a limited cache in them.
+pub(super) const RANK_INDEX: &str =
+    "CREATE INDEX IF NOT EXISTS {table}_by_rank ON {table}(ns,rank)WHERE rank IS NOT NULL";
+
+/// Holds values that would make a row of entries spill from its page.
+pub(super) const LARGE_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS large_values(id INTEGER PRIMARY KEY,value BLOB NOT NULL)STRICT";
+
+/// The most bytes of name and value that a row of entries holds. SQLite keeps 1,002 bytes of a row on its page of 4,096
+/// (https://sqlite.org/fileformat2.html, "Cell Payload Overflow Pages") and reads the whole of a longer one whenever it
+/// compares names; the numbers of the row take up to 80.
+pub(super) const MAX_INLINE: usize = 900;
+
+/// Writes into a file what it is, and that it has had all migrations. PRAGMAs take no bound values.
+pub(super) fn stamp() -> String {
+    format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LATEST}")
+}

@@ -1,0 +1,93 @@
+//! Every statement the engine runs. `{table}` stands for the table of a space (see `layout`); names from users are
+//! always bound.
+
+pub(super) const BEGIN_READ: &str = "BEGIN";
+pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+pub(super) const COMMIT: &str = "COMMIT";
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
+pub(super) const SCHEMA_VERSION: &str = "PRAGMA user_version";
+pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
+pub(super) const COUNT_SCHEMA: &str = "SELECT count(*) FROM sqlite_schema";
+pub(super) const USE_WAL: &str = "PRAGMA journal_mode = WAL";
+pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode";
+pub(super) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
+pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
+
+pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
+pub(super) const NEXT_REVISION: &str =
+    "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large";
+pub(super) const LARGE_IDS: &str = "SELECT large FROM sys_state";
+pub(super) const NEXT_LARGE: &str = "UPDATE sys_state SET large = large + 1 RETURNING large";
+pub(super) const NEXT_SPACE: &str = "UPDATE sys_state SET spaces = spaces + 1 RETURNING spaces";
+
+pub(super) const SPACE: &str = "
+    SELECT project, namespace, id, location, created, is_cache
+    FROM sys_namespaces WHERE project = ?1 AND namespace = ?2";
+pub(super) const SPACES: &str = "
+    SELECT project, namespace, id, location, created, is_cache
+    FROM sys_namespaces ORDER BY project, namespace";
+pub(super) const SPACES_OF_PROJECT: &str = "
+    SELECT project, namespace, id, location, created, is_cache
+    FROM sys_namespaces WHERE project = ?1 ORDER BY namespace";
+pub(super) const CREATE_SPACE: &str = "
+    INSERT INTO sys_namespaces (project, namespace, id, location, created, is_cache) VALUES (?1, ?2, ?3, ?4, ?5, 0)";
+pub(super) const MARK_CACHE: &str = "
+    UPDATE sys_namespaces SET is_cache = ?3 WHERE project = ?1 AND namespace = ?2 AND is_cache <> ?3";
+
+pub(super) const CACHE: &str = "
+    SELECT timeout, evict_on_read, max_items, max_bytes, policy, items, bytes, rank FROM sys_caches WHERE ns = ?1";
+pub(super) const SET_CACHE: &str = "
+    INSERT OR REPLACE INTO sys_caches
+        (ns, timeout, evict_on_read, max_items, max_bytes, policy, items, bytes, rank)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+pub(super) const DROP_CACHE: &str = "DELETE FROM sys_caches WHERE ns = ?1";
+
+pub(super) const HEAD: &str = "
+    SELECT version, created, updated, expires, writer, rank, size
+    FROM {table} WHERE ns = ?1 AND name = ?2";
+pub(super) const GET: &str = "
+    SELECT version, created, updated, expires, writer, rank, size, value, large
+    FROM {table} WHERE ns = ?1 AND name = ?2";
+pub(super) const PUT: &str = "
+    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, large, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO UPDATE SET
+        version = excluded.version, created = excluded.created, updated = excluded.updated,
+        expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
+        size = excluded.size, large = excluded.large, value = excluded.value";
+pub(super) const PUT_HEAD: &str = "
+    UPDATE {table} SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8
+    WHERE ns = ?1 AND name = ?2";
+pub(super) const REMOVE: &str = "DELETE FROM {table} WHERE ns = ?1 AND name = ?2";
+
+pub(super) const LARGE_OF: &str =
+    "SELECT large FROM {table} WHERE ns = ?1 AND name = ?2 AND large IS NOT NULL";
+pub(super) const GET_LARGE: &str = "SELECT value FROM large_values WHERE id = ?1";
+pub(super) const PUT_LARGE: &str = "INSERT OR REPLACE INTO large_values (id, value) VALUES (?1, ?2)";
+pub(super) const REMOVE_LARGE: &str = "DELETE FROM large_values WHERE id = ?1";
+
+/// Ranges are `low <= name < high`; a `high` of an empty blob is above every text.
+pub(super) const SCAN: &str = "
+    SELECT {columns} FROM {table}
+    WHERE ns = ?1 AND name >= ?2 AND name < ?3 AND (expires IS NULL OR expires > ?4)
+    ORDER BY name {order}";
+
+pub(super) const TOTALS: &str = "
+    SELECT count(*), coalesce(sum(octet_length(name) + size), 0), max(updated)
+    FROM {table} WHERE ns = ?1 AND (expires IS NULL OR expires > ?2)";
+pub(super) const EXPIRED: &str = "
+    SELECT name, size FROM {table}
+    WHERE ns = ?1 AND expires <= ?2 ORDER BY expires, name LIMIT ?3";
+pub(super) const VICTIMS_BY_RANK: &str = "
+    SELECT name, size FROM {table}
+    WHERE ns = ?1 AND rank IS NOT NULL ORDER BY rank, name LIMIT ?2";
+pub(super) const VICTIMS_BY_EXPIRY: &str = "
+    SELECT name, size FROM {table}
+    WHERE ns = ?1 AND expires IS NOT NULL ORDER BY expires, name LIMIT ?2";
+/// What the index by expiry leaves out.
+pub(super) const VICTIMS_LASTING: &str = "
+    SELECT name, size FROM {table} WHERE ns = ?1 AND expires IS NULL ORDER BY name LIMIT ?2";
+pub(super) const RANK_ALL: &str = "UPDATE {table} SET rank = version WHERE ns = ?1";
+pub(super) const UNRANK_ALL: &str = "UPDATE {table} SET rank = NULL WHERE ns = ?1 AND rank IS NOT NULL";
+pub(super) const KEEP_ALL: &str = "UPDATE {table} SET expires = NULL WHERE ns = ?1 AND expires IS NOT NULL";

@@ -1,0 +1,415 @@
+//! Views and transactions on a connection that is inside of one.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, ToSql, params};
+
+use super::rows::{self, Value, signed};
+use super::{error, layout, schema, sql};
+use crate::address::Namespace;
+use crate::clock::Millis;
+use crate::engine::{Cache, Candidate, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix};
+use crate::error::Result;
+use crate::record::{Head, Record, Version};
+
+/// The state of the data that the connection's transaction sees.
+#[derive(Clone, Copy)]
+pub(super) struct SqliteView<'a> {
+    connection: &'a Connection,
+    path: &'a Path,
+}
+
+/// The connection's write transaction.
+pub(super) struct SqliteTxn<'a> {
+    view: SqliteView<'a>,
+    version: Option<Version>,
+    /// Whether the file has ever held a large value; asked once.
+    has_large: Option<bool>,
+}
+
+impl<'a> SqliteView<'a> {
+    pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
+        Self { connection, path }
+    }
+
+    fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
+        result.map_err(|e| error::translate(e, self.path))
+    }
+
+    fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>> {
+        self.checked(self.connection.prepare_cached(statement))
+    }
+
+    fn one<T>(
+        &self,
+        statement: &str,
+        params: impl Params,
+        read: impl FnOnce(&SqliteRow<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.prepare(statement)?;
+        self.checked(statement.query_row(params, read).optional())
+    }
+
+    fn all<T>(
+        &self,
+        statement: &str,
+        params: impl Params,
+        read: impl FnMut(&SqliteRow<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut statement = self.prepare(statement)?;
+        self.checked(statement.query_map(params, read).and_then(Iterator::collect))
+    }
+
+    fn number(&self, statement: &str) -> Result<u64> {
+        let number = self.prepare(statement)?.query_row([], |row| rows::unsigned(row, 0));
+        self.checked(number)
+    }
+
+    fn execute(&self, statement: &str, params: impl Params) -> Result<usize> {
+        let changed = self.prepare(statement)?.execute(params);
+        self.checked(changed)
+    }
+
+    /// Shows `read` the value of an entry, wherever it is.
+    fn with_value<T>(
+        &self,
+        row: &SqliteRow<'_>,
+        first: usize,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> rusqlite::Result<T> {
+        match rows::value(row, first)? {
+            Value::Inline(value) => Ok(read(value)),
+            Value::Large(id) => {
+                let mut statement = self.connection.prepare_cached(sql::GET_LARGE)?;
+                statement.query_row([id], |row| Ok(read(row.get_ref(0)?.as_blob()?)))
+            }
+        }
+    }
+
+    fn show(
+        &self,
+        row: &SqliteRow<'_>,
+        fields: Fields,
+        visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+    ) -> rusqlite::Result<ControlFlow<()>> {
+        let name = row.get_ref(0)?.as_str()?;
+        match fields {
+            Fields::Names => Ok(visit(Row { name, value: &[], head: None })),
+            Fields::Heads => Ok(visit(Row { name, value: &[], head: Some(&rows::head(row, 1)?) })),
+            Fields::Values => self.with_value(row, 1, |value| visit(Row { name, value, head: None })),
+            Fields::All => {
+                let head = rows::head(row, 1)?;
+                self.with_value(row, 8, |value| visit(Row { name, value, head: Some(&head) }))
+            }
+        }
+    }
+
+    /// Adds the settings of a cache to its space; most spaces are none, and spare themselves the look.
+    fn with_cache(&self, (space, is_cache): (Space, bool)) -> Result<Space> {
+        let cache = if is_cache { self.one(sql::CACHE, [signed(space.id)], rows::cache)? } else { None };
+        Ok(Space { cache, ..space })
+    }
+}
+
+impl View for SqliteView<'_> {
+    fn revision(&self) -> Result<Version> {
+        self.number(sql::REVISION).map(Version)
+    }
+
+    fn space(&self, namespace: &Namespace) -> Result<Option<Space>> {
+        let found = self.one(sql::SPACE, [namespace.project(), namespace.namespace()], rows::space)?;
+        found.map(|found| self.with_cache(found)).transpose()
+    }
+
+    fn spaces(&self, project: Option<&str>) -> Result<Vec<Space>> {
+        let found = match project {
+            Some(project) => self.all(sql::SPACES_OF_PROJECT, [project], rows::space)?,
+            None => self.all(sql::SPACES, [], rows::space)?,
+        };
+        found.into_iter().map(|found| self.with_cache(found)).collect()
+    }
+
+    fn head(&self, space: &Space, name: &str) -> Result<Option<Head>> {
+        let statement = layout::statement(sql::HEAD, space);
+        self.one(&statement, params![signed(space.id), name], |row| rows::head(row, 0))
+    }
+
+    fn get(&self, space: &Space, name: &str) -> Result<Option<Record>> {
+        let statement = layout::statement(sql::GET, space);
+        self.one(&statement, params![signed(space.id), name], |row| {
+            let head = rows::head(row, 0)?;
+            let value = self.with_value(row, 7, |value| value.to_vec())?;
+            Ok(Record { head, value })
+        })
+    }
+
+    fn scan(
+        &self,
+        space: &Space,
+        range: &Range,
+        visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(&layout::scan(space, range))?;
+        let bounds = Bounds::of(range);
+        let visible_at = range.visible_at.map_or(i64::MIN, |now| now.0);
+        let query = statement.query(params![signed(space.id), bounds.low, bounds.high(), visible_at]);
+        let mut found = self.checked(query)?;
+        while let Some(row) = self.checked(found.next())? {
+            if self.checked(self.show(row, range.fields, visit))?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals> {
+        let statement = layout::statement(sql::TOTALS, space);
+        let visible_at = visible_at.map_or(i64::MIN, |now| now.0);
+        let totals = self.one(&statement, params![signed(space.id), visible_at], |row| {
+            Ok(Totals {
+                keys: rows::unsigned(row, 0)?,
+                bytes: rows::unsigned(row, 1)?,
+                last_write: row.get::<_, Option<i64>>(2)?.map(Millis),
+            })
+        });
+        Ok(totals?.unwrap_or_default())
+    }
+
+    fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
+        let statement = layout::statement(sql::EXPIRED, space);
+        self.all(&statement, params![signed(space.id), now.0, signed(limit as u64)], rows::candidate)
+    }
+
+    fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>> {
+        let find = |template, limit: usize| {
+            let statement = layout::statement(template, space);
+            self.all(&statement, params![signed(space.id), signed(limit as u64)], rows::candidate)
+        };
+        if policy != Policy::Ttl {
+            return find(sql::VICTIMS_BY_RANK, limit);
+        }
+        let mut victims = find(sql::VICTIMS_BY_EXPIRY, limit)?;
+        if victims.len() < limit {
+            victims.extend(find(sql::VICTIMS_LASTING, limit - victims.len())?);
+        }
+        Ok(victims)
+    }
+}
+
+/// SQLite orders blobs behind all texts.
+const ABOVE_ALL_TEXT: &[u8] = &[];
+
+/// The names of a range: from `low`, and below `high` if there is one.
+struct Bounds {
+    low: String,
+    high: Option<String>,
+}
+
+impl Bounds {
+    fn of(range: &Range) -> Self {
+        let (mut low, mut high) = (range.prefix.clone(), end_of_prefix(&range.prefix));
+        match &range.after {
+            Some(after) if range.reverse => {
+                high = Some(high.map_or_else(|| after.clone(), |high| high.min(after.clone())));
+            }
+            // The least text above `after`.
+            Some(after) => low = low.max(format!("{after}\0")),
+            None => {}
+        }
+        Self { low, high }
+    }
+
+    fn high(&self) -> &dyn ToSql {
+        match &self.high {
+            Some(high) => high,
+            None => &ABOVE_ALL_TEXT,
+        }
+    }
+}
+
+impl<'a> SqliteTxn<'a> {
+    pub(super) fn new(view: SqliteView<'a>) -> Self {
+        Self { view, version: None, has_large: None }
+    }
+
+    /// Where the value of the entry is that is stored under this name, if it is a large one.
+    fn large_of(&mut self, space: &Space, name: &str) -> Result<Option<i64>> {
+        let has_large = match self.has_large {
+            Some(known) => known,
+            None => self.view.number(sql::LARGE_IDS)? > 0,
+        };
+        self.has_large = Some(has_large);
+        if !has_large {
+            return Ok(None);
+        }
+        self.view
+            .one(&layout::statement(sql::LARGE_OF, space), params![signed(space.id), name], |row| row.get(0))
+    }
+
+    /// Stores a large value, in place of `replaced`, and returns its number.
+    fn put_large(&mut self, replaced: Option<i64>, value: &[u8]) -> Result<i64> {
+        let id = match replaced {
+            Some(id) => id,
+            None => signed(self.view.number(sql::NEXT_LARGE)?),
+        };
+        if self.has_large != Some(true) {
+            self.view.execute(schema::LARGE_TABLE, [])?;
+            self.has_large = Some(true);
+        }
+        self.view.execute(sql::PUT_LARGE, params![id, value])?;
+        Ok(id)
+    }
+
+    fn remove_large(&mut self, id: Option<i64>) -> Result<()> {
+        match id {
+            Some(id) => self.view.execute(sql::REMOVE_LARGE, [id]).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl View for SqliteTxn<'_> {
+    fn revision(&self) -> Result<Version> {
+        self.view.revision()
+    }
+
+    fn space(&self, namespace: &Namespace) -> Result<Option<Space>> {
+        self.view.space(namespace)
+    }
+
+    fn spaces(&self, project: Option<&str>) -> Result<Vec<Space>> {
+        self.view.spaces(project)
+    }
+
+    fn head(&self, space: &Space, name: &str) -> Result<Option<Head>> {
+        self.view.head(space, name)
+    }
+
+    fn get(&self, space: &Space, name: &str) -> Result<Option<Record>> {
+        self.view.get(space, name)
+    }
+
+    fn scan(
+        &self,
+        space: &Space,
+        range: &Range,
+        visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
+    ) -> Result<()> {
+        self.view.scan(space, range, visit)
+    }
+
+    fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals> {
+        self.view.totals(space, visible_at)
+    }
+
+    fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
+        self.view.expired(space, now, limit)
+    }
+
+    fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>> {
+        self.view.victims(space, policy, limit)
+    }
+}
+
+impl Txn for SqliteTxn<'_> {
+    fn version(&mut self) -> Result<Version> {
+        if let Some(version) = self.version {
+            return Ok(version);
+        }
+        let mut statement = self.view.prepare(sql::NEXT_REVISION)?;
+        let taken = statement.query_row([], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)));
+        let (revision, large) = self.view.checked(taken)?;
+        self.has_large = Some(self.has_large == Some(true) || large > 0);
+        self.version = Some(Version(revision));
+        Ok(Version(revision))
+    }
+
+    fn create_space(&mut self, namespace: &Namespace, now: Millis) -> Result<Space> {
+        let id = self.view.number(sql::NEXT_SPACE)?;
+        let (project, name) = (namespace.project(), namespace.namespace());
+        let row = params![project, name, signed(id), schema::SHARED_TABLE, now.0];
+        self.view.execute(sql::CREATE_SPACE, row)?;
+        let table = schema::SHARED_TABLE.to_owned();
+        Ok(Space { id, namespace: namespace.clone(), table, created: now, cache: None })
+    }
+
+    fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {
+        let names = (space.namespace.project(), space.namespace.namespace());
+        let changed = self.view.execute(sql::MARK_CACHE, params![names.0, names.1, cache.is_some()])?;
+        let Some(cache) = cache else {
+            return self.view.execute(sql::DROP_CACHE, [signed(space.id)]).map(drop);
+        };
+        if changed > 0 {
+            self.view.execute(&layout::statement(schema::EXPIRY_INDEX, space), [])?;
+        }
+        let row = params![
+            signed(space.id),
+            cache.timeout.millis(),
+            cache.evict_on_read,
+            cache.max_items.map(signed),
+            cache.max_bytes.map(signed),
+            cache.policy.name(),
+            signed(cache.usage.items),
+            signed(cache.usage.bytes),
+            signed(cache.usage.rank),
+        ];
+        self.view.execute(sql::SET_CACHE, row).map(drop)
+    }
+
+    fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
+        let replaced = self.large_of(space, name)?;
+        let (inline, large) = if name.len() + value.len() <= schema::MAX_INLINE {
+            self.remove_large(replaced)?;
+            (Some(value), None)
+        } else {
+            (None, Some(self.put_large(replaced, value)?))
+        };
+        let row = params![
+            signed(space.id),
+            name,
+            signed(head.version.0),
+            head.created.0,
+            head.updated.0,
+            head.expires.map(|at| at.0),
+            head.writer,
+            head.rank.map(signed),
+            signed(value.len() as u64),
+            large,
+            inline,
+        ];
+        self.view.execute(&layout::statement(sql::PUT, space), row).map(drop)
+    }
+
+    fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()> {
+        let row = params![
+            signed(space.id),
+            name,
+            signed(head.version.0),
+            head.created.0,
+            head.updated.0,
+            head.expires.map(|at| at.0),
+            head.writer,
+            head.rank.map(signed),
+        ];
+        self.view.execute(&layout::statement(sql::PUT_HEAD, space), row).map(drop)
+    }
+
+    fn remove(&mut self, space: &Space, name: &str) -> Result<()> {
+        let large = self.large_of(space, name)?;
+        self.remove_large(large)?;
+        self.view.execute(&layout::statement(sql::REMOVE, space), params![signed(space.id), name]).map(drop)
+    }
+
+    fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
+        if ranked {
+            self.view.execute(&layout::statement(schema::RANK_INDEX, space), [])?;
+        }
+        let template = if ranked { sql::RANK_ALL } else { sql::UNRANK_ALL };
+        self.view.execute(&layout::statement(template, space), [signed(space.id)]).map(drop)
+    }
+
+    fn keep_all(&mut self, space: &Space) -> Result<()> {
+        self.view.execute(&layout::statement(sql::KEEP_ALL, space), [signed(space.id)]).map(drop)
+    }
+}

@@ -1,0 +1,92 @@
+//! The one error that store and engines speak.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What kind of thing went wrong; decides exit codes and whether to try again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request makes no sense: a bad name, a value that is no number.
+    Invalid,
+    /// A time to live where the namespace keeps none.
+    NoTtl,
+    /// A condition of the write was not met; nothing was written.
+    Conflict,
+    /// Somebody else held the database for longer than the timeout.
+    Busy,
+    /// The system does not allow it.
+    Denied,
+    /// Over a limit: of a value's size, or of a cache's bytes.
+    Limit,
+    /// The file is damaged, or is no database at all.
+    Damaged,
+    /// There is no database at this place.
+    NoDatabase,
+    /// A file of another program, or of a later version of this one.
+    Foreign,
+    /// Surroundings that would corrupt data: an old SQLite, a network file system.
+    Unsupported,
+    /// The disk is full.
+    NoSpace,
+    /// Reading or writing failed otherwise.
+    Io,
+}
+
+/// A failed request: its kind, what was being done to what, and the cause.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    what: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What fallible functions of the store return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind`; `what` says what was being done to what, as a phrase without a full stop.
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), source: None }
+    }
+
+    /// Keeps the cause.
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The kind of error.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same request may succeed later without any change to it.
+    pub fn is_retryable(&self) -> bool {
+        self.kind == ErrorKind::Busy
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|s| s as _)
+    }
+}
+
+impl From<crate::address::AddressError> for Error {
+    fn from(e: crate::address::AddressError) -> Self {
+        Self::new(ErrorKind::Invalid, e.to_string())
+    }
+}
+
+impl From<crate::clock::TtlError> for Error {
+    fn from(e: crate::clock::TtlError) -> Self {
+        Self::new(ErrorKind::Invalid, e.to_string())
+    }
+}

@@ -1,0 +1,25 @@
+//! The store behind `prontodb`, as a library.
+//!
+//! The parts, from the bottom up; each knows only those above it in this list:
+//! - [`address`], [`record`], [`clock`], [`error`]: plain data and the rules of names and time.
+//! - [`engine`]: what keeps the data. [`engine::sqlite`] for files, [`engine::memory`] for none.
+//! - [`store`]: reading and writing under the rules of caches, expiry and conditions. Start at [`Store`].
+//! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys.
+//!
+//! The crate reads no environment, prints nothing, and needs no async runtime.
+
+pub mod address;
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod glob;
+pub mod json;
+pub mod record;
+pub mod store;
+mod sys;
+
+pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
+pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl};
+pub use error::{Error, ErrorKind, Result};
+pub use record::{Head, Record, Version};
+pub use store::Store;

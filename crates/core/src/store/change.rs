@@ -1,0 +1,418 @@
+//! Changes to entries: each checks all it needs before it writes anything.
+
+use std::collections::BTreeMap;
+
+use super::{Store, cache, expiry};
+use crate::address::{Address, Namespace};
+use crate::clock::{Millis, Ttl};
+use crate::engine::{Cache, Space, Txn, Usage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Head, Record, Version};
+
+/// How to set an entry.
+#[derive(Clone, Debug, Default)]
+pub struct SetOptions {
+    /// How long it lives, where the namespace is a cache; `None` takes the cache's own time.
+    pub ttl: Option<Ttl>,
+    /// What has to be true of the entry that is there.
+    pub condition: Condition,
+    /// Whether to read what was there before.
+    pub want_old: bool,
+}
+
+/// What has to be true of an entry for it to be written. All that is set must hold; an expired entry is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it is there.
+    pub presence: Option<Presence>,
+    /// The version it has.
+    pub version: Option<Version>,
+    /// The value it has.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Whether an entry is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is missing or has expired.
+    Absent,
+    /// It is there.
+    Present,
+}
+
+/// What a write has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The version it made.
+    pub version: Version,
+    /// What was there before, when it was asked for.
+    pub old: Option<Record>,
+}
+
+/// How to copy an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CopyOptions {
+    /// Removes the source in the same step.
+    pub move_source: bool,
+    /// Refuses to replace an entry.
+    pub if_absent: bool,
+}
+
+/// A write transaction under the store's rules; see [`Store::write`].
+pub struct Writer<'t> {
+    txn: &'t mut dyn Txn,
+    now: Millis,
+    max_value_bytes: u64,
+    writer: Option<&'t str>,
+    spaces: Spaces,
+}
+
+/// The spaces that a transaction has met, as it has left them.
+#[derive(Default)]
+struct Spaces(BTreeMap<Namespace, Opened>);
+
+/// A space, and how full it was when it was first met.
+struct Opened {
+    space: Space,
+    stored: Option<Usage>,
+}
+
+/// The parts of an entry that a change decides.
+struct Entry<'a> {
+    value: &'a [u8],
+    created: Millis,
+    expires: Option<Millis>,
+}
+
+impl Store {
+    /// Makes all changes of `body` at once, or none when it fails.
+    ///
+    /// `body` may run more than once (see [`Engine::write`](crate::engine::Engine::write)); it must change nothing but what
+    /// it is handed.
+    ///
+    /// # Errors
+    /// Those of `body`; [`ErrorKind::Busy`] when other writers took too long; those of writing.
+    pub fn write<T>(&self, mut body: impl FnMut(&mut Writer<'_>) -> Result<T>) -> Result<T> {
+        let mut answer = None;
+        self.engine.write(&mut |txn| {
+            let mut writer = self.writer_on(txn);
+            answer = Some(body(&mut writer)?);
+            writer.finish()
+        })?;
+        answer.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not run the transaction"))
+    }
+
+    /// A writer that applies this store's rules to a transaction.
+    pub(super) fn writer_on<'t>(&'t self, txn: &'t mut dyn Txn) -> Writer<'t> {
+        Writer {
+            txn,
+            now: self.now(),
+            max_value_bytes: self.max_value_bytes,
+            writer: self.writer.as_deref(),
+            spaces: Spaces::default(),
+        }
+    }
+
+    /// Sets the entry at `address`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the condition does not hold, [`ErrorKind::NoTtl`], [`ErrorKind::Limit`], and those of
+    /// [`Store::write`].
+    pub fn set(&self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
+        self.write(|writer| writer.set(address, value, options))
+    }
+
+    /// Adds to the number at `address`, 0 when there is none; see [`Writer::increment`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when it is no number or would overflow, and those of [`Store::write`].
+    pub fn increment(&self, address: &Address, by: i64) -> Result<i64> {
+        self.write(|writer| writer.increment(address, by))
+    }
+}
+
+impl Writer<'_> {
+    /// The moment of this transaction.
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// Sets an entry.
+    ///
+    /// # Errors
+    /// See [`Store::set`].
+    pub fn set(&mut self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
+        self.check_size(value.len())?;
+        let stored = self.stored_head(address)?;
+        let present = self.visible(stored.as_ref());
+        let old =
+            if options.want_old || options.condition.value.is_some() { self.record(address)? } else { None };
+        options.condition.check(present, old.as_ref())?;
+        let created = present.map_or(self.now, |head| head.created);
+        let expires = self.expiry(&address.namespace, options.ttl)?;
+        let version = self.put(address, stored.as_ref(), &Entry { value, created, expires })?;
+        Ok(Written { version, old: old.filter(|_| options.want_old) })
+    }
+
+    /// Removes an entry; says whether it was there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the condition does not hold, and those of writing.
+    pub fn delete(&mut self, address: &Address, condition: &Condition) -> Result<bool> {
+        let stored = self.stored_head(address)?;
+        let present = self.visible(stored.as_ref());
+        let old = if condition.value.is_some() { self.record(address)? } else { None };
+        condition.check(present, old.as_ref())?;
+        let was_there = present.is_some();
+        if let Some(head) = stored {
+            self.remove(address, &head)?;
+        }
+        Ok(was_there)
+    }
+
+    /// Adds to the number at an address, 0 when there is none, and returns the sum. An expiry stays as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when the value is no 64-bit integer in decimal, or the sum none.
+    pub fn increment(&mut self, address: &Address, by: i64) -> Result<i64> {
+        let old = self.record(address)?;
+        let before = old.as_ref().map_or(Ok(0), |record| parse_integer(&record.value))?;
+        let sum = before.checked_add(by).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, format!("{before} plus {by} is beyond a 64-bit integer"))
+        })?;
+        self.replace(address, old.as_ref(), sum.to_string().as_bytes())?;
+        Ok(sum)
+    }
+
+    /// Adds bytes to the end of a value, an empty one when there is none. An expiry stays as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when the value grows too large.
+    pub fn append(&mut self, address: &Address, tail: &[u8]) -> Result<Version> {
+        let mut old = self.record(address)?;
+        let mut value = old.as_mut().map(|record| std::mem::take(&mut record.value)).unwrap_or_default();
+        self.check_size(value.len() + tail.len())?;
+        value.extend_from_slice(tail);
+        self.replace(address, old.as_ref(), &value)
+    }
+
+    /// Counts as a write of an entry without changing its value: in a cache, its time starts anew.
+    ///
+    /// Returns `None` when there is no such entry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoTtl`] when there is a `ttl` and the namespace is no cache.
+    pub fn touch(&mut self, address: &Address, ttl: Option<Ttl>) -> Result<Option<Version>> {
+        let expires = self.expiry(&address.namespace, ttl)?;
+        let Some(stored) = self.stored_head(address)?.filter(|head| head.visible_at(self.now)) else {
+            return Ok(None);
+        };
+        let version = self.txn.version()?;
+        let (updated, writer) = (self.now, self.writer.map(str::to_owned));
+        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
+        let rank = space.cache.as_mut().and_then(Cache::next_rank);
+        let head = Head { version, updated, expires, writer, rank, ..stored };
+        self.txn.put_head(space, address.name.as_str(), &head)?;
+        Ok(Some(version))
+    }
+
+    /// Copies an entry, or moves it; `None` when there is nothing to copy.
+    ///
+    /// A remaining time to live goes along where the target is a cache. A move to itself changes nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the target is there and must not be, [`ErrorKind::Limit`].
+    pub fn copy(&mut self, from: &Address, to: &Address, options: CopyOptions) -> Result<Option<Version>> {
+        let now = self.now;
+        let Some(source) = self.record(from)? else { return Ok(None) };
+        let target = self.stored_head(to)?;
+        if options.if_absent {
+            let absent = Condition { presence: Some(Presence::Absent), ..Condition::default() };
+            absent.check(self.visible(target.as_ref()), None)?;
+        }
+        if from == to {
+            return Ok(Some(source.head.version));
+        }
+        let expires = match (self.cache(&to.namespace)?, source.head.expires) {
+            (Some(_), Some(at)) => Some(at),
+            (cache, _) => expiry(cache, None, now)?,
+        };
+        let created = if options.move_source { source.head.created } else { self.now };
+        if let Some(cache) = self.cache(&to.namespace)? {
+            cache.check_fits(to.name.as_str(), source.head.size)?;
+        }
+        if options.move_source {
+            self.remove(from, &source.head)?;
+        }
+        self.put(to, target.as_ref(), &Entry { value: &source.value, created, expires }).map(Some)
+    }
+
+    /// Does what a cache asks for when one of its entries is read.
+    pub(super) fn note_read(&mut self, address: &Address) -> Result<()> {
+        let Some(stored) = self.stored_head(address)? else { return Ok(()) };
+        if !stored.visible_at(self.now) {
+            return self.remove(address, &stored);
+        }
+        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
+        let rank = space.cache.as_mut().and_then(Cache::next_rank);
+        self.txn.put_head(space, address.name.as_str(), &Head { rank, ..stored })
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<()> {
+        if bytes as u64 <= self.max_value_bytes {
+            return Ok(());
+        }
+        let what = format!(
+            "the value is {bytes} bytes long; at most {} are stored (max_value_bytes)",
+            self.max_value_bytes
+        );
+        Err(Error::new(ErrorKind::Limit, what))
+    }
+
+    /// The head of what lies at an address, expired or not.
+    fn stored_head(&mut self, address: &Address) -> Result<Option<Head>> {
+        match self.spaces.find(self.txn, &address.namespace, self.now)? {
+            Some(space) => self.txn.head(space, address.name.as_str()),
+            None => Ok(None),
+        }
+    }
+
+    /// The entry at an address, if it is there now.
+    fn record(&mut self, address: &Address) -> Result<Option<Record>> {
+        let record = match self.spaces.find(self.txn, &address.namespace, self.now)? {
+            Some(space) => self.txn.get(space, address.name.as_str())?,
+            None => None,
+        };
+        Ok(record.filter(|record| record.head.visible_at(self.now)))
+    }
+
+    fn visible<'h>(&self, head: Option<&'h Head>) -> Option<&'h Head> {
+        head.filter(|head| head.visible_at(self.now))
+    }
+
+    fn cache(&mut self, namespace: &Namespace) -> Result<Option<&Cache>> {
+        let space = self.spaces.find(self.txn, namespace, self.now)?;
+        Ok(space.and_then(|space| space.cache.as_ref()))
+    }
+
+    fn expiry(&mut self, namespace: &Namespace, ttl: Option<Ttl>) -> Result<Option<Millis>> {
+        let now = self.now;
+        expiry(self.cache(namespace)?, ttl, now)
+    }
+
+    /// Writes a new value for an entry and leaves its expiry alone; a new entry takes the default.
+    fn replace(&mut self, address: &Address, old: Option<&Record>, value: &[u8]) -> Result<Version> {
+        let entry = match old {
+            Some(old) => Entry { value, created: old.head.created, expires: old.head.expires },
+            None => Entry { value, created: self.now, expires: self.expiry(&address.namespace, None)? },
+        };
+        let stored = self.stored_head(address)?;
+        self.put(address, stored.as_ref(), &entry)
+    }
+
+    /// Stores an entry in place of `stored`, and keeps its cache within limits.
+    fn put(&mut self, address: &Address, stored: Option<&Head>, entry: &Entry<'_>) -> Result<Version> {
+        let version = self.txn.version()?;
+        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
+        let (name, size) = (address.name.as_str(), entry.value.len() as u64);
+        let rank = match &mut space.cache {
+            Some(cache) => cache.admit(name, size, stored)?,
+            None => None,
+        };
+        let writer = self.writer.map(str::to_owned);
+        let &Entry { value, created, expires } = entry;
+        let head = Head { version, created, updated: self.now, expires, writer, rank, size };
+        self.txn.put(space, name, &head, value)?;
+        cache::make_room(self.txn, space, Some(name), self.now)?;
+        Ok(version)
+    }
+
+    /// Removes an entry that is stored; if it is there for users too, that is a write.
+    fn remove(&mut self, address: &Address, stored: &Head) -> Result<()> {
+        if stored.visible_at(self.now) {
+            self.txn.version()?;
+        }
+        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
+        let name = address.name.as_str();
+        self.txn.remove(space, name)?;
+        if let Some(cache) = &mut space.cache {
+            cache.subtract(name, stored.size);
+        }
+        Ok(())
+    }
+
+    /// Stores how full the caches are that have changed.
+    pub(super) fn finish(self) -> Result<()> {
+        for Opened { space, stored } in self.spaces.0.into_values() {
+            let usage = space.cache.as_ref().map(|cache| cache.usage);
+            if usage != stored {
+                self.txn.set_cache(&space, space.cache.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Spaces {
+    /// The space of a namespace, if there is one.
+    fn find(&mut self, txn: &mut dyn Txn, namespace: &Namespace, now: Millis) -> Result<Option<&mut Space>> {
+        if !self.0.contains_key(namespace) {
+            let Some(space) = txn.space(namespace)? else { return Ok(None) };
+            self.meet(txn, space, now)?;
+        }
+        Ok(self.0.get_mut(namespace).map(|opened| &mut opened.space))
+    }
+
+    /// The space of a namespace, made when it is not there.
+    fn find_or_create(
+        &mut self,
+        txn: &mut dyn Txn,
+        namespace: &Namespace,
+        now: Millis,
+    ) -> Result<&mut Space> {
+        if self.find(txn, namespace, now)?.is_none() {
+            let space = txn.create_space(namespace, now)?;
+            self.meet(txn, space, now)?;
+        }
+        let vanished = || Error::new(ErrorKind::Io, "a namespace vanished while it was written");
+        self.0.get_mut(namespace).map(|opened| &mut opened.space).ok_or_else(vanished)
+    }
+
+    /// Remembers a space. Some of what has expired in a cache goes first, so that all that follows finds it gone.
+    fn meet(&mut self, txn: &mut dyn Txn, mut space: Space, now: Millis) -> Result<()> {
+        let stored = space.cache.as_ref().map(|cache| cache.usage);
+        if space.cache.is_some() {
+            cache::sweep(txn, &mut space, now, cache::SWEEP)?;
+        }
+        self.0.insert(space.namespace.clone(), Opened { space, stored });
+        Ok(())
+    }
+}
+
+impl Condition {
+    /// Checks it against what is there; `record` is needed only for a condition on the value.
+    fn check(&self, present: Option<&Head>, record: Option<&Record>) -> Result<()> {
+        let value = record.map(|record| record.value.as_slice());
+        let presence_holds = match self.presence {
+            Some(Presence::Absent) => present.is_none(),
+            Some(Presence::Present) => present.is_some(),
+            None => true,
+        };
+        let version_holds =
+            self.version.is_none_or(|wanted| present.is_some_and(|head| head.version == wanted));
+        let value_holds = self.value.as_deref().is_none_or(|wanted| value == Some(wanted));
+        if presence_holds && version_holds && value_holds {
+            return Ok(());
+        }
+        let what = match present {
+            None => "nothing was written; there is no such entry".to_owned(),
+            Some(head) => format!("nothing was written; the entry has version {}", head.version),
+        };
+        Err(Error::new(ErrorKind::Conflict, what))
+    }
+}
+
+fn parse_integer(value: &[u8]) -> Result<i64> {
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Error::new(ErrorKind::Invalid, "the value is no 64-bit integer"))
+}

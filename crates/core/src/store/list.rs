@@ -1,0 +1,197 @@
+//! Listings that flow: any number of entries in constant memory, and no transaction open while the reader is slow.
+
+use std::ops::ControlFlow;
+
+use super::Store;
+use super::change::Condition;
+use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
+use crate::engine::{Fields, Range, Row};
+use crate::error::Result;
+use crate::glob::Glob;
+
+/// A page ends after this many entries,
+const PAGE_ENTRIES: usize = 10_000;
+/// or after this many bytes of names and values.
+const PAGE_BYTES: usize = 1024 * 1024;
+/// How many entries one transaction of [`Store::delete_matching`] removes.
+const DELETE_ENTRIES: u64 = 10_000;
+
+/// Which entries of a namespace a listing shows. All that is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// What names start with, `__` and context included.
+    pub prefix: String,
+    /// Begins behind this name, in the direction of the listing.
+    pub after: Option<String>,
+    /// From the last name to the first.
+    pub reverse: bool,
+    /// No more than so many.
+    pub limit: Option<u64>,
+    /// What the whole name looks like.
+    pub glob: Option<Glob>,
+    /// The context that names have.
+    pub context: Option<String>,
+    /// Shows what has expired and is still on disk, too.
+    pub include_expired: bool,
+    /// How much of each entry is wanted.
+    pub fields: Fields,
+}
+
+/// Takes the entries of a listing.
+pub trait Sink {
+    /// Takes one entry, while a transaction is open: keep it, and do not wait for anything.
+    fn row(&mut self, row: Row<'_>);
+
+    /// A page is complete and no transaction open: pass on what was kept. Breaking ends the listing.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it ends the listing.
+    fn page(&mut self) -> Result<ControlFlow<()>>;
+}
+
+/// How a page ended.
+#[derive(Default)]
+struct Page {
+    shown: u64,
+    /// The name to go on behind; `None` after the last entry.
+    next: Option<String>,
+    /// Something in the way had expired, and the cache asks for its removal.
+    evicts: bool,
+}
+
+impl Store {
+    /// Shows `sink` the entries of `namespace` that `query` asks for, in the byte order of their names; returns how many.
+    ///
+    /// Each page is consistent in itself; entries written while the listing runs may or may not be shown.
+    ///
+    /// # Errors
+    /// Those of reading, and those of the sink.
+    pub fn list(&self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<u64> {
+        let mut shown = 0;
+        let mut evicts = false;
+        let mut after = query.after.clone();
+        loop {
+            let left = query.limit.map(|limit| limit - shown);
+            let page = self.page(namespace, query, after, left, sink)?;
+            shown += page.shown;
+            evicts |= page.evicts;
+            after = page.next;
+            if sink.page()?.is_break() || after.is_none() || query.limit == Some(shown) {
+                break;
+            }
+        }
+        if evicts {
+            // Housekeeping: whoever listed has their answer, even where nothing can be written just now.
+            let _ = self.sweep_at_once(namespace);
+        }
+        Ok(shown)
+    }
+
+    fn page(
+        &self,
+        namespace: &Namespace,
+        query: &Query,
+        after: Option<String>,
+        left: Option<u64>,
+        sink: &mut dyn Sink,
+    ) -> Result<Page> {
+        let mut page = Page::default();
+        let now = self.now();
+        let range = Range { after, visible_at: (!query.include_expired).then_some(now), ..query.range() };
+        self.engine.read(&mut |view| {
+            let Some(space) = view.space(namespace)? else { return Ok(()) };
+            let evict_on_read = space.cache.as_ref().is_some_and(|cache| cache.evict_on_read);
+            page.evicts =
+                evict_on_read && !query.include_expired && !view.expired(&space, now, 1)?.is_empty();
+            let (mut entries, mut bytes) = (0, 0);
+            view.scan(&space, &range, &mut |row| {
+                if left == Some(page.shown) {
+                    return ControlFlow::Break(());
+                }
+                if query.matches(row.name) {
+                    page.shown += 1;
+                    sink.row(row);
+                }
+                entries += 1;
+                bytes += row.name.len() + row.value.len();
+                if entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
+                    return ControlFlow::Continue(());
+                }
+                page.next = Some(row.name.to_owned());
+                ControlFlow::Break(())
+            })
+        })?;
+        Ok(page)
+    }
+
+    /// Removes the entries of `namespace` that `query` shows; returns how many there were. Large sets go in several
+    /// transactions, so that other writers get their turn.
+    ///
+    /// # Errors
+    /// Those of reading and writing.
+    pub fn delete_matching(&self, namespace: &Namespace, query: &Query) -> Result<u64> {
+        let mut removed = 0;
+        let mut left = query.limit;
+        loop {
+            let chunk = left.map_or(DELETE_ENTRIES, |left| left.min(DELETE_ENTRIES));
+            let query = Query { limit: Some(chunk), fields: Fields::Names, ..query.clone() };
+            let mut names = Names::default();
+            let found = self.list(namespace, &query, &mut names)?;
+            if found == 0 {
+                break;
+            }
+            removed += self.delete_all(&names.addresses(namespace)?)?;
+            left = left.map(|left| left - found);
+        }
+        Ok(removed)
+    }
+
+    /// Removes entries at once; returns how many were there.
+    fn delete_all(&self, addresses: &[Address]) -> Result<u64> {
+        self.write(|writer| {
+            let mut count = 0;
+            for address in addresses {
+                count += u64::from(writer.delete(address, &Condition::default())?);
+            }
+            Ok(count)
+        })
+    }
+}
+
+impl Query {
+    fn range(&self) -> Range {
+        let Self { prefix, reverse, fields, .. } = self;
+        Range { prefix: prefix.clone(), after: None, reverse: *reverse, visible_at: None, fields: *fields }
+    }
+
+    /// Checks what an engine does not.
+    fn matches(&self, name: &str) -> bool {
+        let context_fits = self.context.as_deref().is_none_or(|wanted| {
+            let context = name.rfind(CONTEXT_MARK).map(|at| &name[at + CONTEXT_MARK.len()..]);
+            context == Some(wanted)
+        });
+        context_fits && self.glob.as_ref().is_none_or(|glob| glob.matches(name))
+    }
+}
+
+/// Keeps the names of a listing.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn addresses(self, namespace: &Namespace) -> Result<Vec<Address>> {
+        let address =
+            |name: String| Ok(Address { namespace: namespace.clone(), name: EntryName::parse(&name)? });
+        self.0.into_iter().map(address).collect()
+    }
+}
+
+impl Sink for Names {
+    fn row(&mut self, row: Row<'_>) {
+        self.0.push(row.name.to_owned());
+    }
+
+    fn page(&mut self) -> Result<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
+}

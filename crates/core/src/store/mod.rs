@@ -1,0 +1,234 @@
+//! Reading and writing under the rules: expiry, caches, conditions, limits.
+//!
+//! A [`Store`] puts the rules around an [`Engine`]. Each of its methods is one unit of work, safe beside any number of
+//! other processes; [`Store::write`] makes several changes one unit.
+
+mod cache;
+mod change;
+mod list;
+mod settings;
+mod spaces;
+
+pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
+pub use self::list::{Query, Sink};
+pub use self::settings::CacheSettings;
+pub use self::spaces::{NamespaceInfo, Removed};
+
+use crate::address::Address;
+use crate::clock::{Clock, Millis, SystemClock, Ttl};
+use crate::engine::memory::MemoryEngine;
+use crate::engine::{Cache, Engine, Policy, Space, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Head, Record, Version};
+
+/// The largest value that is stored unless a store is told otherwise, in bytes.
+pub const DEFAULT_MAX_VALUE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A key-value store on some engine.
+///
+/// # Examples
+/// ```
+/// use prontodb_core::{Notation, Store};
+///
+/// let store = Store::in_memory();
+/// let address = Notation::default().address("shop.prices.apple")?;
+/// store.set(&address, b"120", &Default::default())?;
+/// let apple = store.get(&address)?.expect("it was just written");
+/// assert_eq!(apple.value, b"120");
+/// # Ok::<(), prontodb_core::Error>(())
+/// ```
+pub struct Store {
+    engine: Box<dyn Engine>,
+    clock: Box<dyn Clock>,
+    max_value_bytes: u64,
+    writer: Option<String>,
+}
+
+impl Store {
+    /// A store on `engine`, on the system's clock, with values of up to 64 MiB.
+    pub fn new(engine: impl Engine + 'static) -> Self {
+        Self {
+            engine: Box::new(engine),
+            clock: Box::new(SystemClock),
+            max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
+            writer: None,
+        }
+    }
+
+    /// An empty store that is gone when it is dropped.
+    pub fn in_memory() -> Self {
+        Self::new(MemoryEngine::new())
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
+    }
+
+    /// Refuses values of more than `bytes` bytes.
+    #[must_use]
+    pub fn with_max_value_bytes(mut self, bytes: u64) -> Self {
+        self.max_value_bytes = bytes;
+        self
+    }
+
+    /// Records `writer` in every entry it writes.
+    #[must_use]
+    pub fn with_writer(mut self, writer: Option<String>) -> Self {
+        self.writer = writer;
+        self
+    }
+
+    /// What time it is for this store.
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The version of the last write; 0 for none.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn revision(&self) -> Result<Version> {
+        let mut revision = Version(0);
+        self.engine.read(&mut |view| {
+            revision = view.revision()?;
+            Ok(())
+        })?;
+        Ok(revision)
+    }
+
+    /// The entry at `address`; `None` when it is missing or has expired.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get(&self, address: &Address) -> Result<Option<Record>> {
+        Ok(self.get_many(std::slice::from_ref(address))?.pop().flatten())
+    }
+
+    /// The entries at `addresses`, in their order, as they are at one moment.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get_many(&self, addresses: &[Address]) -> Result<Vec<Option<Record>>> {
+        let found = self.records(addresses, false)?;
+        self.note_reads(&found);
+        Ok(found.into_iter().map(Found::into_visible).collect())
+    }
+
+    /// The first of `addresses` that holds an entry, and its place among them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get_first(&self, addresses: &[Address]) -> Result<Option<(usize, Record)>> {
+        let found = self.records(addresses, true)?;
+        self.note_reads(&found);
+        let mut records = found.into_iter().enumerate();
+        Ok(records.find_map(|(place, found)| found.into_visible().map(|record| (place, record))))
+    }
+
+    /// The entry at `address`, even when it has expired, as long as it has not been removed. Removes nothing.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get_even_expired(&self, address: &Address) -> Result<Option<Record>> {
+        let addresses = std::slice::from_ref(address);
+        let found = self.records(addresses, false)?;
+        Ok(found.into_iter().next().and_then(|found| found.entry))
+    }
+
+    /// All that is known of the entry at `address` but its value.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn head(&self, address: &Address) -> Result<Option<Head>> {
+        let addresses = std::slice::from_ref(address);
+        let found =
+            self.find(addresses, false, |head: &Head| head, |view, space, name| view.head(space, name))?;
+        self.note_reads(&found);
+        Ok(found.into_iter().next().and_then(Found::into_visible))
+    }
+
+    /// Reads whole entries; see [`Store::find`].
+    fn records<'a>(&self, addresses: &'a [Address], first_only: bool) -> Result<Vec<Found<'a, Record>>> {
+        self.find(addresses, first_only, |record| &record.head, |view, space, name| view.get(space, name))
+    }
+
+    /// Reads entries on one view; with `first_only`, no further than the first that is there.
+    fn find<'a, T>(
+        &self,
+        addresses: &'a [Address],
+        first_only: bool,
+        head: fn(&T) -> &Head,
+        read: fn(&dyn View, &Space, &str) -> Result<Option<T>>,
+    ) -> Result<Vec<Found<'a, T>>> {
+        let mut all = Vec::with_capacity(addresses.len());
+        self.engine.read(&mut |view| {
+            all.clear();
+            let now = self.now();
+            for address in addresses {
+                let space = view.space(&address.namespace)?;
+                let entry = match &space {
+                    Some(space) => read(view, space, address.name.as_str())?,
+                    None => None,
+                };
+                let visible = entry.as_ref().is_some_and(|entry| head(entry).visible_at(now));
+                all.push(Found { address, space, entry, visible });
+                if visible && first_only {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Does what caches ask for when they are read: removes what was met expired, and notes what was used.
+    ///
+    /// That is housekeeping, and a reader gets its answer also where nothing can be written just now.
+    fn note_reads<T>(&self, found: &[Found<'_, T>]) {
+        let noted: Vec<_> = found.iter().filter(|found| found.is_noted()).collect();
+        if noted.is_empty() {
+            return;
+        }
+        let _ = self.engine.write_at_once(&mut |txn| {
+            let mut writer = self.writer_on(txn);
+            noted.iter().try_for_each(|found| writer.note_read(found.address))?;
+            writer.finish()
+        });
+    }
+}
+
+/// What was found at an address.
+struct Found<'a, T> {
+    address: &'a Address,
+    space: Option<Space>,
+    entry: Option<T>,
+    visible: bool,
+}
+
+impl<T> Found<'_, T> {
+    fn into_visible(self) -> Option<T> {
+        self.entry.filter(|_| self.visible)
+    }
+
+    /// Whether the cache it lies in changes when it is read.
+    fn is_noted(&self) -> bool {
+        let cache = self.space.as_ref().and_then(|space| space.cache.as_ref());
+        match cache {
+            Some(cache) if self.visible => cache.is_limited() && cache.policy == Policy::Lru,
+            Some(cache) => cache.evict_on_read && self.entry.is_some(),
+            None => false,
+        }
+    }
+}
+
+/// The moment an entry expires that is written at `now` with `ttl`, in `cache` or in no cache.
+fn expiry(cache: Option<&Cache>, ttl: Option<Ttl>, now: Millis) -> Result<Option<Millis>> {
+    match (cache, ttl) {
+        (Some(cache), ttl) => Ok(Some(now.after(ttl.unwrap_or(cache.timeout)))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Error::new(ErrorKind::NoTtl, "the namespace is no cache, and keeps no TTL")),
+    }
+}

@@ -1,0 +1,360 @@
+//! What differs between operating systems: locks that time out, who else has a file open, kinds of file system.
+//!
+//! Linux first. Elsewhere waiting is less fair, logs are never found to be alone, and every file system counts as local.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Takes the exclusive lock on `file`, waiting for at most `limit`; `false` when the time ran out.
+///
+/// Waiters queue in the kernel and are served in the order they came. The lock ends with the file's last descriptor,
+/// thus also when the process is killed.
+pub(crate) fn lock_within(file: &File, limit: Duration) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => platform::wait_for_lock(file, Instant::now() + limit),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Waits for the lock without a place in the line.
+fn poll_for_lock(file: &File, deadline: Instant) -> io::Result<bool> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return Ok(false),
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(1)),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// What kind of file system a path lies on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// Its usual name.
+    pub name: &'static str,
+    /// Whether locks and shared memory cannot be relied on there.
+    pub shared: bool,
+}
+
+/// The kind of file system at `path`, which has to exist.
+pub(crate) fn file_system(path: &Path) -> io::Result<FileSystem> {
+    platform::file_system(path)
+}
+
+/// Whether this process may write the file at `path`.
+pub(crate) fn is_writable(path: &Path) -> bool {
+    platform::is_writable(path)
+}
+
+/// Whether the file at `path` bears our mark; `false` where files cannot bear any.
+pub(crate) fn is_marked(path: &Path) -> bool {
+    platform::is_marked(path)
+}
+
+/// Marks a file for as long as it exists, under whatever name. A mark that cannot be made, or is lost, is no error.
+pub(crate) fn mark(path: &Path) {
+    platform::mark(path);
+}
+
+/// Bytes that an ordinary user may still write at `path`.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
+    platform::free_bytes(path)
+}
+
+/// Whether a process other than this one has the WAL index `shm` mapped.
+///
+/// The descriptor that it takes to ask is never closed: POSIX would drop SQLite's own locks on the file with it. Only
+/// for processes that end soon.
+pub(crate) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
+    platform::is_attached_elsewhere(shm)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    #![allow(unsafe_code, reason = "timers, record locks and statfs have no safe interface in std")]
+
+    use std::ffi::{CStr, CString};
+    use std::fs::File;
+    use std::io;
+    use std::mem;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+    use std::ptr;
+    use std::time::{Duration, Instant};
+
+    use super::FileSystem;
+
+    /// How often a wait is interrupted once its time is over, should the first signal come before the wait begins.
+    const NUDGE: Duration = Duration::from_millis(5);
+
+    /// Byte of the WAL index on which every attached process holds a shared lock (`UNIX_SHM_DMS` in SQLite's os_unix.c).
+    const DEAD_MANS_SWITCH: libc::off_t = 128;
+
+    pub(super) fn wait_for_lock(file: &File, deadline: Instant) -> io::Result<bool> {
+        if !signal_is_ours() {
+            return super::poll_for_lock(file, deadline);
+        }
+        let _alarm = Alarm::at(deadline)?;
+        loop {
+            // SAFETY: flock takes plain integers; the descriptor is open as long as `file` lives.
+            if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) } == 0 {
+                return Ok(true);
+            }
+            let error = io::Error::last_os_error();
+            match error.kind() {
+                io::ErrorKind::Interrupted if Instant::now() >= deadline => return Ok(false),
+                io::ErrorKind::Interrupted => {}
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Interrupts blocking system calls of the thread that made it, from a given moment on, until it is dropped.
+    struct Alarm(libc::timer_t);
+
+    impl Alarm {
+        fn at(deadline: Instant) -> io::Result<Self> {
+            let mut timer: libc::timer_t = ptr::null_mut();
+            // SAFETY: all zeros is a valid sigevent; the kernel fills in `timer` before the call returns.
+            let made = unsafe {
+                let mut event: libc::sigevent = mem::zeroed();
+                event.sigev_notify = libc::SIGEV_THREAD_ID;
+                event.sigev_signo = libc::SIGALRM;
+                event.sigev_notify_thread_id = libc::gettid();
+                libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer)
+            };
+            if made != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            let alarm = Self(timer);
+            let first = deadline.saturating_duration_since(Instant::now()).max(Duration::from_micros(1));
+            let spec = libc::itimerspec { it_interval: timespec(NUDGE), it_value: timespec(first) };
+            // SAFETY: the timer was just made, and `spec` outlives the call.
+            match unsafe { libc::timer_settime(alarm.0, 0, &raw const spec, ptr::null_mut()) } {
+                0 => Ok(alarm),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+    }
+
+    impl Drop for Alarm {
+        fn drop(&mut self) {
+            // SAFETY: the timer was made by `at` and is deleted once.
+            unsafe { libc::timer_delete(self.0) };
+        }
+    }
+
+    fn timespec(duration: Duration) -> libc::timespec {
+        libc::timespec {
+            tv_sec: duration.as_secs().try_into().unwrap_or(i32::MAX.into()),
+            tv_nsec: duration.subsec_nanos().into(),
+        }
+    }
+
+    /// Whether SIGALRM interrupts a wait of this thread and does nothing else: where nobody handles it, it is made so.
+    ///
+    /// A program that has a use of its own for the signal keeps it, and its waits poll.
+    fn signal_is_ours() -> bool {
+        extern "C" fn wake(_: libc::c_int) {}
+        let wake = wake as *const () as libc::sighandler_t;
+        // SAFETY: all zeros are valid (no flags, so that calls are not restarted; an empty set), each value is filled in
+        // before it is read, and `wake` does nothing, which is safe at any point of any thread.
+        unsafe {
+            let mut present: libc::sigaction = mem::zeroed();
+            libc::sigaction(libc::SIGALRM, ptr::null(), &raw mut present);
+            if present.sa_sigaction == libc::SIG_DFL || present.sa_sigaction == libc::SIG_IGN {
+                let mut action: libc::sigaction = mem::zeroed();
+                action.sa_sigaction = wake;
+                libc::sigaction(libc::SIGALRM, &raw const action, ptr::null_mut());
+            } else if present.sa_sigaction != wake {
+                return false;
+            }
+            let mut blocked: libc::sigset_t = mem::zeroed();
+            libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut blocked);
+            libc::sigismember(&raw const blocked, libc::SIGALRM) == 0
+        }
+    }
+
+    pub(super) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
+        let file = File::options().read(true).write(true).open(shm)?;
+        let descriptor = file.as_raw_fd();
+        mem::forget(file);
+        // SAFETY: all zeros is a valid flock; the descriptor stays open for good.
+        let lock = unsafe {
+            let mut lock: libc::flock = mem::zeroed();
+            lock.l_type = libc::F_WRLCK as libc::c_short;
+            lock.l_whence = libc::SEEK_SET as libc::c_short;
+            lock.l_start = DEAD_MANS_SWITCH;
+            lock.l_len = 1;
+            if libc::fcntl(descriptor, libc::F_GETLK, &raw mut lock) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+            lock
+        };
+        Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+    }
+
+    #[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between C libraries")]
+    pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
+        let stat = statfs(path)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_bsize as u64))
+    }
+
+    #[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between C libraries")]
+    pub(super) fn file_system(path: &Path) -> io::Result<FileSystem> {
+        let stat = statfs(path)?;
+        let (name, shared) = named(stat.f_type as i64);
+        Ok(FileSystem { name, shared })
+    }
+
+    /// The extended attribute that is the mark.
+    const MARK: &CStr = c"user.prontodb.named";
+
+    pub(super) fn is_marked(path: &Path) -> bool {
+        let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+        // SAFETY: both texts end with NUL, and a size of 0 asks for the length alone.
+        unsafe { libc::getxattr(path.as_ptr(), MARK.as_ptr(), ptr::null_mut(), 0) >= 0 }
+    }
+
+    pub(super) fn mark(path: &Path) {
+        let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return };
+        // SAFETY: both texts end with NUL, and no byte of the value is read.
+        unsafe { libc::setxattr(path.as_ptr(), MARK.as_ptr(), ptr::null(), 0, 0) };
+    }
+
+    pub(super) fn is_writable(path: &Path) -> bool {
+        let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+        // SAFETY: `path` ends with NUL.
+        unsafe { libc::access(path.as_ptr(), libc::W_OK) == 0 }
+    }
+
+    fn statfs(path: &Path) -> io::Result<libc::statfs> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        // SAFETY: `path` ends with NUL, and `stat` is written before it is read.
+        unsafe {
+            let mut stat: libc::statfs = mem::zeroed();
+            match libc::statfs(path.as_ptr(), &raw mut stat) {
+                0 => Ok(stat),
+                _ => Err(io::Error::last_os_error()),
+            }
+        }
+    }
+
+    /// Names a file system by the magic number that statfs(2) gives, and says whether machines share it; unknown ones count
+    /// as local.
+    fn named(magic: i64) -> (&'static str, bool) {
+        let shared = |name| (name, true);
+        let local = |name| (name, false);
+        match magic & 0xffff_ffff {
+            0x6969 => shared("nfs"),
+            0x517b => shared("smb"),
+            0xff53_4d42 => shared("cifs"),
+            0xfe53_4d42 => shared("smb2"),
+            0x0102_1997 => shared("9p"),
+            0x6573_5546 => shared("fuse or virtiofs"),
+            0x5346_414f | 0x6b41_4653 => shared("afs"),
+            0x7375_7245 => shared("coda"),
+            0x00c3_6400 => shared("ceph"),
+            0x0116_1970 => shared("gfs2"),
+            0x7461_636f => shared("ocfs2"),
+            0x0bd0_0bd0 => shared("lustre"),
+            0x4750_4653 => shared("gpfs"),
+            0x786f_4256 => shared("vboxsf"),
+            0xef53 => local("ext4"),
+            0x5846_5342 => local("xfs"),
+            0x9123_683e => local("btrfs"),
+            0xf2f5_2010 => local("f2fs"),
+            0x2fc1_2fc1 => local("zfs"),
+            0xca45_1a4e => local("bcachefs"),
+            0x0102_1994 => local("tmpfs"),
+            0x794c_7630 => local("overlayfs"),
+            _ => local("unknown"),
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn file_systems_that_cross_machines_are_known() {
+            for magic in [0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x0102_1997, 0x6573_5546] {
+                assert!(named(magic).1, "{magic:x}");
+            }
+            assert!(!named(0xef53).1);
+        }
+
+        #[test]
+        fn magic_numbers_with_the_sign_bit_survive_a_32_bit_field() {
+            assert_eq!(named(i64::from(0xff53_4d42_u32 as i32)).0, "cifs");
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::io;
+    use std::path::Path;
+
+    use super::FileSystem;
+
+    pub(super) use super::poll_for_lock as wait_for_lock;
+
+    pub(super) fn is_attached_elsewhere(_shm: &Path) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    pub(super) fn free_bytes(_path: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    pub(super) fn file_system(_path: &Path) -> io::Result<FileSystem> {
+        Ok(FileSystem { name: "unknown", shared: false })
+    }
+
+    pub(super) fn is_writable(_path: &Path) -> bool {
+        true
+    }
+
+    pub(super) fn is_marked(_path: &Path) -> bool {
+        false
+    }
+
+    pub(super) fn mark(_path: &Path) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_held_is_given_up_at_the_deadline() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let holder = file.reopen().unwrap();
+        holder.lock().unwrap();
+        let waiter = file.reopen().unwrap();
+        let start = Instant::now();
+        assert!(!lock_within(&waiter, Duration::from_millis(30)).unwrap());
+        assert!(start.elapsed() >= Duration::from_millis(30));
+        drop(holder);
+        assert!(lock_within(&waiter, Duration::from_millis(30)).unwrap());
+    }
+
+    #[test]
+    fn a_lock_that_is_released_reaches_the_waiter() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let holder = file.reopen().unwrap();
+        holder.lock().unwrap();
+        let waiter = file.reopen().unwrap();
+        let wait = std::thread::spawn(move || lock_within(&waiter, Duration::from_secs(20)).unwrap());
+        std::thread::sleep(Duration::from_millis(10));
+        drop(holder);
+        assert!(wait.join().unwrap());
+    }
+}

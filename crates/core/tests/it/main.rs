@@ -1,0 +1,9 @@
+//! What the library promises to those who build on it.
+
+#![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+
+mod embedding;
+mod invariants;
+mod memory;
+mod sqlite;
+mod store;
