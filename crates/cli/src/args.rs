@@ -1,0 +1,240 @@
+//! The command line: which word is the command, and the flags that every command takes.
+//!
+//! Flags may stand before or after the command, so the command is found first, knowing only which flags take a value.
+//! Then clap reads the rest with the definition of that one command: building all of them would cost a millisecond.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::exit::Failure;
+use crate::{commands, help};
+
+/// Flags that take a value, of all commands; a test compares the list with the definitions.
+const VALUE_FLAGS: &[&str] = &[
+    "after",
+    "busy-timeout-ms",
+    "config",
+    "context",
+    "database",
+    "file",
+    "glob",
+    "if-value",
+    "if-version",
+    "key",
+    "limit",
+    "namespace",
+    "ns-delim",
+    "output",
+    "project",
+    "return",
+    "ttl",
+];
+/// The same for flags of one letter.
+const VALUE_LETTERS: &[u8] = b"dnp";
+
+// Flags that every command takes. No doc comment: clap would take it for what the command is about.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Flags of every command")]
+pub struct Globals {
+    /// The project; the address is then the key alone
+    #[arg(short, long, value_name = "NAME")]
+    pub project: Option<String>,
+
+    /// The namespace; the address is then the key alone
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// The key, in place of the address; in listings, what keys start with
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    pub key: Option<String>,
+
+    /// The context of the key; with --fallback several, as in `eu,prod`
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// The character between the parts of an address
+    #[arg(long, value_name = "C")]
+    pub ns_delim: Option<String>,
+
+    /// The database, by name
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<OsString>,
+
+    /// The database, by file
+    #[arg(short = 'd', value_name = "FILE", conflicts_with = "database")]
+    pub database_file: Option<PathBuf>,
+
+    /// The configuration file, in place of the usual one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Milliseconds to wait while others write
+    #[arg(long, value_name = "N")]
+    pub busy_timeout_ms: Option<String>,
+
+    /// Writes that survive a power cut once they are acknowledged
+    #[arg(long)]
+    pub durable: bool,
+
+    /// Answers and errors as JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// Show this help
+    #[arg(short, long)]
+    pub help: bool,
+}
+
+/// A command line whose command has been found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// The words that name the command; empty when there is none.
+    pub command: Vec<String>,
+    /// All that is not the command, in order.
+    pub rest: Vec<OsString>,
+}
+
+impl Invocation {
+    /// `CMD --help`, `CMD -h`, and `CMD help` with nothing else.
+    pub fn asks_for_help(&self) -> bool {
+        self.rest == ["help"] || self.has_flag(&["-h", "--help"])
+    }
+
+    /// Takes `-v`, `-V` and `--version` without a command for the command `version`.
+    #[must_use]
+    pub fn with_version_as_command(mut self) -> Self {
+        let spellings = ["-v", "-V", "--version"];
+        if self.command.is_empty() && self.has_flag(&spellings) {
+            self.command.push("version".to_owned());
+            self.rest.retain(|word| !spellings.iter().any(|spelling| word == spelling));
+        }
+        self
+    }
+
+    /// Help takes no flags but those that ask for it once more.
+    pub fn refuse_flags_besides_help(&self) -> Result<(), Failure> {
+        let harmless = ["-h", "--help", "--json"];
+        match self.rest.iter().find(|word| !harmless.iter().any(|flag| word == flag)) {
+            Some(word) => Err(Failure::usage(format!("{} means nothing to help", word.display()))),
+            None => Ok(()),
+        }
+    }
+
+    fn has_flag(&self, spellings: &[&str]) -> bool {
+        flags(&self.rest).any(|word| spellings.iter().any(|spelling| word == spelling))
+    }
+}
+
+/// Whether `--json` is among the flags, for errors that come before the flags are read.
+pub fn wants_json(words: &[OsString]) -> bool {
+    flags(words).any(|flag| flag == "--json")
+}
+
+/// The flags of a command line, without their values and what is no flag.
+fn flags(words: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let mut words = words.iter().take_while(|word| *word != "--");
+    std::iter::from_fn(move || {
+        let word = words.by_ref().find(|word| is_flag(word))?;
+        if takes_next_word(word) {
+            words.next();
+        }
+        Some(word)
+    })
+}
+
+/// Takes the words that name the command out of a command line.
+pub fn split(words: Vec<OsString>) -> Result<Invocation, Failure> {
+    let mut invocation = Invocation::default();
+    let mut words = words.into_iter();
+    let mut groups_end = false;
+    while let Some(word) = words.next() {
+        if groups_end || word == "--" {
+            invocation.rest.push(word);
+            invocation.rest.extend(words);
+            break;
+        }
+        if is_flag(&word) {
+            let takes_value = takes_next_word(&word);
+            invocation.rest.push(word);
+            invocation.rest.extend(words.by_ref().take(usize::from(takes_value)));
+            continue;
+        }
+        let named = word.into_string().map_err(|word| help::unknown_command(&word.display().to_string()))?;
+        groups_end = !commands::is_group(&invocation.command, &named);
+        invocation.command.push(named);
+    }
+    Ok(invocation)
+}
+
+fn is_flag(word: &OsStr) -> bool {
+    word.len() > 1 && word.as_bytes()[0] == b'-'
+}
+
+/// Whether the word behind the flag `word` is its value.
+fn takes_next_word(word: &OsStr) -> bool {
+    let bytes = word.as_bytes();
+    if let Some(long) = bytes.strip_prefix(b"--") {
+        return VALUE_FLAGS.iter().any(|flag| flag.as_bytes() == long);
+    }
+    // Of letters in one word, the first that takes a value takes what follows it.
+    bytes[1..].iter().position(|letter| VALUE_LETTERS.contains(letter)) == Some(bytes.len() - 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(line: &str) -> (String, String) {
+        let words = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
+        let Invocation { command, rest } = split(words).unwrap();
+        let rest: Vec<_> = rest.into_iter().map(|word| word.into_string().unwrap()).collect();
+        (command.join(" "), rest.join(" "))
+    }
+
+    #[test]
+    fn the_command_is_found_between_flags() {
+        for (line, command, rest) in [
+            ("get a.b.c", "get", "a.b.c"),
+            ("-p a -n b get c", "get", "-p a -n b c"),
+            ("--project=a get c", "get", "--project=a c"),
+            ("-pa get c", "get", "-pa c"),
+            ("--json get c", "get", "--json c"),
+            ("-rp a get c", "get", "-rp a c"),
+            ("--ttl 5 set a.b.c v", "set", "--ttl 5 a.b.c v"),
+            ("admin --json gc", "admin gc", "--json"),
+            ("-d admin admin gc x", "admin gc", "-d admin x"),
+            ("admin", "admin", ""),
+            ("set -- -k v", "set", "-- -k v"),
+            ("-- get", "", "-- get"),
+            ("--help", "", "--help"),
+            ("", "", ""),
+        ] {
+            assert_eq!(invocation(line), (command.to_owned(), rest.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn definitions_do_not_contradict_themselves() {
+        commands::all().for_each(|command| command.definition().debug_assert());
+    }
+
+    #[test]
+    fn the_flags_with_values_are_those_of_the_definitions() {
+        let mut longs = std::collections::BTreeSet::new();
+        let mut letters = std::collections::BTreeSet::new();
+        for command in commands::all() {
+            let definition = command.definition();
+            for flag in definition.get_arguments().filter(|arg| !arg.is_positional()) {
+                let takes_value = flag.get_action().takes_values();
+                longs.extend(flag.get_long().filter(|_| takes_value).map(str::to_owned));
+                letters.extend(flag.get_short().filter(|_| takes_value));
+                if let (Some(long), false) = (flag.get_long(), takes_value) {
+                    assert!(!VALUE_FLAGS.contains(&long), "--{long} has a value in some commands only");
+                }
+            }
+        }
+        assert_eq!(longs.into_iter().collect::<Vec<_>>(), VALUE_FLAGS);
+        assert_eq!(letters.into_iter().collect::<String>().as_bytes(), VALUE_LETTERS);
+    }
+}

@@ -1,0 +1,34 @@
+use std::ffi::OsString;
+
+use super::{explain, namespace_and_settings};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Make a cache an ordinary namespace
+///
+/// Entries that have not expired stay, and expire no more; --discard removes them too.
+#[derive(clap::Args)]
+pub struct DropCache {
+    /// The namespace
+    #[arg(value_name = "PROJECT.NAMESPACE")]
+    cache: Option<OsString>,
+
+    /// Remove what is in it
+    #[arg(long)]
+    discard: bool,
+}
+
+impl Run for DropCache {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if cx.notation.keys_stand_alone && self.cache.is_some() {
+            return Err(Failure::usage("-p or -n and a namespace exclude each other"));
+        }
+        let (namespace, _) = namespace_and_settings(cx, self.cache.as_slice())?;
+        let dropped = cx.open_existing()?.drop_cache(&namespace, self.discard);
+        dropped.map_err(|error| explain(cx, &namespace, error))?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,33 @@
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output;
+use crate::output::json::Object;
+
+/// Remove from disk what has expired
+///
+/// Writes to a cache do that too, a little at a time; nobody ever sees an expired entry, removed or not. With --json the
+/// counts are printed on standard output.
+#[derive(clap::Args)]
+pub struct Gc {}
+
+impl Run for Gc {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let removed = cx.open_existing()?.collect_garbage().map_err(|error| cx.explain(error.into()))?;
+        if cx.json() {
+            Object::begin(cx.out.buffer())
+                .number("entries", removed.entries)
+                .number("caches", removed.caches)
+                .end();
+            cx.out.push(b"\n");
+            cx.out.flush()?;
+        } else {
+            let entries = output::counted(removed.entries, "expired entry", "expired entries");
+            let caches = output::counted(removed.caches, "cache", "caches");
+            output::note(&format!("removed {entries} from {caches}"));
+        }
+        Ok(Code::Done)
+    }
+}

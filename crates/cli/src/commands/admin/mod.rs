@@ -1,0 +1,46 @@
+//! `prontodb admin …`
+
+pub mod create_cache;
+pub mod drop_cache;
+pub mod gc;
+pub mod set_cache;
+
+use std::ffi::OsString;
+
+use prontodb_core::Namespace;
+use prontodb_core::store::CacheSettings;
+
+use crate::context::{Context, text};
+use crate::exit::Failure;
+use crate::output;
+
+/// Reads the namespace of a command about caches, and the settings behind it.
+fn namespace_and_settings(cx: &Context, words: &[OsString]) -> Result<(Namespace, CacheSettings), Failure> {
+    let (namespace, settings) = match words {
+        words if cx.notation.keys_stand_alone => (cx.notation.defaults.clone(), words),
+        [namespace, settings @ ..] => (cx.namespace(namespace)?, settings),
+        [] => return Err(Failure::usage("the namespace is missing").hint("write it as project.namespace")),
+    };
+    let settings: Vec<_> = settings.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
+    Ok((namespace, CacheSettings::parse(&settings.join(" "))?))
+}
+
+/// Tells of entries that new limits have driven out.
+fn tell_evicted(evicted: u64) {
+    if evicted > 0 {
+        output::note(&format!(
+            "{} over the limits, and removed",
+            output::counted(evicted, "entry was", "entries were")
+        ));
+    }
+}
+
+/// Names the namespace in an error about a cache.
+fn explain(cx: &Context, namespace: &Namespace, error: prontodb_core::Error) -> Failure {
+    let is_invalid = error.kind() == prontodb_core::ErrorKind::Invalid;
+    let mut failure = cx.explain(error.into());
+    if is_invalid {
+        failure.message = format!("{}: {}", namespace.display(cx.notation.delimiter), failure.message);
+    }
+    failure
+}

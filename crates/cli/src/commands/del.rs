@@ -1,0 +1,109 @@
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+
+use prontodb_core::store::{Condition, Query};
+use prontodb_core::{Address, Error, ErrorKind, Listing};
+
+use super::Run;
+use super::get::missing;
+use super::set::{self, Conditions};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output;
+
+/// Remove entries
+///
+/// Exits with 0 also when nothing was there; with --strict an entry that is missing exits with 2, and nothing is removed.
+#[derive(clap::Args)]
+pub struct Del {
+    /// What to remove
+    #[arg(value_name = "ADDRESS")]
+    addresses: Vec<OsString>,
+
+    /// Exit with 2 when an entry is missing
+    #[arg(long)]
+    strict: bool,
+
+    /// Remove every entry of the namespace whose key starts with what is given, as in project.namespace.prefix
+    #[arg(long, conflicts_with = "strict")]
+    prefix: bool,
+
+    /// Do not ask before --prefix removes anything
+    #[arg(long, requires = "prefix")]
+    yes: bool,
+
+    #[command(flatten)]
+    conditions: Conditions,
+}
+
+impl Run for Del {
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.prefix {
+            return self.remove_prefix(cx);
+        }
+        let addresses = cx.take_addresses(&self.addresses)?;
+        let condition = self.conditions.into_condition();
+        if condition != Condition::default() && addresses.len() > 1 {
+            return Err(Failure::usage("conditions take one address"));
+        }
+        remove(cx, &addresses, &condition, self.strict)?;
+        Ok(Code::Done)
+    }
+}
+
+impl Del {
+    fn remove_prefix(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.addresses.len() > 1 || self.conditions.into_condition() != Condition::default() {
+            return Err(Failure::usage("--prefix takes one address and no condition"));
+        }
+        let Listing::Within { namespace, prefix } =
+            cx.listing(self.addresses.first().map(OsString::as_os_str))?
+        else {
+            return Err(Failure::usage(
+                "--prefix needs a namespace: project.namespace, or project.namespace.prefix",
+            ));
+        };
+        let query = Query { prefix, context: cx.listed_context()?, ..Query::default() };
+        let place = namespace.display(cx.notation.delimiter);
+        let what = format!("every entry of {place} whose key starts with `{}`", query.prefix);
+        if !self.yes && !confirmed(&what)? {
+            return Err(Failure::new(Code::Error, "refused", "nothing was removed; the answer was not yes"));
+        }
+        let store = cx.open_existing()?;
+        let removed = store.delete_matching(&namespace, &query).map_err(|error| cx.explain(error.into()))?;
+        output::note(&format!("removed {} of {place}", output::counted(removed, "entry", "entries")));
+        Ok(Code::Done)
+    }
+}
+
+/// Removes all of the entries at once; with `strict`, all or none.
+fn remove(cx: &Context, addresses: &[Address], condition: &Condition, strict: bool) -> Result<(), Failure> {
+    let mut absent = None;
+    let mut at = 0;
+    let removed = cx.open_existing()?.write(|writer| {
+        absent = None;
+        for (place, address) in addresses.iter().enumerate() {
+            at = place;
+            if !writer.delete(address, condition)? && strict {
+                absent = Some(address.clone());
+                return Err(Error::new(ErrorKind::Conflict, "an entry is missing"));
+            }
+        }
+        Ok(())
+    });
+    match absent {
+        Some(address) => Err(missing(cx, &[address])),
+        None => removed.map_err(|error| set::explain(cx, &addresses[at], error)),
+    }
+}
+
+/// Asks on the terminal; without one, that is an error.
+fn confirmed(what: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err(Failure::usage(format!("this would remove {what}")).hint("--yes says that it is meant"));
+    }
+    let _ = write!(io::stderr(), "Remove {what}? [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(|error| Failure::io("cannot read the answer", &error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,205 @@
+//! The commands: one a file, folders for the groups that users type.
+//!
+//! A new command is its file, a `mod` line and a line in the table below.
+
+mod admin;
+mod append;
+mod config;
+mod copy;
+mod del;
+mod doctor;
+mod exists;
+mod get;
+mod incr;
+mod list;
+mod namespaces;
+mod nss;
+mod projects;
+mod rename;
+mod set;
+mod touch;
+mod ttl;
+mod version;
+
+use std::ffi::OsString;
+
+use clap::{Args, FromArgMatches};
+
+use crate::args::Globals;
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::help;
+
+/// Which of the flags that make addresses a command heeds; the others would do nothing, and are refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Addressing {
+    /// All: it works on entries.
+    Entries,
+    /// `-p` and `-n`: it works on a namespace.
+    Namespace,
+    /// `-p`: it works on a project.
+    Project,
+    /// None.
+    Nothing,
+}
+
+/// What a command does with its arguments.
+pub trait Run: Args {
+    /// Which flags it heeds.
+    const ADDRESSING: Addressing = Addressing::Entries;
+
+    /// What it is given; commands that must work with a broken configuration ask for less.
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::new(globals)
+    }
+
+    /// Runs it.
+    fn run(self, cx: &mut Context) -> Result<Code, Failure>;
+}
+
+/// A command: its words, and functions that know its arguments.
+pub struct Command {
+    /// The words that name it.
+    pub name: &'static str,
+    define: fn(clap::Command) -> clap::Command,
+    addressing: Addressing,
+    run: fn(&clap::ArgMatches, Globals, bool) -> Result<Code, Failure>,
+}
+
+const fn command<C: Run>(name: &'static str) -> Command {
+    Command { name, define: C::augment_args, addressing: C::ADDRESSING, run: run::<C> }
+}
+
+fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
+    let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
+    C::ADDRESSING.check(&globals)?;
+    arguments.run(&mut Context { has_dashes, ..C::context(globals)? })
+}
+
+impl Addressing {
+    /// The flags that it refuses, by their names in [`Globals`].
+    fn refused(self) -> &'static [&'static str] {
+        match self {
+            Self::Entries => &[],
+            Self::Namespace => &["key", "context"],
+            Self::Project => &["namespace", "key", "context"],
+            Self::Nothing => &["project", "namespace", "key", "context"],
+        }
+    }
+
+    fn hide_refused(self, definition: clap::Command) -> clap::Command {
+        self.refused()
+            .iter()
+            .fold(definition, |definition, flag| definition.mut_arg(flag, |arg| arg.hide(true)))
+    }
+
+    fn check(self, globals: &Globals) -> Result<(), Failure> {
+        let is_given = |flag: &str| match flag {
+            "project" => globals.project.is_some(),
+            "namespace" => globals.namespace.is_some(),
+            "key" => globals.key.is_some(),
+            _ => globals.context.is_some(),
+        };
+        match self.refused().iter().find(|flag| is_given(flag)) {
+            Some(flag) => Err(Failure::usage(format!("--{flag} means nothing to this command"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// All commands, in the order in which help shows them.
+static COMMANDS: &[Command] = &[
+    command::<set::Set>("set"),
+    command::<get::Get>("get"),
+    command::<del::Del>("del"),
+    command::<exists::Exists>("exists"),
+    command::<incr::Incr>("incr"),
+    command::<append::Append>("append"),
+    command::<touch::Touch>("touch"),
+    command::<ttl::Ttl>("ttl"),
+    command::<rename::Rename>("rename"),
+    command::<copy::Copy>("copy"),
+    command::<list::Keys>("keys"),
+    command::<list::Keys>("ls"),
+    command::<list::Scan>("scan"),
+    command::<projects::Projects>("projects"),
+    command::<namespaces::Namespaces>("namespaces"),
+    command::<nss::Nss>("nss"),
+    command::<admin::create_cache::CreateCache>("create-cache"),
+    command::<admin::create_cache::CreateCache>("admin create-cache"),
+    command::<admin::set_cache::SetCache>("admin set-cache"),
+    command::<admin::drop_cache::DropCache>("admin drop-cache"),
+    command::<admin::gc::Gc>("admin gc"),
+    command::<config::get::Get>("config get"),
+    command::<config::set::Set>("config set"),
+    command::<config::list::List>("config list"),
+    command::<config::path::Path>("config path"),
+    command::<doctor::Doctor>("doctor"),
+    command::<version::Version>("version"),
+];
+
+/// Words that stand before a command and are none, with what their commands are about.
+pub static GROUPS: &[(&str, &str)] =
+    &[("admin", "Look after caches and the database"), ("config", "Read and change the configuration")];
+
+/// What the words of a command line name.
+pub enum Found<'a> {
+    /// A command.
+    Command(&'static Command),
+    /// A group without a command; the empty one when there is no word at all.
+    Group(&'static str),
+    /// Help on the topic that these words name.
+    Help(&'a [String]),
+}
+
+impl Command {
+    /// The definition that clap reads its arguments by.
+    pub fn definition(&self) -> clap::Command {
+        let own = (self.define)(clap::Command::new(self.name));
+        self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name))
+    }
+
+    /// Reads the arguments and runs the command.
+    pub fn run(&self, arguments: &[OsString]) -> Result<Code, Failure> {
+        let name = OsString::from(self.name);
+        let words = std::iter::once(&name).chain(arguments);
+        let matches =
+            self.definition().try_get_matches_from(words).map_err(|error| help::usage_error(&error))?;
+        let globals = Globals::from_arg_matches(&matches).map_err(|error| help::usage_error(&error))?;
+        if globals.help {
+            return help::print_command(self);
+        }
+        (self.run)(&matches, globals, arguments.iter().any(|word| word == "--"))
+    }
+}
+
+/// All commands.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter()
+}
+
+/// Whether `word` behind the words of `path` is a group, so that the next word belongs to the command too.
+pub fn is_group(path: &[String], word: &str) -> bool {
+    match path {
+        [] => word == "help" || GROUPS.iter().any(|(group, _)| *group == word),
+        [first, ..] => first == "help",
+    }
+}
+
+/// What the words of a command line name.
+pub fn find(words: &[String]) -> Result<Found<'_>, Failure> {
+    match words {
+        [] => return Ok(Found::Group("")),
+        [first, topic @ ..] if first == "help" => return Ok(Found::Help(topic)),
+        [topic @ .., last] if last == "help" => return Ok(Found::Help(topic)),
+        _ => {}
+    }
+    let name = words.join(" ");
+    if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
+        return Ok(Found::Command(command));
+    }
+    match GROUPS.iter().find(|(group, _)| *group == name) {
+        Some((group, _)) => Ok(Found::Group(group)),
+        None => Err(help::unknown_command(&name)),
+    }
+}

@@ -1,0 +1,25 @@
+use super::{Addressing, Run, nss};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// List the namespaces of the project that -p names
+#[derive(clap::Args)]
+pub struct Namespaces {
+    /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
+    #[arg(long)]
+    long: bool,
+}
+
+impl Run for Namespaces {
+    const ADDRESSING: Addressing = Addressing::Project;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let Some(project) = cx.globals.project.clone() else {
+            let failure = Failure::usage("the project is missing");
+            return Err(
+                failure.hint("prontodb namespaces -p PROJECT; prontodb nss lists those of all projects")
+            );
+        };
+        nss::list(cx, Some(&project), self.long, &|info| info.space.namespace.namespace().to_owned())
+    }
+}

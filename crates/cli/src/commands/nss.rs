@@ -1,0 +1,124 @@
+use prontodb_core::Millis;
+use prontodb_core::engine::Totals;
+use prontodb_core::store::NamespaceInfo;
+
+use super::list::{holds_delimiter, warn_of_unwritable};
+use super::{Addressing, Run};
+use crate::context::{Context, Session};
+use crate::exit::{Code, Failure};
+use crate::output;
+use crate::output::json::Object;
+
+/// List all namespaces, as project.namespace
+#[derive(clap::Args)]
+pub struct Nss {
+    /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
+    #[arg(long)]
+    long: bool,
+}
+
+impl Run for Nss {
+    const ADDRESSING: Addressing = Addressing::Project;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let project = cx.globals.project.clone();
+        let delimiter = cx.notation.delimiter;
+        list(cx, project.as_deref(), self.long, &|info| info.space.namespace.display(delimiter))
+    }
+}
+
+/// Lists namespaces under the names that `shown` gives them.
+pub fn list(
+    cx: &mut Context,
+    project: Option<&str>,
+    long: bool,
+    shown: &dyn Fn(&NamespaceInfo) -> String,
+) -> Result<Code, Failure> {
+    let store = cx.open_existing()?;
+    let wants_totals = long || cx.json();
+    let infos = if wants_totals { store.describe_namespaces(project) } else { bare(&store, project) };
+    let mut infos: Vec<_> = infos
+        .map_err(|error| cx.explain(error.into()))?
+        .into_iter()
+        .map(|info| (shown(&info), info))
+        .collect();
+    infos.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if cx.json() {
+        push_array(cx, &infos);
+    } else {
+        infos
+            .iter()
+            .for_each(|(name, info)| cx.out.line(&if long { columns(name, info) } else { name.clone() }));
+    }
+    cx.out.flush()?;
+    no_matches(infos.is_empty());
+    let delimiter = cx.notation.delimiter;
+    let unwritable = infos.iter().filter(|(_, info)| holds_delimiter(&info.space.namespace, delimiter));
+    warn_of_unwritable(unwritable.count() as u64, delimiter);
+    Ok(Code::Done)
+}
+
+/// The namespaces without what they hold, which takes no time to find.
+fn bare(store: &Session, project: Option<&str>) -> prontodb_core::Result<Vec<NamespaceInfo>> {
+    let spaces = store.namespaces(project)?;
+    Ok(spaces.into_iter().map(|space| NamespaceInfo { space, totals: Totals::default() }).collect())
+}
+
+fn kind(info: &NamespaceInfo) -> &'static str {
+    if info.space.cache.is_some() { "ttl" } else { "std" }
+}
+
+fn columns(name: &str, info: &NamespaceInfo) -> String {
+    let NamespaceInfo { space, totals } = info;
+    let ttl = space.cache.as_ref().map_or_else(|| "-".to_owned(), |cache| cache.timeout.to_string());
+    let last_write = shown_moment(totals.last_write);
+    format!("{}\t{ttl}\t{}\t{}\t{}\t{last_write}\t{name}", kind(info), totals.keys, totals.bytes, space.table)
+}
+
+fn push_array(cx: &mut Context, infos: &[(String, NamespaceInfo)]) {
+    let text = cx.out.buffer();
+    text.push(b'[');
+    for (place, (name, info)) in infos.iter().enumerate() {
+        if place > 0 {
+            text.push(b',');
+        }
+        push_object(text, name, info);
+    }
+    text.extend_from_slice(b"]\n");
+}
+
+fn push_object(text: &mut Vec<u8>, name: &str, info: &NamespaceInfo) {
+    let NamespaceInfo { space, totals } = info;
+    let mut object = Object::begin(text);
+    object
+        .text("name", name)
+        .text("project", space.namespace.project())
+        .text("namespace", space.namespace.namespace())
+        .text("kind", kind(info));
+    if let Some(cache) = &space.cache {
+        object
+            .number("timeout_ms", cache.timeout.millis().unsigned_abs())
+            .raw("evict_on_read", if cache.evict_on_read { "true" } else { "false" })
+            .number_or_null("max_items", cache.max_items)
+            .number_or_null("max_bytes", cache.max_bytes)
+            .text("policy", cache.policy.name());
+    }
+    object
+        .number("keys", totals.keys)
+        .number("bytes", totals.bytes)
+        .text("table", &space.table)
+        .moment("last_write", totals.last_write)
+        .end();
+}
+
+/// Says on stderr that there is nothing to list.
+pub fn no_matches(is_empty: bool) {
+    if is_empty {
+        output::note("nothing matches");
+    }
+}
+
+/// A moment, or `-` for none.
+pub fn shown_moment(moment: Option<Millis>) -> String {
+    moment.map_or_else(|| "-".to_owned(), |at| at.to_string())
+}

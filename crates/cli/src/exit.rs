@@ -1,0 +1,109 @@
+//! Exit codes, and how failures are told: the one place where errors become words on stderr.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+use prontodb_core::{Error, ErrorKind};
+
+/// What an exit code means; the numbers are frozen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// It is done.
+    Done = 0,
+    /// An error that no other code names.
+    Error = 1,
+    /// The key is missing or has expired, or the namespace keeps no TTL.
+    Missing = 2,
+    /// A condition was not met.
+    Conflict = 3,
+    /// Waited too long.
+    TimedOut = 4,
+    /// Not allowed.
+    Denied = 5,
+    /// Over a limit.
+    Limit = 6,
+    /// Damaged data.
+    Damaged = 7,
+    /// The command line makes no sense.
+    Usage = 64,
+}
+
+/// Why a command did not do what it was asked: one line, and a hint where there is one.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// A stable word for programs.
+    pub kind: &'static str,
+    /// What went wrong, and why.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Whether the same command may succeed when it is run again.
+    pub retryable: bool,
+}
+
+impl Failure {
+    /// A failure that is not worth a retry.
+    pub fn new(code: Code, kind: &'static str, message: impl Into<String>) -> Self {
+        Self { code, kind, message: message.into(), hint: None, retryable: false }
+    }
+
+    /// A command line that makes no sense.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Code::Usage, "usage", message)
+    }
+
+    /// Input that is refused.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Code::Error, "invalid", message)
+    }
+
+    /// Reading or writing `what` failed.
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        let (code, kind) = match error.kind() {
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (Code::Denied, "denied"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (Code::Error, "no_space"),
+            _ => (Code::Error, "io"),
+        };
+        Self::new(code, kind, format!("{what}; {error}"))
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (code, kind) = code_and_kind(error.kind());
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            message.push_str("; ");
+            message.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        Self { code, kind, message, hint: None, retryable: error.is_retryable() }
+    }
+}
+
+fn code_and_kind(kind: ErrorKind) -> (Code, &'static str) {
+    match kind {
+        ErrorKind::Invalid => (Code::Error, "invalid"),
+        ErrorKind::NoTtl => (Code::Missing, "no_ttl"),
+        ErrorKind::Conflict => (Code::Conflict, "conflict"),
+        ErrorKind::Busy => (Code::TimedOut, "busy"),
+        ErrorKind::Denied => (Code::Denied, "denied"),
+        ErrorKind::Limit => (Code::Limit, "limit"),
+        ErrorKind::Damaged => (Code::Damaged, "damaged"),
+        ErrorKind::NoDatabase => (Code::Error, "no_database"),
+        ErrorKind::Foreign => (Code::Error, "foreign"),
+        ErrorKind::Unsupported => (Code::Error, "unsupported"),
+        ErrorKind::NoSpace => (Code::Error, "no_space"),
+        _ => (Code::Error, "io"),
+    }
+}

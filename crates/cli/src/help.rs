@@ -1,0 +1,212 @@
+//! Help, the version, and what clap says of a command line that makes no sense.
+
+use std::ffi::OsString;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::commands::{self, Command, Found, GROUPS};
+use crate::exit::{Code, Failure};
+use crate::output::Out;
+
+/// How close a word must be to the name of a command to be taken for a slip (Jaro-Winkler, 0 to 1).
+const NEAR: f64 = 0.8;
+
+/// The longest line of prose, in characters.
+const WIDTH: usize = 100;
+
+/// What everyday work takes, behind the list of commands.
+const BASICS: &str = "
+Addresses are project.namespace.key__context; parts that are left out come from the defaults.
+What starts with `-` and is no flag goes behind `--`. A key called help goes by its full address.
+
+  prontodb set shop.prices.apple 120      prontodb get shop.prices.apple
+  prontodb keys shop.prices               prontodb scan shop.prices --json
+
+Exit codes: 0 done, 1 error, 2 missing or expired (or a TTL where none is kept), 3 condition not met,
+4 waited too long, 5 not allowed, 6 over a limit, 7 damaged data, 64 wrong command line.
+The database is that of -d FILE, --database NAME or PRONTO_DB=FILE, else main; doctor tells where it is.
+";
+
+/// Gives a definition the looks of this program.
+pub fn style(definition: clap::Command, name: &'static str) -> clap::Command {
+    definition.bin_name(format!("prontodb {name}")).disable_help_flag(true).disable_version_flag(true)
+}
+
+/// Prints the help of a command.
+pub fn print_command(command: &Command) -> Result<Code, Failure> {
+    let definition = command.definition();
+    let about =
+        definition.get_long_about().or(definition.get_about()).map(StyledStr::to_string).unwrap_or_default();
+    let text = definition.about(wrap(&about)).render_help().to_string();
+    print(&format!("{}\n", text.trim_end()))
+}
+
+/// Breaks paragraphs into lines that fit a terminal.
+fn wrap(text: &str) -> String {
+    let mut wrapped = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let mut width = 0;
+        if number > 0 {
+            wrapped.push('\n');
+        }
+        for word in line.split(' ') {
+            let length = word.chars().count();
+            if width > 0 && width + 1 + length > WIDTH {
+                wrapped.push('\n');
+                width = 0;
+            } else if width > 0 {
+                wrapped.push(' ');
+                width += 1;
+            }
+            wrapped.push_str(word);
+            width += length;
+        }
+    }
+    wrapped
+}
+
+/// Prints the commands of a group; those of all for the empty one.
+pub fn print_group(group: &str) -> Result<Code, Failure> {
+    print(&overview(group))
+}
+
+/// Prints the help on the command or group that `words` name.
+pub fn print_topic(words: &[String]) -> Result<Code, Failure> {
+    match commands::find(words)? {
+        Found::Command(command) => print_command(command),
+        Found::Group(group) => print_group(group),
+        Found::Help(_) => print_group(""),
+    }
+}
+
+/// A command line without a command: the commands there are.
+pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
+    let what = match (group, flags.first()) {
+        ("", None) => "a command is missing".to_owned(),
+        ("", Some(flag)) => format!("a command is missing beside {}", flag.display()),
+        _ => format!("{group} needs a command"),
+    };
+    let mut names: Vec<_> = within(group).map(last_word).collect();
+    if group.is_empty() {
+        names.extend(GROUPS.iter().map(|(name, _)| *name));
+        names.push("help");
+    }
+    let hint = if group.is_empty() {
+        "prontodb help tells more".to_owned()
+    } else {
+        format!("prontodb help {group} tells more")
+    };
+    Failure::usage(format!("{what}; there are {}", names.join(", "))).hint(hint)
+}
+
+/// A word that names no command.
+pub fn unknown_command(name: &str) -> Failure {
+    let similar = commands::all()
+        .map(|command| command.name)
+        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+    let hint = match similar.filter(|similar| strsim::jaro_winkler(similar, name) > NEAR) {
+        Some(similar) => format!("did you mean `prontodb {similar}`?"),
+        None => "prontodb help lists the commands".to_owned(),
+    };
+    Failure::usage(format!("there is no command `{}`", name.escape_debug())).hint(hint)
+}
+
+/// What clap found wrong, in one line.
+pub fn usage_error(error: &clap::Error) -> Failure {
+    let context = |kind| error.get(kind).map(plain).unwrap_or_default();
+    let argument = context(ContextKind::InvalidArg);
+    let value = context(ContextKind::InvalidValue);
+    let message = match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            format!("there is no flag {argument} here")
+        }
+        ErrorKind::UnknownArgument => format!("`{argument}` is one argument too many"),
+        ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
+        ErrorKind::ArgumentConflict => {
+            format!("{argument} and {} exclude each other", context(ContextKind::PriorArg))
+        }
+        ErrorKind::InvalidValue if value.is_empty() => format!("{argument} needs a value"),
+        ErrorKind::InvalidValue => {
+            format!("{argument} cannot be `{value}`; {} are possible", context(ContextKind::ValidValue))
+        }
+        ErrorKind::InvalidUtf8 => "a flag or address is not UTF-8".to_owned(),
+        _ => first_line(&error.to_string()),
+    };
+    let hint = match context(ContextKind::SuggestedArg) {
+        suggested if !suggested.is_empty() => format!("did you mean {suggested}?"),
+        _ if argument.starts_with('-') && error.kind() == ErrorKind::UnknownArgument => {
+            "what starts with `-` and is no flag goes behind `--`".to_owned()
+        }
+        _ => return Failure::usage(message),
+    };
+    Failure::usage(message).hint(hint)
+}
+
+fn plain(value: &ContextValue) -> String {
+    match value {
+        ContextValue::Strings(values) => values.join(", "),
+        ContextValue::StyledStrs(values) => {
+            values.iter().map(StyledStr::to_string).collect::<Vec<_>>().join(", ")
+        }
+        ContextValue::None => String::new(),
+        other => other.to_string(),
+    }
+}
+
+/// The gist of clap's own message.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+fn within(group: &str) -> impl Iterator<Item = &'static Command> {
+    commands::all().filter(move |command| match command.name.split_once(' ') {
+        Some((first, _)) => first == group,
+        None => group.is_empty(),
+    })
+}
+
+fn last_word(command: &Command) -> &'static str {
+    command.name.rsplit(' ').next().unwrap_or(command.name)
+}
+
+fn overview(group: &str) -> String {
+    let mut text = match GROUPS.iter().find(|(name, _)| *name == group) {
+        Some((name, about)) => {
+            format!("{about}\n\nUsage: prontodb {name} COMMAND [ARGUMENTS]\n\nCommands:\n")
+        }
+        None => {
+            "A key-value store for people, scripts and fleets of agents that share state on a machine\n\n\
+                 Usage: prontodb COMMAND [ARGUMENTS]\n\nCommands:\n"
+                .to_owned()
+        }
+    };
+    for command in within(group) {
+        line(&mut text, last_word(command), &about(command));
+    }
+    if group.is_empty() {
+        for (name, about) in GROUPS {
+            line(&mut text, name, &format!("{about} (a group of commands)"));
+        }
+        line(&mut text, "help", "Show this, or the help of a command");
+        text.push_str(BASICS);
+    }
+    let path = if group.is_empty() { String::new() } else { format!("{group} ") };
+    text.push_str(&format!("\n`prontodb help {path}COMMAND` tells all of one command.\n"));
+    text
+}
+
+fn about(command: &Command) -> String {
+    command.definition().get_about().map(StyledStr::to_string).unwrap_or_default()
+}
+
+fn line(text: &mut String, name: &str, about: &str) {
+    text.push_str(&format!("  {name:<13} {about}\n"));
+}
+
+fn print(text: &str) -> Result<Code, Failure> {
+    let mut out = Out::stdout();
+    out.push(text.as_bytes());
+    out.flush()?;
+    Ok(Code::Done)
+}

@@ -1,0 +1,25 @@
+//! `prontodb`, the program. Reading order: [`run`] is the table of contents, [`args`] splits the command line,
+//! [`context`] finds out where a command works, [`commands`] holds one command a file, [`exit`] tells what went wrong.
+
+mod arena;
+mod args;
+mod commands;
+mod config;
+mod context;
+mod engines;
+mod exit;
+mod help;
+mod output;
+mod paths;
+mod run;
+mod stdin;
+
+#[global_allocator]
+static ARENA: arena::Arena = arena::Arena::new();
+
+fn main() {
+    std::panic::set_hook(Box::new(|panic| std::process::exit(run::report_panic(panic) as i32)));
+    engines::share_allocator();
+    let code = run::run(std::env::args_os().skip(1).collect());
+    std::process::exit(code as i32);
+}

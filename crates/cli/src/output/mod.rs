@@ -1,0 +1,106 @@
+//! What the program says: answers on stdout, everything else on stderr.
+
+pub mod file;
+pub mod json;
+
+use std::io::{self, Write};
+
+use crate::exit::{Code, Failure};
+
+/// Standard output, written only where somebody says so: between transactions, and at the end.
+pub struct Out {
+    kept: Vec<u8>,
+}
+
+impl Out {
+    /// The program's standard output.
+    pub fn stdout() -> Self {
+        Self { kept: Vec::new() }
+    }
+
+    /// Keeps bytes for the next flush.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Keeps a line.
+    pub fn line(&mut self, text: &str) {
+        self.push(text.as_bytes());
+        self.push(b"\n");
+    }
+
+    /// What is kept, for writers of formats.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.kept
+    }
+
+    /// Writes what is kept.
+    ///
+    /// # Errors
+    /// See [`Out::write`].
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        let written = self.write(&self.kept);
+        self.kept.clear();
+        written
+    }
+
+    /// Writes bytes as they are, without keeping them.
+    ///
+    /// # Errors
+    /// A reader that has gone is no failure to report: the failure has the code of success, and nothing is told.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Code::Done, "closed_pipe", "the reader has gone"))
+            }
+            Err(error) => Err(Failure::io("cannot write standard output", &error)),
+        }
+    }
+}
+
+/// Tells a failure on stderr: a line and a hint, or JSON.
+pub fn tell(failure: &Failure, as_json: bool) {
+    if failure.code == Code::Done {
+        return;
+    }
+    if as_json {
+        return say(&json::failure(failure));
+    }
+    let mut text = format!("prontodb: {}", printable(&failure.message));
+    if let Some(hint) = &failure.hint {
+        text.push_str("\nhint: ");
+        text.push_str(&printable(hint));
+    }
+    say(&text);
+}
+
+/// Tells on stderr how things stand.
+pub fn note(text: &str) {
+    say(&format!("prontodb: {}", printable(text)));
+}
+
+/// A number of things: `1 entry`, `2 entries`.
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// Tells on stderr of something that looks wrong and does no harm.
+pub fn warn(text: &str) {
+    say(&format!("prontodb: warning: {}", printable(text)));
+}
+
+/// A text that does nothing to a terminal: control characters from names and paths are shown as escapes.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// One write for each message, so that those of many processes do not mix. There is no one to tell when it fails.
+fn say(text: &str) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}

@@ -1,0 +1,352 @@
+//! Where things are kept: the data directory, the databases in it, and the configuration file.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::exit::Failure;
+
+/// The database of commands that name none.
+pub const DEFAULT_DATABASE: &str = "main";
+
+const MAX_DATABASE_NAME_BYTES: usize = 64;
+/// Directories beside the databases, which a database of that name would share.
+const RESERVED: [&str; 2] = ["cursors", "backups"];
+const PROGRAM: &str = "odx/prontodb";
+const CONFIG_FILE: &str = "pronto.conf";
+
+/// Looks up one variable of the environment.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+/// The value of a variable; an empty one counts as unset.
+pub fn variable(env: Env<'_>, name: &str) -> Option<OsString> {
+    env(name).filter(|value| !value.is_empty())
+}
+
+/// Why a directory is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootError {
+    /// Nothing says where the home directory is.
+    NoHome,
+    /// `HOME` is no place to put things.
+    BadHome(OsString),
+    /// A variable that was set on purpose is no place to put things.
+    Refused {
+        /// Its name.
+        variable: &'static str,
+        /// Its value.
+        value: OsString,
+    },
+}
+
+impl fmt::Display for RootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (variable, value) = match self {
+            Self::NoHome => return f.write_str("the home directory is not known; HOME is not set"),
+            Self::BadHome(value) => ("HOME", value),
+            Self::Refused { variable, value } => (*variable, value),
+        };
+        write!(f, "{variable}={} is refused; {}", value.display(), why_refused(value))
+    }
+}
+
+impl From<RootError> for Failure {
+    fn from(error: RootError) -> Self {
+        let failure = Self::invalid(error.to_string());
+        match error {
+            RootError::Refused { variable, .. } => {
+                failure.hint(format!("set {variable} to an absolute path, or unset it"))
+            }
+            RootError::NoHome | RootError::BadHome(_) => failure
+                .hint("set HOME or XDG_HOME to an absolute path, or name the files with -d and --config"),
+        }
+    }
+}
+
+fn why_refused(value: &OsStr) -> &'static str {
+    if holds_template(value) {
+        "it holds `${`, a variable that nobody filled in"
+    } else {
+        "it is not an absolute path"
+    }
+}
+
+fn holds_template(value: &OsStr) -> bool {
+    value.as_encoded_bytes().windows(2).any(|pair| pair == b"${")
+}
+
+fn is_usable(value: &OsStr) -> bool {
+    Path::new(value).is_absolute() && !holds_template(value)
+}
+
+/// The directories that the environment gives this program. Nothing is looked up before it is asked for.
+#[derive(Clone, Copy)]
+pub struct Roots<'a> {
+    env: Env<'a>,
+}
+
+impl fmt::Debug for Roots<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Roots").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Roots<'a> {
+    /// The directories in the environment `env`.
+    pub fn new(env: Env<'a>) -> Self {
+        Self { env }
+    }
+
+    /// The directory of databases, cursors and backups.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn data_dir(&self) -> Result<PathBuf, RootError> {
+        self.root("XDG_DATA_HOME", "data")
+    }
+
+    /// The directory for parts of the program that are loaded, of which there are none yet.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn lib_dir(&self) -> Result<PathBuf, RootError> {
+        self.root("XDG_LIB_HOME", "lib")
+    }
+
+    /// The directory for what can be made again, of which there is nothing yet.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn cache_dir(&self) -> Result<PathBuf, RootError> {
+        self.root("XDG_CACHE_HOME", "cache")
+    }
+
+    /// The configuration file, whether it is there or not.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn config_file(&self) -> Result<PathBuf, RootError> {
+        let mut path = self.root("XDG_CONFIG_HOME", "etc")?;
+        path.push(CONFIG_FILE);
+        Ok(path)
+    }
+
+    /// The file of the database called `name`.
+    ///
+    /// # Errors
+    /// Names that are no database's, and those of [`Roots::data_dir`].
+    pub fn database_file(&self, name: &str) -> Result<PathBuf, Failure> {
+        check_database_name(name)?;
+        let mut path = self.data_dir()?;
+        path.push(name);
+        path.push(format!("pronto.{name}.prdb"));
+        Ok(path)
+    }
+
+    /// The directory that `own` names, else `folder` of the common root.
+    fn root(&self, own: &'static str, folder: &str) -> Result<PathBuf, RootError> {
+        let mut path = match self.directory(own)? {
+            Some(directory) => directory,
+            None => self.common()?.join(folder),
+        };
+        path.push(PROGRAM);
+        Ok(path)
+    }
+
+    fn common(&self) -> Result<PathBuf, RootError> {
+        match self.directory("XDG_HOME")? {
+            Some(directory) => Ok(directory),
+            None => Ok(self.home()?.join(".local")),
+        }
+    }
+
+    fn directory(&self, variable: &'static str) -> Result<Option<PathBuf>, RootError> {
+        match self::variable(self.env, variable) {
+            Some(value) if is_usable(&value) => Ok(Some(value.into())),
+            Some(value) => Err(RootError::Refused { variable, value }),
+            None => Ok(None),
+        }
+    }
+
+    fn home(&self) -> Result<PathBuf, RootError> {
+        match variable(self.env, "HOME") {
+            Some(value) if is_usable(&value) => Ok(value.into()),
+            Some(value) => Err(RootError::BadHome(value)),
+            None => Err(RootError::NoHome),
+        }
+    }
+}
+
+/// Makes a directory, and those it is in, readable by their owner alone; what is there stays as it is.
+///
+/// # Errors
+/// Those of the file system.
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
+    let fresh: Vec<_> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // A power cut must not undo the making of what will hold data.
+    fresh.iter().filter_map(|folder| folder.parent()).try_for_each(|parent| File::open(parent)?.sync_all())
+}
+
+/// Refuses what cannot be the name of a database.
+///
+/// # Errors
+/// Names with other characters than letters, digits, `.`, `_` and `-`, with a dot in front, longer than 64 bytes, or
+/// reserved.
+pub fn check_database_name(name: &str) -> Result<(), Failure> {
+    let Some(why) = why_no_database_name(name) else { return Ok(()) };
+    Err(Failure::invalid(format!("`{}` cannot be the name of a database; {why}", name.escape_debug())))
+}
+
+fn why_no_database_name(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name.len() > MAX_DATABASE_NAME_BYTES {
+        return Some("it needs 1 to 64 characters");
+    }
+    if name.contains('/') {
+        return Some("it is a path, and files are named with -d FILE");
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return Some("letters a-z and A-Z, digits, `.`, `_` and `-` are allowed");
+    }
+    if name.starts_with('.') {
+        return Some("it may not start with a dot");
+    }
+    RESERVED
+        .contains(&name)
+        .then_some("the name is reserved for a directory beside the databases; take another")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_roots<T>(variables: &[(&str, &str)], body: impl FnOnce(Roots<'_>) -> T) -> T {
+        body(Roots::new(&|name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
+        }))
+    }
+
+    fn data_dir(variables: &[(&str, &str)]) -> Result<PathBuf, RootError> {
+        with_roots(variables, |roots| roots.data_dir())
+    }
+
+    fn config_file(variables: &[(&str, &str)]) -> Result<PathBuf, RootError> {
+        with_roots(variables, |roots| roots.config_file())
+    }
+
+    fn path(text: &str) -> Result<PathBuf, RootError> {
+        Ok(text.into())
+    }
+
+    fn refused(variable: &'static str, value: &str) -> Result<PathBuf, RootError> {
+        Err(RootError::Refused { variable, value: value.into() })
+    }
+
+    #[test]
+    fn everything_is_below_local_in_the_home_directory() {
+        let env = [("HOME", "/home/ada")];
+        assert_eq!(data_dir(&env), path("/home/ada/.local/data/odx/prontodb"));
+        assert_eq!(config_file(&env), path("/home/ada/.local/etc/odx/prontodb/pronto.conf"));
+    }
+
+    #[test]
+    fn xdg_home_replaces_local() {
+        let env = [("HOME", "/home/ada"), ("XDG_HOME", "/x")];
+        assert_eq!(data_dir(&env), path("/x/data/odx/prontodb"));
+        assert_eq!(config_file(&env), path("/x/etc/odx/prontodb/pronto.conf"));
+    }
+
+    #[test]
+    fn each_root_has_a_variable_of_its_own() {
+        let env = [("XDG_HOME", "/x"), ("XDG_DATA_HOME", "/d"), ("XDG_CONFIG_HOME", "/c")];
+        assert_eq!(data_dir(&env), path("/d/odx/prontodb"));
+        assert_eq!(config_file(&env), path("/c/odx/prontodb/pronto.conf"));
+        assert_eq!(config_file(&env[..2]), path("/x/etc/odx/prontodb/pronto.conf"));
+    }
+
+    #[test]
+    fn directories_that_hold_nothing_yet_follow_the_same_rules() {
+        let lib = |env: &[(&str, &str)]| with_roots(env, |roots| roots.lib_dir());
+        let cache = |env: &[(&str, &str)]| with_roots(env, |roots| roots.cache_dir());
+        let home = ("HOME", "/home/ada");
+        assert_eq!(lib(&[home]), path("/home/ada/.local/lib/odx/prontodb"));
+        assert_eq!(cache(&[home, ("XDG_HOME", "/x")]), path("/x/cache/odx/prontodb"));
+        assert_eq!(lib(&[home, ("XDG_LIB_HOME", "/l")]), path("/l/odx/prontodb"));
+        assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "c")]), refused("XDG_CACHE_HOME", "c"));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let env = [("HOME", "/home/ada"), ("XDG_HOME", ""), ("XDG_DATA_HOME", "")];
+        assert_eq!(data_dir(&env), path("/home/ada/.local/data/odx/prontodb"));
+        assert_eq!(data_dir(&[("HOME", "")]), Err(RootError::NoHome));
+    }
+
+    #[test]
+    fn relative_and_unfilled_variables_are_refused() {
+        let home = ("HOME", "/home/ada");
+        for value in ["data", "./data", "~/data", "${HOME}/data", "/srv/${USER}"] {
+            assert_eq!(data_dir(&[home, ("XDG_DATA_HOME", value)]), refused("XDG_DATA_HOME", value));
+            assert_eq!(config_file(&[home, ("XDG_CONFIG_HOME", value)]), refused("XDG_CONFIG_HOME", value));
+            assert_eq!(data_dir(&[home, ("XDG_HOME", value)]), refused("XDG_HOME", value));
+            assert_eq!(data_dir(&[("HOME", value)]), Err(RootError::BadHome(value.into())));
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_not_used_is_not_looked_at() {
+        let env = [("HOME", "home"), ("XDG_HOME", "x"), ("XDG_DATA_HOME", "/d"), ("XDG_CONFIG_HOME", "c")];
+        assert_eq!(data_dir(&env), path("/d/odx/prontodb"));
+    }
+
+    #[test]
+    fn a_refusal_says_why() {
+        let message = |variable, value: &str| {
+            let failure = Failure::from(RootError::Refused { variable, value: value.into() });
+            (failure.message, failure.hint.unwrap())
+        };
+        let (why, hint) = message("XDG_HOME", "x/y");
+        assert_eq!(why, "XDG_HOME=x/y is refused; it is not an absolute path");
+        assert_eq!(hint, "set XDG_HOME to an absolute path, or unset it");
+        let (why, _) = message("XDG_DATA_HOME", "/srv/${USER}");
+        assert_eq!(
+            why,
+            "XDG_DATA_HOME=/srv/${USER} is refused; it holds `${`, a variable that nobody filled in"
+        );
+    }
+
+    #[test]
+    fn a_database_has_a_directory_and_a_file_of_its_name() {
+        let file = |name: &str| with_roots(&[("XDG_DATA_HOME", "/d")], |roots| roots.database_file(name));
+        for name in ["main", "a", "7", "_x", "-x", "a.b-c_D9", "a..b", &"n".repeat(64)] {
+            let wanted = format!("/d/odx/prontodb/{name}/pronto.{name}.prdb");
+            assert_eq!(file(name).unwrap(), Path::new(&wanted));
+        }
+    }
+
+    #[test]
+    fn names_that_are_no_databases_are_refused() {
+        let long = "n".repeat(65);
+        for (name, why) in [
+            ("", "1 to 64"),
+            (long.as_str(), "1 to 64"),
+            (".", "start with a dot"),
+            ("..", "start with a dot"),
+            (".hidden", "start with a dot"),
+            ("a/b", "-d FILE"),
+            ("../x", "-d FILE"),
+            ("a b", "are allowed"),
+            ("ä", "are allowed"),
+            ("a\nb", "are allowed"),
+            ("cursors", "reserved"),
+            ("backups", "reserved"),
+        ] {
+            let failure = check_database_name(name).unwrap_err();
+            assert!(failure.message.contains(why), "{name:?}: {}", failure.message);
+            assert!(!failure.message.contains('\n'), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Flags stand before or after the command and work on every command; unknown ones are errors.
+
+use crate::common::{contents, data_folder, refused, refuses, sandbox, sandbox_with};
+use crate::help_version::COMMANDS;
+
+/// Arguments with which each command works in [`a_place`], with `|` as the delimiter.
+fn arguments_of(command: &str) -> &'static [&'static str] {
+    match command {
+        "set" | "append" => &["p|n|new", "1"],
+        "rename" | "copy" => &["p|n|k", "p|n|new"],
+        "namespaces" => &["-p", "p"],
+        "create-cache" | "admin create-cache" => &["p|new", "90"],
+        "admin set-cache" => &["p|c", "timeout=80"],
+        "admin drop-cache" => &["p|c"],
+        "config get" => &["ns_delim"],
+        "config set" => &["busy_timeout_ms", "4000"],
+        "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
+        "keys" | "ls" | "scan" => &["p|n"],
+        _ => &["p|n|k"],
+    }
+}
+
+/// A sandbox whose database `other` has an entry `p.n.k` and a cache `p.c`.
+fn a_place() -> prontodb_testkit::sandbox::Sandbox {
+    let s = sandbox();
+    s.run(["--database", "other", "set", "p.n.k", "1"]).prints("");
+    s.run(["--database", "other", "create-cache", "p.c", "90"]).prints("");
+    s
+}
+
+const SHARED_FLAGS: [&str; 6] =
+    ["--database", "other", "--ns-delim=|", "--busy-timeout-ms", "3000", "--json"];
+
+#[test]
+fn shared_flags_work_on_every_command_before_and_after_it() {
+    for command in COMMANDS {
+        let words: Vec<_> = command.split(' ').collect();
+        let arguments = arguments_of(command);
+        for args in [
+            [&SHARED_FLAGS[..], &words, arguments].concat(),
+            [&words, arguments, &SHARED_FLAGS[..]].concat(),
+            [&words, &SHARED_FLAGS[..], arguments].concat(),
+            [&SHARED_FLAGS[..3], &words, &SHARED_FLAGS[3..], arguments].concat(),
+        ] {
+            let s = a_place();
+            s.run(args).succeeds();
+            assert!(!data_folder(&s).join("main").exists(), "{command} does not see --database");
+        }
+    }
+}
+
+#[test]
+fn flags_between_the_words_of_a_command_work() {
+    let s = a_place();
+    s.run(["admin", "--database", "other", "gc"]).succeeds();
+    s.run(["admin", "--ns-delim", "|", "drop-cache", "p|c", "--database", "other"]).succeeds();
+    s.run(["config", "--json", "list"]).succeeds().stdout_has("{");
+}
+
+#[test]
+fn unknown_flags_are_refused_on_every_command() {
+    for command in COMMANDS {
+        let s = sandbox();
+        let words: Vec<_> = command.split(' ').collect();
+        let args = [&words[..], arguments_of(command)].concat();
+        for flag in ["--bogus", "--bogus=5", "-x"] {
+            let name = flag.split('=').next().unwrap();
+            refused(&s, &[&args[..], &[flag]].concat(), 64, "usage").stderr_has(name);
+            refused(&s, &[&[flag], &args[..]].concat(), 64, "usage").stderr_has(name);
+        }
+    }
+}
+
+#[test]
+fn flags_of_one_command_are_unknown_to_others() {
+    let s = sandbox_with([("k", "1")]);
+    for args in [
+        ["get", "k", "--if-absent"],
+        ["get", "k", "--yes"],
+        ["del", "k", "--raw"],
+        ["keys", "--meta", "--raw"],
+        ["exists", "k", "--limit=1"],
+        ["incr", "k", "--reverse"],
+        ["rename", "k", "--discard"],
+    ] {
+        refused(&s, &args, 64, "usage");
+    }
+}
+
+#[test]
+fn flags_that_a_command_cannot_heed_are_refused_not_ignored() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    for args in [
+        &["del", "p.n.k", "--yes"][..],
+        &["nss", "--key", "k"],
+        &["nss", "--context", "c"],
+        &["projects", "--key", "k"],
+        &["projects", "-n", "n"],
+        &["namespaces", "-p", "p", "--key", "k"],
+        &["admin", "gc", "-p", "p"],
+        &["create-cache", "p.c", "5", "--key", "k"],
+        &["create-cache", "p.c", "5", "--context", "c"],
+        &["admin", "drop-cache", "p.c", "--key", "k"],
+    ] {
+        refused(&s, args, 64, "usage");
+    }
+}
+
+#[test]
+fn close_flags_are_proposed() {
+    let s = sandbox_with([("k", "1")]);
+    refused(&s, &["set", "k", "1", "--if-absnt"], 64, "usage").stderr_has("--if-absent");
+    refused(&s, &["get", "k", "--ns-delimiter", "|"], 64, "usage").stderr_has("--ns-delim");
+}
+
+#[test]
+fn flags_are_not_shortened() {
+    let s = sandbox_with([("k", "1")]);
+    refused(&s, &["get", "k", "--data", "main"], 64, "usage");
+    refused(&s, &["set", "k", "1", "--if-abs"], 64, "usage");
+}
+
+#[test]
+fn flags_with_values_need_them() {
+    let s = sandbox_with([("k", "1")]);
+    for flag in
+        ["--project", "--namespace", "--key", "--context", "--ns-delim", "--database", "-d", "-p", "-n"]
+    {
+        refused(&s, &["get", "k", flag], 64, "usage").stderr_has(flag);
+    }
+    refused(&s, &["get", "k", "--raw=yes"], 64, "usage");
+}
+
+#[test]
+fn flags_that_count_once_are_not_given_twice() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    refused(&s, &["get", "k", "-p", "p", "-p", "q"], 64, "usage");
+    refused(&s, &["--ns-delim", "|", "get", "p.n.k", "--ns-delim", "."], 64, "usage");
+}
+
+#[test]
+fn all_behind_two_dashes_is_an_argument() {
+    let s = sandbox();
+    s.run(["set", "--", "--raw", "v"]).prints("");
+    s.run(["get", "--", "--raw"]).prints("v\n");
+    s.run(["del", "--", "--raw"]).prints("");
+    s.run(["exists", "--", "--raw"]).fails(2);
+}
+
+#[test]
+fn values_of_flags_may_be_words_of_commands() {
+    let s = sandbox();
+    s.run(["--database", "get", "set", "p.n.k", "1"]).prints("");
+    s.run(["-p", "admin", "-n", "gc", "--database", "get", "set", "help", "2"]).prints("");
+    s.run(["keys", "--database", "get"]).prints("admin.gc.help\np.n.k\n");
+}
+
+#[test]
+fn timeouts_of_flags_and_environment_are_checked() {
+    let s = sandbox_with([("k", "1")]);
+    for text in ["abc", "", "1.5", "1s"] {
+        refused(&s, &["get", "k", &format!("--busy-timeout-ms={text}")], 1, "invalid").stderr_has("busy");
+        if !text.is_empty() {
+            let call = s.run(["get", "k"]).env("PRONTO_BUSY_TIMEOUT_MS", text);
+            refuses(&s, call, 1).stderr_has("PRONTO_BUSY_TIMEOUT_MS");
+        }
+    }
+}
+
+#[test]
+fn durable_writes_like_any_other() {
+    let s = sandbox();
+    s.run(["set", "k", "v", "--durable"]).prints("");
+    s.run(["--durable", "incr", "i"]).prints("1\n");
+    s.run(["get", "k"]).prints("v\n");
+    assert_eq!(contents(&s).len(), 1);
+}

@@ -1,0 +1,47 @@
+//! What `prontodb` promises on the command line, asked of the real program; a file a subject.
+
+#![allow(clippy::unwrap_used, reason = "a helper that finds no answer fails the test, as it should")]
+
+mod addresses;
+mod append;
+mod bad_input;
+mod bad_luck;
+mod caches;
+mod common;
+mod config;
+mod databases;
+mod del;
+mod discovery;
+mod docs;
+mod doctor;
+mod exists;
+mod flags;
+mod get;
+mod help_version;
+mod incr;
+mod json;
+mod keys;
+mod limits;
+mod long_listings;
+mod many_processes;
+mod overlays;
+mod paths;
+mod regressions;
+mod rename_copy;
+mod scan;
+mod set;
+mod set_conditions;
+mod touch;
+mod ttl;
+
+/// A file that is not listed above is never compiled, and its tests never fail.
+#[test]
+fn every_file_of_tests_is_listed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let listed = include_str!("main.rs").lines().any(|line| line == format!("mod {name};"));
+        assert!(name == "main" || listed, "{} is not listed in main.rs", path.display());
+    }
+}
