@@ -1,0 +1,69 @@
+//! The benchmarks of ProntoDB: each measures it beside its rivals in the same run and prints the goals next to the
+//! numbers. `bin/bench.sh` builds what they need and starts them.
+//!
+//! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
+//! - [`oneshot`], [`flat`], [`contention`], [`listing`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`worker`] is what further processes of this program do.
+
+#![allow(clippy::print_stdout, reason = "tables on stdout are what this program is for")]
+
+mod contention;
+mod contest;
+mod counts;
+mod flat;
+mod lab;
+mod listing;
+mod oneshot;
+mod process;
+mod rivals;
+mod stats;
+mod table;
+mod trace;
+mod worker;
+
+use std::process::ExitCode;
+
+use lab::Lab;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|counts|all \
+                     PRONTODB FLOOR SQLITE3 FOLDER [--quick]";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("prontodb-benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args[..] {
+        [worker::WORD, ref task @ ..] => worker::run(task),
+        [name, prontodb, floor, sqlite, folder] => {
+            bench(name, &Lab::new([prontodb, floor, sqlite, folder], false))
+        }
+        [name, prontodb, floor, sqlite, folder, "--quick"] => {
+            bench(name, &Lab::new([prontodb, floor, sqlite, folder], true))
+        }
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn bench(name: &str, lab: &Lab) -> Result {
+    match name {
+        "oneshot" => oneshot::run(lab),
+        "flat" => flat::run(lab),
+        "contention" => contention::run(lab),
+        "listing" => listing::run(lab),
+        "counts" => counts::run(lab),
+        "all" => ["oneshot", "flat", "contention", "listing"].iter().try_for_each(|name| bench(name, lab)),
+        _ => Err(USAGE.into()),
+    }
+}
