@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Builds the release binary, the benchmarks and the bare floor in C, runs a benchmark, and keeps what it printed in
+# benches/runs.
+#
+#   bin/bench.sh                  all benchmarks; takes some minutes
+#   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing
+#   bin/bench.sh counts           what bin/counts.sh runs
+#   bin/bench.sh oneshot --quick  everything smaller, to see that it works; the numbers mean little, and are not kept
+
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+name=${1:-all}
+quick=${2:-}
+case $name in oneshot | flat | contention | listing | counts | all) ;; *) die "no benchmark $name" ;; esac
+case $quick in '' | --quick) ;; *) die "unknown argument $quick" ;; esac
+
+# Prints the path of the benchmarks' program. What it takes itself matters to nobody who only counts, and the tests
+# have built the parts of the other one.
+build_benches() {
+    local profile=release
+    [ "$name" != counts ] || profile=dev
+    cargo build --profile "$profile" --package prontodb-benches --message-format=json-render-diagnostics |
+        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+}
+
+# Prints the folder of the bundled SQLite.
+find_sqlite() {
+    local manifest
+    manifest=$(cargo metadata --locked --format-version 1 | grep -o '"[^"]*/libsqlite3-sys-[^"]*/Cargo.toml"' | head -n 1)
+    echo "$(dirname "${manifest//\"/}")/sqlite3"
+}
+
+# Compiles the floor with the product's SQLite, flags and linkage, so that it differs in everything else only.
+build_floor() {
+    local sqlite flags source
+    sqlite=$(find_sqlite)
+    for source in benches/floor/floor.c .cargo/config.toml "$sqlite/sqlite3.c"; do
+        [ "$floor" -nt "$source" ] || rm -f "$floor"
+    done
+    [ ! -x "$floor" ] || return 0
+    mapfile -t flags < <(sed -n 's/^LIBSQLITE3_FLAGS = "\(.*\)"$/\1/p' .cargo/config.toml | tr ' ' '\n' | sed 's/^[^-]/-D&/')
+    "${compiler[@]}" -Os -s "${flags[@]}" -I "$sqlite" benches/floor/floor.c "$sqlite/sqlite3.c" -o "$floor"
+}
+
+# What a reader needs to judge the numbers; nothing that names the machine.
+describe() {
+    echo "benchmark: $name"
+    echo "commit: $(git describe --always --dirty 2>/dev/null || echo none)"
+    echo "kernel: $(uname -srm)"
+    echo "processor: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) cores"
+    echo "file system: $(stat -f -c %T "$scratch")"
+    echo "load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
+    echo "rust: $(rustc --version)"
+    echo "prontodb: $("$prontodb" --version), linked by ${compiler[*]}"
+    echo "sqlite3: $(sqlite3 --version | cut -d ' ' -f 1,2)"
+}
+
+describe_end() {
+    printf '\nload after: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+}
+
+prontodb=$(bin/build.sh)
+case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
+benches=$(build_benches)
+scratch=$(mktemp -d "$(dirname "$benches")/bench.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+floor=$(dirname "$benches")/floor-${compiler[0]}
+sqlite3=$(command -v sqlite3 || true)
+if [ "$name" != counts ]; then
+    [ -n "$sqlite3" ] || die 'no sqlite3 to compare with (Debian: sqlite3)'
+    build_floor
+fi
+
+# Nothing of the user's surroundings reaches the programs.
+run=(env -i PATH="$PATH" HOME="$scratch" "$benches" "$name" "$prontodb" "$floor" "$sqlite3" "$scratch")
+if [ -n "$quick" ]; then
+    "${run[@]}" --quick
+elif [ "$name" = counts ]; then
+    "${run[@]}"
+else
+    mkdir -p benches/runs
+    { describe && "${run[@]}" && describe_end; } | tee "benches/runs/$(date -u +%F)-$name.txt"
+fi

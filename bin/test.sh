@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Passes the tests on a fresh machine with nothing but a Rust toolchain: installs the rest as root from Debian's
+# packages, or says what is missing. Stops at the first step that fails.
+#
+#   bin/test.sh              all steps
+#   bin/test.sh lint docs    only these; their names are those of the functions below
+
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+exec </dev/null
+
+ALL_STEPS=(tools format lint test docs build counts deny)
+
+step_tools() {
+    have cargo || die 'no cargo; install Rust, see https://rustup.rs'
+    provide_tools all
+    rustc --version
+    cargo fmt --version || provide_component rustfmt
+    cargo clippy --version || provide_component clippy
+    cargo metadata --locked --format-version 1 >/dev/null ||
+        die 'see above; when Cargo.lock is missing or behind, run cargo check and commit it'
+}
+
+provide_component() {
+    have rustup || die "the Rust on this machine has no $1"
+    timeout 120 rustup component add "$1" || die "rustup could not fetch $1"
+}
+
+step_format() { cargo fmt --all --check; }
+
+step_lint() {
+    cargo clippy --workspace --all-targets -- -D warnings
+    ! have shellcheck || shellcheck --severity=warning bin/*.sh .ci/run
+}
+
+step_test() { cargo test --workspace; }
+
+step_docs() { RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --no-deps --workspace; }
+
+step_build() {
+    local binary
+    binary=$(bin/build.sh)
+    ls -l "$binary"
+}
+
+# Instructions and system calls are the same on every run, whatever else the machine does: a gate, not an opinion.
+step_counts() {
+    if ! [ -x bin/counts.sh ]; then
+        leave_out 'there is no bin/counts.sh'
+    elif ! have valgrind || ! have strace; then
+        leave_out 'it needs valgrind and strace'
+    else
+        bin/counts.sh
+    fi
+}
+
+# Advisories need the network; `just deny` asks for them too.
+step_deny() {
+    if cargo deny --version 2>/dev/null; then
+        cargo deny --offline check bans licenses sources
+    else
+        leave_out 'no cargo-deny; just deny installs it'
+    fi
+}
+
+left_out=''
+leave_out() {
+    left_out=" (left out: $1)"
+    printf 'left out: %s\n' "$1"
+}
+
+finish() {
+    local status=$?
+    [ "$status" = 0 ] || summary+=$(printf '%-8s %4d s  FAILED' "$step" $((SECONDS - started)))
+    printf '\n=== summary\n%s\n' "${summary%$'\n'}"
+}
+
+steps=("${@:-${ALL_STEPS[@]}}")
+for step in "${steps[@]}"; do
+    declare -F "step_$step" >/dev/null || die "no step $step; there are: ${ALL_STEPS[*]}"
+done
+
+summary=''
+trap finish EXIT
+for step in "${steps[@]}"; do
+    printf '\n=== %s\n' "$step"
+    started=$SECONDS left_out=''
+    "step_$step"
+    summary+=$(printf '%-8s %4d s  ok%s' "$step" $((SECONDS - started)) "$left_out")$'\n'
+done

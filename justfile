@@ -1,0 +1,64 @@
+# The one door: every task of the repository, a line or two each.
+
+# The tasks there are.
+default:
+    @just --list --unsorted
+
+# Everything a change must pass, or only the named steps: just test lint docs
+test *steps:
+    bin/test.sh {{ steps }}
+
+# Builds, installs to ~/.local/bin (--prefix DIR) and shows that it works.
+deploy *arguments:
+    bin/deploy.sh {{ arguments }}
+
+# Builds the release binary; prints its path.
+build:
+    @bin/build.sh
+
+# Times, side by side with others of the kind.
+bench *arguments:
+    bin/bench.sh {{ arguments }}
+
+# Instructions and system calls, which must not grow.
+counts *arguments:
+    bin/counts.sh {{ arguments }}
+
+# Kills writers at random moments, some ten thousand times, and looks for what was acknowledged.
+crash kills="2500":
+    PRONTODB_TEST_KILLS={{ kills }} cargo test --release --package prontodb --test it -- --nocapture kill
+
+# Tries random histories: many, and others every time.
+properties times="50":
+    PRONTODB_TEST_TIMES={{ times }} cargo test --release --package prontodb-core --test it -- agree accounts
+
+# Formats the code.
+fmt:
+    cargo fmt --all
+
+# Looks for warnings, in the code and in the scripts.
+lint:
+    bin/test.sh format lint
+
+# Licences, duplicates, sources and advisories of the dependencies.
+deny:
+    @cargo deny --version || cargo install --locked cargo-deny
+    cargo deny check
+
+# Builds the documentation of the libraries; a warning is an error.
+docs:
+    bin/test.sh docs
+
+# How large the release binary is.
+size:
+    @binary=$(bin/build.sh) && size "$binary" && ls -l "$binary"
+
+# What the program is made of, and what is in the tree twice.
+tree:
+    cargo tree --package prontodb --edges normal
+    cargo tree --duplicates --target all
+
+# Looks for misspelt words.
+typos:
+    @typos --version || cargo install --locked typos-cli
+    typos
