@@ -16,6 +16,7 @@ const VALUE_FLAGS: &[&str] = &[
     "busy-timeout-ms",
     "config",
     "context",
+    "cursor",
     "database",
     "file",
     "glob",
@@ -28,7 +29,9 @@ const VALUE_FLAGS: &[&str] = &[
     "output",
     "project",
     "return",
+    "select",
     "ttl",
+    "user",
 ];
 /// The same for flags of one letter.
 const VALUE_LETTERS: &[u8] = b"dnp";
@@ -58,12 +61,24 @@ pub struct Globals {
     pub ns_delim: Option<String>,
 
     /// The database, by name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["cursor", "select"])]
     pub database: Option<OsString>,
 
     /// The database, by file
-    #[arg(short = 'd', value_name = "FILE", conflicts_with = "database")]
+    #[arg(short = 'd', value_name = "FILE", conflicts_with_all = ["database", "cursor", "select"])]
     pub database_file: Option<PathBuf>,
+
+    /// The database of a cursor, for this command
+    #[arg(long, value_name = "NAME", conflicts_with = "select")]
+    pub cursor: Option<String>,
+
+    /// A cursor, or a database by name or file, from now on
+    #[arg(long, value_name = "NAME|FILE")]
+    pub select: Option<OsString>,
+
+    /// Who this is: cursors, and unless they say otherwise a database, of one's own
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
 
     /// The configuration file, in place of the usual one
     #[arg(long, value_name = "FILE")]
@@ -80,6 +95,10 @@ pub struct Globals {
     /// Answers and errors as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Tell first, on stderr, where this works and what decided that
+    #[arg(long)]
+    pub explain: bool,
 
     /// Show this help
     #[arg(short, long)]
@@ -108,6 +127,16 @@ impl Invocation {
         if self.command.is_empty() && self.has_flag(&spellings) {
             self.command.push("version".to_owned());
             self.rest.retain(|word| !spellings.iter().any(|spelling| word == spelling));
+        }
+        self
+    }
+
+    /// Takes `--explain` without a command for the command `context`.
+    #[must_use]
+    pub fn with_explain_as_command(mut self) -> Self {
+        if self.command.is_empty() && self.has_flag(&["--explain"]) {
+            self.command.push("context".to_owned());
+            self.rest.retain(|word| word != "--explain");
         }
         self
     }
@@ -161,6 +190,12 @@ pub fn split(words: Vec<OsString>) -> Result<Invocation, Failure> {
             continue;
         }
         let named = word.into_string().map_err(|word| help::unknown_command(&word.display().to_string()))?;
+        if commands::is_name_behind(&invocation.command, &named) {
+            invocation.command.push(commands::NAME.to_owned());
+            invocation.rest.push(named.into());
+            groups_end = true;
+            continue;
+        }
         groups_end = !commands::is_group(&invocation.command, &named);
         invocation.command.push(named);
     }
@@ -207,6 +242,12 @@ mod tests {
             ("admin", "admin", ""),
             ("set -- -k v", "set", "-- -k v"),
             ("-- get", "", "-- get"),
+            ("cursor list", "cursor list", ""),
+            ("cursor work", "cursor NAME", "work"),
+            ("cursor --user a work get", "cursor NAME", "--user a work get"),
+            ("cursor NAME", "cursor NAME", "NAME"),
+            ("cursor help", "cursor help", ""),
+            ("help cursor work", "help cursor work", ""),
             ("--help", "", "--help"),
             ("", "", ""),
         ] {

@@ -10,11 +10,14 @@ use prontodb_core::address::{AddressError, Part};
 use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
-use crate::config::{ConfigFile, Flags, Settings};
+use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
+use crate::cursors::Cursors;
 use crate::engines::{self, Access, Lifetime, OpenOptions};
 use crate::exit::Failure;
 use crate::output::{self, Out};
-use crate::paths::{self, DEFAULT_DATABASE, Roots};
+use crate::paths::{self, Roots};
+use crate::selection::{self, Selection, Surroundings};
+use crate::user::{self, User};
 
 /// A store that is left open when the process exits: closing it would copy its log back, four fsyncs for each command.
 pub type Session = ManuallyDrop<Store>;
@@ -25,6 +28,10 @@ pub struct Context {
     pub globals: Globals,
     /// What flags, environment and configuration say.
     pub settings: Settings,
+    /// Who it works for.
+    pub user: User,
+    /// The database it works on, unless it works on none.
+    selection: Option<Selection>,
     /// How addresses are read.
     pub notation: Notation,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
@@ -34,24 +41,40 @@ pub struct Context {
 }
 
 impl Context {
-    /// Finds out all that does not need the database.
+    /// Finds out all that does not need the database, and which one it is.
     pub fn new(globals: Globals) -> Result<Self, Failure> {
-        let flags = flags(&globals);
-        let file = ConfigFile::find(&flags, Roots::new(&variable))?;
-        let (settings, warnings) = Settings::load(&flags, &variable, file.as_ref())?;
-        warnings.iter().for_each(|warning| output::warn(warning));
-        Self::with_settings(globals, settings)
+        let settings = load_settings(&globals)?;
+        let user = user::find(&globals, &variable)?;
+        let given = Surroundings { globals: &globals, user: &user, env: &variable };
+        let selection = selection::choose(given)?;
+        Self::of(globals, settings, user, Some(selection))
+    }
+
+    /// The context of a command that works on no database, whatever cursors say.
+    pub fn without_database(globals: Globals) -> Result<Self, Failure> {
+        refuse_select(&globals)?;
+        let settings = load_settings(&globals)?;
+        let user = user::find(&globals, &variable)?;
+        Self::of(globals, settings, user, None)
     }
 
     /// A context in which every setting has its default, whatever the configuration says.
     pub fn unconfigured(globals: Globals) -> Result<Self, Failure> {
+        refuse_select(&globals)?;
         let (settings, _) = Settings::load(&Flags::default(), &|_| None, None)?;
-        Self::with_settings(globals, settings)
+        let user = user::find(&globals, &variable)?;
+        Self::of(globals, settings, user, None)
     }
 
-    fn with_settings(globals: Globals, settings: Settings) -> Result<Self, Failure> {
-        let notation = notation(&globals, &settings)?;
-        Ok(Self { globals, settings, notation, has_dashes: false, out: Out::stdout() })
+    fn of(
+        globals: Globals,
+        settings: Settings,
+        user: User,
+        selection: Option<Selection>,
+    ) -> Result<Self, Failure> {
+        let notation = notation(&globals, &settings, selection.as_ref())?;
+        let out = Out::stdout();
+        Ok(Self { globals, settings, user, selection, notation, has_dashes: false, out })
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -69,44 +92,50 @@ impl Context {
         self.globals.json
     }
 
-    /// The file of the database that is selected, and what selected it.
-    pub fn database(&self) -> Result<(PathBuf, &'static str), Failure> {
-        let roots = self.roots();
-        if let Some(file) = &self.globals.database_file {
-            return Ok((file.clone(), "-d"));
+    /// The cursors of whom it works for.
+    pub fn cursors(&self) -> Result<Cursors, Failure> {
+        Cursors::of(self.roots(), self.user.value.as_deref())
+    }
+
+    /// What decides about the database.
+    pub fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings { globals: &self.globals, user: &self.user, env: &variable }
+    }
+
+    /// The database that is selected, and what selected it.
+    pub fn select(&self) -> Result<Selection, Failure> {
+        match &self.selection {
+            Some(selection) => Ok(selection.clone()),
+            None => selection::choose(self.surroundings()),
         }
-        if let Some(name) = &self.globals.database {
-            return Ok((roots.database_file(&name.to_string_lossy())?, "--database"));
-        }
-        if let Some(file) = paths::variable(&variable, "PRONTO_DB") {
-            return Ok((file.into(), "PRONTO_DB"));
-        }
-        Ok((roots.database_file(DEFAULT_DATABASE)?, "default"))
     }
 
     /// Opens the database for writing, and makes it if need be.
     pub fn open_to_write(&self) -> Result<Session, Failure> {
-        let (path, source) = self.database()?;
-        if source == "default" || source == "--database" {
-            make_folder(&path)?;
+        let selection = self.select()?;
+        if self.roots().is_by_name(&selection.path) {
+            make_folder(&selection.path)?;
         }
-        self.store(path, Access::Write)
+        let store = engines::open(&self.open_options(selection.path.clone(), Access::Write))
+            .map_err(|error| self.explain(chosen(error.into(), &selection)))?;
+        selection.remember(|| self.cursors())?;
+        Ok(self.configure(store))
     }
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
     pub fn open_existing(&self) -> Result<Session, Failure> {
-        let (path, _) = self.database()?;
-        match engines::open(&self.open_options(path.clone(), Access::Read)) {
-            Ok(store) => Ok(self.configure(store)),
+        let selection = self.select()?;
+        let store = match engines::open(&self.open_options(selection.path.clone(), Access::Read)) {
+            Ok(store) => store,
             Err(error) if error.kind() == ErrorKind::NoDatabase => {
-                output::note(&format!(
-                    "there is no database {} yet; the first write makes it",
-                    path.display()
-                ));
-                Ok(self.configure(Store::in_memory()))
+                selection.require(|| self.cursors())?;
+                note_missing(&selection);
+                Store::in_memory()
             }
-            Err(error) => Err(self.explain(error.into())),
-        }
+            Err(error) => return Err(self.explain(chosen(error.into(), &selection))),
+        };
+        selection.remember_if_asked(|| self.cursors())?;
+        Ok(self.configure(store))
     }
 
     /// How the database at `path` is opened.
@@ -120,15 +149,24 @@ impl Context {
         }
     }
 
-    fn store(&self, path: PathBuf, access: Access) -> Result<Session, Failure> {
-        let store =
-            engines::open(&self.open_options(path, access)).map_err(|error| self.explain(error.into()))?;
-        Ok(self.configure(store))
+    fn configure(&self, store: Store) -> Session {
+        let store = store.with_max_value_bytes(self.settings.max_value_bytes.value);
+        ManuallyDrop::new(store.with_writer(self.writer().value))
     }
 
-    fn configure(&self, store: Store) -> Session {
-        let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_writer(writer());
-        ManuallyDrop::new(store)
+    /// Who is recorded as the writer: the user, else the one that the system's environment names.
+    pub fn writer(&self) -> Setting<Option<String>> {
+        if self.user.value.is_some() {
+            return self.user.clone();
+        }
+        let is_name = |user: &String| !user.is_empty() && !user.contains(char::is_control);
+        let found = ["USER", "LOGNAME"]
+            .into_iter()
+            .find_map(|name| Some((name, env::var(name).ok().filter(is_name)?)));
+        match found {
+            Some((variable, user)) => Setting { value: Some(user), source: Source::Env(variable) },
+            None => Setting { value: None, source: Source::Default },
+        }
     }
 
     /// Adds to a failure what is known here and helps with it.
@@ -271,27 +309,92 @@ fn flags(globals: &Globals) -> Flags {
     }
 }
 
-fn notation(globals: &Globals, settings: &Settings) -> Result<Notation, Failure> {
-    let named = |flag: &Option<String>, setting: &String| flag.clone().unwrap_or_else(|| setting.clone());
-    let project = named(&globals.project, &settings.default_project.value);
-    let namespace = named(&globals.namespace, &settings.default_namespace.value);
+fn load_settings(globals: &Globals) -> Result<Settings, Failure> {
+    let flags = flags(globals);
+    let file = ConfigFile::find(&flags, Roots::new(&variable))?;
+    let (settings, warnings) = Settings::load(&flags, &variable, file.as_ref())?;
+    warnings.iter().for_each(|warning| output::warn(warning));
+    Ok(settings)
+}
+
+fn notation(
+    globals: &Globals,
+    settings: &Settings,
+    selection: Option<&Selection>,
+) -> Result<Notation, Failure> {
+    let Defaults { project, namespace } = Defaults::of(globals, settings, selection);
+    let is_listing_defaults =
+        selection.is_some_and(|selection| selection.project.is_some() || selection.namespace.is_some());
     let notation = Notation {
         delimiter: settings.ns_delim.value,
         keys_stand_alone: globals.project.is_some() || globals.namespace.is_some(),
+        lists_defaults: is_listing_defaults,
         context: globals.context.clone(),
         ..Notation::default()
     };
-    let invalid = |error: AddressError| Failure::invalid(error.to_string());
-    notation.refuse_delimiter(Part::Project, &project).map_err(invalid)?;
-    notation.refuse_delimiter(Part::Namespace, &namespace).map_err(invalid)?;
-    let defaults = Namespace::new(project, namespace).map_err(invalid)?;
-    Ok(Notation { defaults, ..notation })
+    for (part, name) in [(Part::Project, &project), (Part::Namespace, &namespace)] {
+        notation.refuse_delimiter(part, &name.value).map_err(|error| {
+            Failure::invalid(format!("{error}; it comes from {}", name.source))
+                .hint("take another delimiter, or another name")
+        })?;
+    }
+    let defaults = Namespace::new(project.value, namespace.value);
+    Ok(Notation { defaults: defaults.map_err(|error| Failure::invalid(error.to_string()))?, ..notation })
 }
 
-/// Who writes: the user that the system's environment names.
-fn writer() -> Option<String> {
-    let is_name = |user: &String| !user.is_empty() && !user.contains(char::is_control);
-    ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(is_name))
+/// What fills the parts that an address leaves out.
+pub struct Defaults {
+    /// The project.
+    pub project: Setting<String>,
+    /// The namespace.
+    pub namespace: Setting<String>,
+}
+
+impl Defaults {
+    /// Flags, else what chose the database, else the configuration.
+    pub fn of(globals: &Globals, settings: &Settings, selection: Option<&Selection>) -> Self {
+        let from_selection = |name: fn(&Selection) -> &Option<String>| {
+            let selection = selection?;
+            let source = Source::File(selection.by.file()?.to_owned());
+            Some(Setting { value: name(selection).clone()?, source })
+        };
+        let from_flag = |flag, value: &Option<String>| {
+            Some(Setting { value: value.clone()?, source: Source::Flag(flag) })
+        };
+        Self {
+            project: from_flag("--project", &globals.project)
+                .or_else(|| from_selection(|selection| &selection.project))
+                .unwrap_or_else(|| settings.default_project.clone()),
+            namespace: from_flag("--namespace", &globals.namespace)
+                .or_else(|| from_selection(|selection| &selection.namespace))
+                .unwrap_or_else(|| settings.default_namespace.clone()),
+        }
+    }
+}
+
+/// A command that opens no database has nothing to select.
+fn refuse_select(globals: &Globals) -> Result<(), Failure> {
+    match globals.select {
+        Some(_) => Err(Failure::usage("--select means nothing to this command")
+            .hint("prontodb cursor NAME selects a cursor or database")),
+        None => Ok(()),
+    }
+}
+
+/// Says who chose a database that makes trouble, where that was no flag.
+fn chosen(failure: Failure, selection: &Selection) -> Failure {
+    match selection.by.file() {
+        Some(_) if failure.hint.is_none() => {
+            failure.hint(format!("the database was chosen by {}", selection.by))
+        }
+        _ => failure,
+    }
+}
+
+fn note_missing(selection: &Selection) {
+    let path = selection.path.display();
+    let by = selection.by.file().map_or_else(String::new, |_| format!(", which {} names", selection.by));
+    output::note(&format!("there is no database {path} yet{by}; the first write makes it"));
 }
 
 /// Makes the folder of a database in the data directory, readable by its owner alone.

@@ -25,12 +25,14 @@ What starts with `-` and is no flag goes behind `--`. A key called help goes by 
 
 Exit codes: 0 done, 1 error, 2 missing or expired (or a TTL where none is kept), 3 condition not met,
 4 waited too long, 5 not allowed, 6 over a limit, 7 damaged data, 64 wrong command line.
-The database is that of -d FILE, --database NAME or PRONTO_DB=FILE, else main; doctor tells where it is.
+The database is that of -d, --database, --cursor or --select, else of --user, PRONTO_DB, an allowed
+.prontodb, the selected cursor, else main; `prontodb context` tells which, and why.
 ";
 
 /// Gives a definition the looks of this program.
 pub fn style(definition: clap::Command, name: &'static str) -> clap::Command {
-    definition.bin_name(format!("prontodb {name}")).disable_help_flag(true).disable_version_flag(true)
+    let path = name.strip_suffix(commands::NAME).unwrap_or(name).trim_end();
+    definition.bin_name(format!("prontodb {path}")).disable_help_flag(true).disable_version_flag(true)
 }
 
 /// Prints the help of a command.

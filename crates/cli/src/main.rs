@@ -6,13 +6,19 @@ mod args;
 mod commands;
 mod config;
 mod context;
+mod cursors;
+mod directory;
 mod engines;
 mod exit;
+mod explain;
 mod help;
 mod output;
 mod paths;
+mod replace;
 mod run;
+mod selection;
 mod stdin;
+mod user;
 
 #[global_allocator]
 static ARENA: arena::Arena = arena::Arena::new();

@@ -14,7 +14,8 @@ pub const DEFAULT_DATABASE: &str = "main";
 
 const MAX_DATABASE_NAME_BYTES: usize = 64;
 /// Directories beside the databases, which a database of that name would share.
-const RESERVED: [&str; 2] = ["cursors", "backups"];
+pub const RESERVED: [&str; 2] = [CURSORS, "backups"];
+const CURSORS: &str = "cursors";
 const PROGRAM: &str = "odx/prontodb";
 const CONFIG_FILE: &str = "pronto.conf";
 
@@ -74,7 +75,8 @@ fn why_refused(value: &OsStr) -> &'static str {
     }
 }
 
-fn holds_template(value: &OsStr) -> bool {
+/// Whether a value was meant to be filled in by a shell, and was not.
+pub fn holds_template(value: &OsStr) -> bool {
     value.as_encoded_bytes().windows(2).any(|pair| pair == b"${")
 }
 
@@ -106,6 +108,22 @@ impl<'a> Roots<'a> {
     /// A variable that is refused, and no home directory.
     pub fn data_dir(&self) -> Result<PathBuf, RootError> {
         self.root("XDG_DATA_HOME", "data")
+    }
+
+    /// The directory of cursors, in that of the data.
+    ///
+    /// # Errors
+    /// Those of [`Roots::data_dir`].
+    pub fn cursors_dir(&self) -> Result<PathBuf, RootError> {
+        let mut path = self.data_dir()?;
+        path.push(CURSORS);
+        Ok(path)
+    }
+
+    /// Whether `path` is where a database lies that goes by its name.
+    pub fn is_by_name(&self, path: &Path) -> bool {
+        let name = path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
+        name.is_some_and(|name| self.database_file(name).is_ok_and(|file| file == path))
     }
 
     /// The directory for parts of the program that are loaded, of which there are none yet.

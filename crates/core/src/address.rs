@@ -276,8 +276,10 @@ pub struct Notation {
     pub delimiter: Delimiter,
     /// Fills what an address leaves out.
     pub defaults: Namespace,
-    /// `-p` or `-n` was given, or a cursor names a namespace: an argument is a key, or a prefix, alone.
+    /// `-p` or `-n` was given: an argument is a key, or a prefix, alone.
     pub keys_stand_alone: bool,
+    /// A cursor gives the defaults: a listing of fewer than two parts is one of the default namespace.
+    pub lists_defaults: bool,
     /// `--context`: the argument is the key, and this its context.
     pub context: Option<String>,
 }
@@ -342,8 +344,11 @@ impl Notation {
             self.refuse_delimiter(Part::Prefix, prefix)?;
             return Ok(within(self.defaults.clone(), prefix));
         }
-        let Some(text) = text else { return Ok(Listing::All) };
+        let Some(text) = text else {
+            return Ok(if self.lists_defaults { within(self.defaults.clone(), "") } else { Listing::All });
+        };
         match split(text, self.delimiter)?[..] {
+            [prefix] if self.lists_defaults => Ok(within(self.defaults.clone(), prefix)),
             [start] => {
                 check_part(Part::Project, start, MAX_NAME_BYTES)?;
                 Ok(Listing::StartingWith(start.to_owned()))

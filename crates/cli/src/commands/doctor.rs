@@ -1,11 +1,13 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Addressing, Run};
+use crate::args::Globals;
 use crate::config;
 use crate::context::Context;
 use crate::engines::{self, Access, Durability, Report, library_version};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::selection::Selection;
 
 /// Tell how things stand: versions, the database, what it lies on, sizes
 ///
@@ -25,10 +27,14 @@ enum Value {
 impl Run for Doctor {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::without_database(globals)
+    }
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let (path, chosen_by) = cx.database()?;
-        let mut lines = about_program(cx, &path, chosen_by);
-        let looked = look_into(cx, path, &mut lines);
+        let selection = cx.select();
+        let mut lines = about_program(cx, selection.as_ref().ok());
+        let looked = selection.and_then(|selection| look_into(cx, selection.path, &mut lines));
         if let Err(failure) = &looked {
             lines.push(("state", Value::Text(format!("bad: {}", failure.message))));
         }
@@ -50,25 +56,28 @@ fn look_into(cx: &Context, path: PathBuf, lines: &mut Vec<Line>) -> Result<(), F
     Ok(())
 }
 
-fn about_program(cx: &Context, database: &Path, chosen_by: &str) -> Vec<Line> {
+fn about_program(cx: &Context, selection: Option<&Selection>) -> Vec<Line> {
     let roots = cx.roots();
     let configuration = config::path_in_use(&cx.flags(), roots);
     let durability = match cx.settings.durability.value {
         Durability::Normal => "normal (a power cut may cost the last moments)",
         Durability::Full => "full (a power cut costs nothing)",
     };
-    vec![
+    let mut lines = vec![
         ("prontodb", text(env!("CARGO_PKG_VERSION"))),
         ("sqlite", Value::Text(format!("{} (bundled)", library_version()))),
         ("configuration", place(configuration)),
         ("data", place(roots.data_dir().map_err(Failure::from))),
         ("libraries", place(roots.lib_dir().map_err(Failure::from))),
         ("caches", place(roots.cache_dir().map_err(Failure::from))),
-        ("database", Value::Text(database.display().to_string())),
-        ("chosen_by", text(chosen_by)),
         ("durability", text(durability)),
         ("busy_timeout_ms", Value::Number(cx.settings.busy_timeout_ms.value)),
-    ]
+    ];
+    if let Some(selection) = selection {
+        lines.push(("database", Value::Text(selection.path.display().to_string())));
+        lines.push(("chosen_by", Value::Text(selection.by.to_string())));
+    }
+    lines
 }
 
 fn about_file(report: &Report) -> Vec<Line> {

@@ -3,10 +3,14 @@
 //! A new command is its file, a `mod` line and a line in the table below.
 
 mod admin;
+mod allow;
 mod append;
 mod config;
+mod context;
 mod copy;
+mod cursor;
 mod del;
+mod deny;
 mod doctor;
 mod exists;
 mod get;
@@ -28,7 +32,7 @@ use clap::{Args, FromArgMatches};
 use crate::args::Globals;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::help;
+use crate::{explain, help};
 
 /// Which of the flags that make addresses a command heeds; the others would do nothing, and are refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,12 @@ const fn command<C: Run>(name: &'static str) -> Command {
 fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
     let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
     C::ADDRESSING.check(&globals)?;
-    arguments.run(&mut Context { has_dashes, ..C::context(globals)? })
+    if globals.explain {
+        explain::tell(&globals)?;
+    }
+    let mut cx = C::context(globals)?;
+    cx.has_dashes = has_dashes;
+    arguments.run(&mut cx)
 }
 
 impl Addressing {
@@ -130,17 +139,33 @@ static COMMANDS: &[Command] = &[
     command::<admin::set_cache::SetCache>("admin set-cache"),
     command::<admin::drop_cache::DropCache>("admin drop-cache"),
     command::<admin::gc::Gc>("admin gc"),
+    command::<cursor::set::Set>("cursor set"),
+    command::<cursor::select::Select>("cursor NAME"),
+    command::<cursor::list::List>("cursor list"),
+    command::<cursor::active::Active>("cursor active"),
+    command::<cursor::rename::Rename>("cursor rename"),
+    command::<cursor::delete::Delete>("cursor delete"),
+    command::<cursor::clear::Clear>("cursor clear"),
     command::<config::get::Get>("config get"),
     command::<config::set::Set>("config set"),
     command::<config::list::List>("config list"),
     command::<config::path::Path>("config path"),
+    command::<context::Where>("context"),
+    command::<allow::Allow>("allow"),
+    command::<deny::Deny>("deny"),
     command::<doctor::Doctor>("doctor"),
     command::<version::Version>("version"),
 ];
 
 /// Words that stand before a command and are none, with what their commands are about.
-pub static GROUPS: &[(&str, &str)] =
-    &[("admin", "Look after caches and the database"), ("config", "Read and change the configuration")];
+pub static GROUPS: &[(&str, &str)] = &[
+    ("cursor", "Save, list and select databases"),
+    ("config", "Read and change the configuration"),
+    ("admin", "Look after caches and the database"),
+];
+
+/// What stands in the table for a name of the user's own behind a group.
+pub const NAME: &str = "NAME";
 
 /// What the words of a command line name.
 pub enum Found<'a> {
@@ -184,6 +209,16 @@ pub fn is_group(path: &[String], word: &str) -> bool {
         [] => word == "help" || GROUPS.iter().any(|(group, _)| *group == word),
         [first, ..] => first == "help",
     }
+}
+
+/// Whether `word` behind the group of `path` is a name of the user's own, and no command of the group.
+pub fn is_name_behind(path: &[String], word: &str) -> bool {
+    let [group] = path else { return false };
+    let names = |last: &str| {
+        let is_named = |name: &str| name.split_once(' ') == Some((group, last));
+        COMMANDS.iter().any(|command| is_named(command.name))
+    };
+    names(NAME) && word != "help" && (word == NAME || !names(word))
 }
 
 /// What the words of a command line name.

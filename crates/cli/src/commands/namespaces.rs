@@ -2,7 +2,7 @@ use super::{Addressing, Run, nss};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 
-/// List the namespaces of the project that -p names
+/// List the namespaces of the project that -p names, or the cursor
 #[derive(clap::Args)]
 pub struct Namespaces {
     /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
@@ -14,7 +14,8 @@ impl Run for Namespaces {
     const ADDRESSING: Addressing = Addressing::Project;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let Some(project) = cx.globals.project.clone() else {
+        let of_cursor = cx.select()?.project;
+        let Some(project) = cx.globals.project.clone().or(of_cursor) else {
             let failure = Failure::usage("the project is missing");
             return Err(
                 failure.hint("prontodb namespaces -p PROJECT; prontodb nss lists those of all projects")

@@ -6,10 +6,10 @@ use toml_edit::{DocumentMut, Item, RawString, TableLike, Value};
 
 use super::file::{self, ConfigFile};
 use super::keys::{Key, Plain, Settings};
-use super::replace::Replacement;
 use super::{Flags, Layers, in_one_line, path_in_use};
 use crate::exit::Failure;
 use crate::paths::Roots;
+use crate::replace::Replacement;
 
 /// Sets `key` in the file in use; the usual one is made if it is not there.
 ///

@@ -5,7 +5,6 @@
 mod edit;
 mod file;
 mod keys;
-mod replace;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,6 +38,16 @@ pub enum Source {
     File(PathBuf),
     /// Nothing: it is the default.
     Default,
+}
+
+impl Source {
+    /// The flag or variable, if it is one.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Flag(name) | Self::Env(name) => Some(name),
+            Self::File(_) | Self::Default => None,
+        }
+    }
 }
 
 impl fmt::Display for Source {

@@ -81,6 +81,11 @@ pub fn note(text: &str) {
     say(&format!("prontodb: {}", printable(text)));
 }
 
+/// Writes whole lines to stderr as they are.
+pub fn lines(text: &[u8]) {
+    let _ = io::stderr().write_all(text);
+}
+
 /// A number of things: `1 entry`, `2 entries`.
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

@@ -1,6 +1,6 @@
 //! Where an entry lives: `project.namespace.key__context`, and the flags that say the same.
 
-use crate::common::{contents, refused, refuses, sandbox, sandbox_with};
+use crate::common::{databases, refused, refuses, sandbox, sandbox_with};
 
 #[test]
 fn one_part_is_a_key_of_the_defaults() {
@@ -280,7 +280,7 @@ fn ordinary_characters_are_ordinary() {
         s.run(["--ns-delim", "|", "keys", &format!("{name}|{name}")]).prints(format!("{name}\n"));
     }
     s.run(["keys", "--count"]).prints(format!("{}\n", names.len()));
-    assert_eq!(contents(&s).len(), 1, "names of users are never paths");
+    assert_eq!(databases(&s).len(), 1, "names of users are never paths");
 }
 
 #[test]

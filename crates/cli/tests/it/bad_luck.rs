@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use prontodb_testkit::sandbox::{Call, Sandbox};
 
 use crate::common::{
-    LockHolder, assert_whole, contents, data_folder, database_file, error_of, fold_log, refuses, sandbox,
+    LockHolder, assert_whole, data_folder, database_file, databases, error_of, fold_log, refuses, sandbox,
     sandbox_with,
 };
 
@@ -157,8 +157,8 @@ fn a_database_that_may_not_be_read_is_denied() {
     user.run(&["set", "p.n.k", "1"]).prints("");
     for (path, mode, usual) in [(database_file(&s, "main"), 0o000, 0o600), (data_folder(&s), 0o000, 0o700)] {
         set_mode(&path, mode);
-        user.run(&["get", "p.n.k"]).fails(5).stdout_is("").stderr_has("main");
-        user.run(&["set", "p.n.k", "2"]).fails(5).stdout_is("").stderr_has("main");
+        user.run(&["get", "p.n.k"]).fails(5).stdout_is("").stderr_has("odx/prontodb");
+        user.run(&["set", "p.n.k", "2"]).fails(5).stdout_is("").stderr_has("odx/prontodb");
         set_mode(&path, usual);
     }
     user.run(&["get", "p.n.k"]).prints("1\n");
@@ -418,5 +418,5 @@ fn what_a_killed_program_left_behind_does_not_matter() {
     holder.0.wait().unwrap();
     s.run(["set", "p.n.k", "2"]).prints("");
     s.run(["get", "p.n.k"]).prints("2\n");
-    assert_eq!(contents(&s).len(), 1);
+    assert_eq!(databases(&s).len(), 1);
 }

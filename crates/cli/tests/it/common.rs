@@ -112,6 +112,12 @@ pub(crate) fn contents(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
     main_files.map(|path| (path.clone(), content_of(sandbox, path))).collect()
 }
 
+/// The database files of a sandbox.
+pub(crate) fn databases(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let is_database = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "prdb");
+    contents(sandbox).into_keys().filter(is_database).collect()
+}
+
 fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder of the sandbox") {
         let path = entry.expect("an entry of the folder").path();

@@ -1,6 +1,6 @@
 //! Flags stand before or after the command and work on every command; unknown ones are errors.
 
-use crate::common::{contents, data_folder, refused, refuses, sandbox, sandbox_with};
+use crate::common::{data_folder, databases, refused, refuses, sandbox, sandbox_with};
 use crate::help_version::COMMANDS;
 
 /// Arguments with which each command works in [`a_place`], with `|` as the delimiter.
@@ -14,17 +14,23 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "admin drop-cache" => &["p|c"],
         "config get" => &["ns_delim"],
         "config set" => &["busy_timeout_ms", "4000"],
+        "cursor set" => &["new", "file.prdb"],
+        "cursor rename" => &["saved", "new"],
+        "cursor delete" => &["saved"],
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
+        "cursor list" | "cursor active" | "cursor clear" | "context" | "allow" | "deny" => &[],
         "keys" | "ls" | "scan" => &["p|n"],
         _ => &["p|n|k"],
     }
 }
 
-/// A sandbox whose database `other` has an entry `p.n.k` and a cache `p.c`.
+/// A sandbox whose database `other` has an entry `p.n.k` and a cache `p.c`, with a cursor and a `.prontodb`.
 fn a_place() -> prontodb_testkit::sandbox::Sandbox {
     let s = sandbox();
     s.run(["--database", "other", "set", "p.n.k", "1"]).prints("");
     s.run(["--database", "other", "create-cache", "p.c", "90"]).prints("");
+    s.run(["cursor", "set", "saved", "saved.prdb"]).prints("");
+    std::fs::write(s.path(".prontodb"), "database = 'main'").unwrap();
     s
 }
 
@@ -173,5 +179,5 @@ fn durable_writes_like_any_other() {
     s.run(["set", "k", "v", "--durable"]).prints("");
     s.run(["--durable", "incr", "i"]).prints("1\n");
     s.run(["get", "k"]).prints("v\n");
-    assert_eq!(contents(&s).len(), 1);
+    assert_eq!(databases(&s).len(), 1);
 }

@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 26] = [
+pub(crate) const COMMANDS: [&str; 35] = [
     "set",
     "get",
     "del",
@@ -29,6 +29,15 @@ pub(crate) const COMMANDS: [&str; 26] = [
     "config set",
     "config list",
     "config path",
+    "cursor set",
+    "cursor list",
+    "cursor active",
+    "cursor rename",
+    "cursor delete",
+    "cursor clear",
+    "context",
+    "allow",
+    "deny",
     "doctor",
 ];
 

@@ -1,3 +1,4 @@
+use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::config;
 use crate::context::Context;
@@ -16,6 +17,10 @@ pub struct Get {
 
 impl Run for Get {
     const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::without_database(globals)
+    }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let entries = cx.settings.entries();

@@ -1,3 +1,4 @@
+use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::config::{self, Entry};
 use crate::context::Context;
@@ -14,6 +15,10 @@ pub struct List {}
 
 impl Run for List {
     const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::without_database(globals)
+    }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let entries = cx.settings.entries();

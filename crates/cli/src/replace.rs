@@ -19,7 +19,7 @@ const PRIVATE_FILE: u32 = 0o600;
 
 /// A turn at replacing a file.
 #[derive(Debug)]
-pub(super) struct Replacement {
+pub struct Replacement {
     target: PathBuf,
     side: PathBuf,
     file: File,
@@ -27,24 +27,22 @@ pub(super) struct Replacement {
 
 impl Replacement {
     /// Waits for a turn at the file that `path` leads to; its directory is made if it is not there.
-    pub(super) fn begin(path: &Path) -> Result<Self, Failure> {
+    ///
+    /// # Errors
+    /// Those of the file system, and a wait of more than five seconds.
+    pub fn begin(path: &Path) -> Result<Self, Failure> {
         let target = follow(path).map_err(|error| cannot_write(path, &error))?;
         make_private_directory(directory_of(&target)).map_err(|error| cannot_write(path, &error))?;
         let side = side_of(&target);
-        let until = Instant::now() + LONGEST_WAIT;
-        loop {
-            if let Some(file) = lock(&side).map_err(|error| cannot_write(&side, &error))? {
-                return Ok(Self { target, side, file });
-            }
-            if Instant::now() >= until {
-                return Err(busy(path));
-            }
-            thread::sleep(PAUSE);
-        }
+        let file = wait(path, || lock(&side).map_err(|error| cannot_write(&side, &error)))?;
+        Ok(Self { target, side, file })
     }
 
     /// Puts a file with these bytes in the place of the old one, whose permissions and owner it keeps.
-    pub(super) fn finish(mut self, bytes: &[u8]) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn finish(mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.replace(bytes).map_err(|error| cannot_write(&self.target, &error))
     }
 
@@ -75,6 +73,44 @@ impl Drop for Replacement {
         if is_at(&self.file, &self.side).unwrap_or(false) {
             let _ = fs::remove_file(&self.side);
         }
+    }
+}
+
+/// A turn at a directory whose files are changed together; it ends when it is dropped.
+#[derive(Debug)]
+pub struct DirectoryTurn {
+    _lock: File,
+}
+
+impl DirectoryTurn {
+    /// Waits for a turn at `directory`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// Those of the file system, and a wait of more than five seconds.
+    pub fn begin(directory: &Path) -> Result<Self, Failure> {
+        let cannot = |error: io::Error| cannot_write(directory, &error);
+        make_private_directory(directory).map_err(cannot)?;
+        let file = File::open(directory).map_err(cannot)?;
+        wait(directory, || match file.try_lock() {
+            Ok(()) => Ok(Some(())),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(cannot(error)),
+        })?;
+        Ok(Self { _lock: file })
+    }
+}
+
+/// Tries until there is something, or it takes too long.
+fn wait<T>(path: &Path, mut attempt: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    let until = Instant::now() + LONGEST_WAIT;
+    loop {
+        if let Some(got) = attempt()? {
+            return Ok(got);
+        }
+        if Instant::now() >= until {
+            return Err(busy(path));
+        }
+        thread::sleep(PAUSE);
     }
 }
 

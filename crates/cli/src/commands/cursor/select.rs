@@ -1,0 +1,36 @@
+use std::ffi::OsString;
+
+use super::note_stronger;
+use crate::args::Globals;
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::{output, selection};
+
+/// Select a cursor, or a database by name or file, from now on
+///
+/// A name is that of a cursor, else of a database. The same as --select.
+#[derive(clap::Args)]
+pub struct Select {
+    /// What to select
+    #[arg(value_name = "NAME|FILE")]
+    word: OsString,
+}
+
+impl Run for Select {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::without_database(globals)
+    }
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let selection = selection::find(cx.roots(), &cx.cursors()?, &self.word)?;
+        selection.require(|| cx.cursors())?;
+        selection.remember_if_asked(|| cx.cursors())?;
+        let (word, path) = (self.word.display(), selection.path.display());
+        output::note(&format!("{word} is selected: {path}"));
+        note_stronger(cx)?;
+        Ok(Code::Done)
+    }
+}
