@@ -48,6 +48,8 @@ step_counts() {
         leave_out 'there is no bin/counts.sh'
     elif ! have valgrind || ! have strace; then
         leave_out 'it needs valgrind and strace'
+    elif [[ $(bin/build.sh) != *-linux-musl/* ]]; then
+        leave_out 'the limits are those of the static binary, and this one is not'
     else
         bin/counts.sh
     fi

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::lab::Lab;
 use crate::rivals::{Database, value};
 use crate::table::{self, Row, Unit};
-use crate::{Result, process, trace, worker};
+use crate::{Result, contexts, process, trace, worker};
 
 const KEYS: u64 = 100_000;
 const LIMITS: &str = include_str!("../counts.txt");
@@ -29,6 +29,7 @@ pub(crate) fn run(lab: &Lab) -> Result {
     let mut counts = Vec::new();
     let sets_a_cycle = empty_log(&store, &mut set)?;
     counts.extend(Counts::of(|_| get())?.named("get"));
+    counts.extend(contexts::count(lab, &store, &address)?);
     counts.extend(Counts::of(|_| set())?.named("set"));
     empty_log(&store, &mut set)?;
     for _ in 1..sets_a_cycle {
@@ -103,7 +104,11 @@ fn row(line: &str, counts: &[(String, f64)]) -> Result<Row> {
     };
     let (_, count) = counts.iter().find(|(counted, _)| counted == name).ok_or_else(malformed)?;
     let limit = limit.parse().map_err(|_| malformed())?;
-    let unit = if name.ends_with("fsyncs") { Unit::Each } else { Unit::Count };
+    let unit = match name.rsplit('.').next() {
+        Some("fsyncs") => Unit::Each,
+        Some("times_instructions") => Unit::Times,
+        _ => Unit::Count,
+    };
     let row = Row::new(name, unit, *count);
     match relation {
         "<=" => Ok(row.at_most(limit)),

@@ -3,12 +3,14 @@
 //!
 //! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
 //! - [`oneshot`], [`flat`], [`contention`], [`listing`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`contexts`] is the part of the gate about cursors, users and the like.
 //! - [`worker`] is what further processes of this program do.
 
 #![allow(clippy::print_stdout, reason = "tables on stdout are what this program is for")]
 
 mod contention;
 mod contest;
+mod contexts;
 mod counts;
 mod flat;
 mod lab;

@@ -26,6 +26,11 @@ pub(crate) fn syncs(command: &Command) -> Result<f64> {
     Ok(total(&report(&["strace", "-f", "-c", "-e", "trace=fsync,fdatasync"], command)?))
 }
 
+/// How many files a command opens, or tries to.
+pub(crate) fn opens(command: &Command) -> Result<f64> {
+    Ok(total(&report(&["strace", "-f", "-c", "-e", "trace=open,openat"], command)?))
+}
+
 /// The fewest page faults of several runs: what is shared with other runs at that moment varies.
 pub(crate) fn page_faults(mut command: impl FnMut() -> Command) -> Result<f64> {
     let mut fewest = u64::MAX;
@@ -39,6 +44,10 @@ pub(crate) fn page_faults(mut command: impl FnMut() -> Command) -> Result<f64> {
 fn report(tool: &[&str], command: &Command) -> Result<String> {
     let mut tooled = Command::new(tool[0]);
     tooled.args(&tool[1..]).arg(command.get_program()).args(command.get_args());
+    tooled.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(directory) = command.get_current_dir() {
+        tooled.current_dir(directory);
+    }
     let output = tooled.stdin(Stdio::null()).stdout(Stdio::null()).output()?;
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
     if output.status.success() { Ok(report) } else { Err(format!("{tooled:?}: {report}").into()) }
