@@ -120,23 +120,15 @@ impl Invocation {
         self.rest == ["help"] || self.has_flag(&["-h", "--help"])
     }
 
-    /// Takes `-v`, `-V` and `--version` without a command for the command `version`.
+    /// Takes `-v`, `-V` and `--version` without a command for the command `version`, and `--explain` for `context`.
     #[must_use]
-    pub fn with_version_as_command(mut self) -> Self {
-        let spellings = ["-v", "-V", "--version"];
-        if self.command.is_empty() && self.has_flag(&spellings) {
-            self.command.push("version".to_owned());
-            self.rest.retain(|word| !spellings.iter().any(|spelling| word == spelling));
-        }
-        self
-    }
-
-    /// Takes `--explain` without a command for the command `context`.
-    #[must_use]
-    pub fn with_explain_as_command(mut self) -> Self {
-        if self.command.is_empty() && self.has_flag(&["--explain"]) {
-            self.command.push("context".to_owned());
-            self.rest.retain(|word| word != "--explain");
+    pub fn with_flags_as_commands(mut self) -> Self {
+        for (command, spellings) in [("version", &["-v", "-V", "--version"][..]), ("context", &["--explain"])]
+        {
+            if self.command.is_empty() && self.has_flag(spellings) {
+                self.command.push(command.to_owned());
+                self.rest.retain(|word| !spellings.iter().any(|spelling| word == spelling));
+            }
         }
         self
     }
@@ -190,8 +182,8 @@ pub fn split(words: Vec<OsString>) -> Result<Invocation, Failure> {
             continue;
         }
         let named = word.into_string().map_err(|word| help::unknown_command(&word.display().to_string()))?;
-        if commands::is_name_behind(&invocation.command, &named) {
-            invocation.command.push(commands::NAME.to_owned());
+        if let Some(command) = commands::otherwise(&invocation.command, &named) {
+            invocation.command = command.split(' ').map(str::to_owned).collect();
             invocation.rest.push(named.into());
             groups_end = true;
             continue;

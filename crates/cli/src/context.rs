@@ -1,12 +1,13 @@
 //! Where a command works: which database, which delimiter and defaults, who writes.
 
+use std::cell::OnceCell;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use prontodb_core::address::{AddressError, Part};
+use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
@@ -30,8 +31,8 @@ pub struct Context {
     pub settings: Settings,
     /// Who it works for.
     pub user: User,
-    /// The database it works on, unless it works on none.
-    selection: Option<Selection>,
+    /// The database it works on, once that has been asked for.
+    selection: OnceCell<Selection>,
     /// How addresses are read.
     pub notation: Notation,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
@@ -43,37 +44,52 @@ pub struct Context {
 impl Context {
     /// Finds out all that does not need the database, and which one it is.
     pub fn new(globals: Globals) -> Result<Self, Failure> {
-        let settings = load_settings(&globals)?;
-        let user = user::find(&globals, &variable)?;
-        let given = Surroundings { globals: &globals, user: &user, env: &variable };
-        let selection = selection::choose(given)?;
-        Self::of(globals, settings, user, Some(selection))
+        let cx = Self::undecided(globals)?;
+        let selection = cx.selection()?;
+        selection.warning.iter().for_each(|warning| output::warn(warning));
+        let notation = notation(&cx.globals, &cx.settings, Some(selection))?;
+        Ok(Self { notation, ..cx })
     }
 
-    /// The context of a command that works on no database, whatever cursors say.
+    /// The context of a command that works on no database, and so takes no flag that chooses one.
     pub fn without_database(globals: Globals) -> Result<Self, Failure> {
         refuse_select(&globals)?;
-        let settings = load_settings(&globals)?;
-        let user = user::find(&globals, &variable)?;
-        Self::of(globals, settings, user, None)
+        let Globals { database, database_file, cursor, .. } = &globals;
+        let given = [
+            ("--database", database.is_some()),
+            ("-d", database_file.is_some()),
+            ("--cursor", cursor.is_some()),
+        ];
+        match given.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(Failure::usage(format!("{flag} means nothing to this command"))),
+            None => Self::undecided(globals),
+        }
     }
 
-    /// A context in which every setting has its default, whatever the configuration says.
+    /// A context in which the database is not chosen before it is asked for.
+    pub fn undecided(globals: Globals) -> Result<Self, Failure> {
+        let settings = load_settings(&globals)?;
+        let user = user::find(&globals, &variable)?;
+        Self::of(globals, settings, user)
+    }
+
+    /// The context of a command that looks at the configuration: flags that choose a database are let be, but nothing is
+    /// selected.
+    pub fn of_configuration(globals: Globals) -> Result<Self, Failure> {
+        refuse_select(&globals)?;
+        Self::undecided(globals)
+    }
+
+    /// A context in which every setting has its default, whatever the environment and the configuration say.
     pub fn unconfigured(globals: Globals) -> Result<Self, Failure> {
         refuse_select(&globals)?;
         let (settings, _) = Settings::load(&Flags::default(), &|_| None, None)?;
-        let user = user::find(&globals, &variable)?;
-        Self::of(globals, settings, user, None)
+        let user = user::find(&globals, &|_| None)?;
+        Self::of(globals, settings, user)
     }
 
-    fn of(
-        globals: Globals,
-        settings: Settings,
-        user: User,
-        selection: Option<Selection>,
-    ) -> Result<Self, Failure> {
-        let notation = notation(&globals, &settings, selection.as_ref())?;
-        let out = Out::stdout();
+    fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
+        let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
         Ok(Self { globals, settings, user, selection, notation, has_dashes: false, out })
     }
 
@@ -94,7 +110,7 @@ impl Context {
 
     /// The cursors of whom it works for.
     pub fn cursors(&self) -> Result<Cursors, Failure> {
-        Cursors::of(self.roots(), self.user.value.as_deref())
+        self.surroundings().cursors()
     }
 
     /// What decides about the database.
@@ -103,46 +119,61 @@ impl Context {
     }
 
     /// The database that is selected, and what selected it.
-    pub fn select(&self) -> Result<Selection, Failure> {
-        match &self.selection {
-            Some(selection) => Ok(selection.clone()),
-            None => selection::choose(self.surroundings()),
+    pub fn selection(&self) -> Result<&Selection, Failure> {
+        if let Some(selection) = self.selection.get() {
+            return Ok(selection);
         }
+        let chosen = selection::choose(self.surroundings())?;
+        Ok(self.selection.get_or_init(|| chosen))
+    }
+
+    /// The same, if it has been asked for before.
+    pub fn known_selection(&self) -> Option<&Selection> {
+        self.selection.get()
     }
 
     /// Opens the database for writing, and makes it if need be.
     pub fn open_to_write(&self) -> Result<Session, Failure> {
-        let selection = self.select()?;
+        let selection = self.selection()?;
         if self.roots().is_by_name(&selection.path) {
             make_folder(&selection.path)?;
         }
-        let store = engines::open(&self.open_options(selection.path.clone(), Access::Write))
-            .map_err(|error| self.explain(chosen(error.into(), &selection)))?;
-        selection.remember(|| self.cursors())?;
+        let store = self.open(selection, Access::Write);
+        let store = store.map_err(|error| self.with_hint(chosen(error.into(), selection)))?;
+        selection.remember(self.surroundings(), self.patience())?;
         Ok(self.configure(store))
     }
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
     pub fn open_existing(&self) -> Result<Session, Failure> {
-        let selection = self.select()?;
-        let store = match engines::open(&self.open_options(selection.path.clone(), Access::Read)) {
+        let selection = self.selection()?;
+        let store = match self.open(selection, Access::Read) {
             Ok(store) => store,
             Err(error) if error.kind() == ErrorKind::NoDatabase => {
-                selection.require(|| self.cursors())?;
-                note_missing(&selection);
+                selection.require(self.surroundings())?;
+                note_missing(selection);
                 Store::in_memory()
             }
-            Err(error) => return Err(self.explain(chosen(error.into(), &selection))),
+            Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
         };
-        selection.remember_if_asked(|| self.cursors())?;
+        selection.select(self.surroundings(), self.patience())?;
         Ok(self.configure(store))
+    }
+
+    fn open(&self, selection: &Selection, access: Access) -> Result<Store, prontodb_core::Error> {
+        engines::open(&self.open_options(selection.path.clone(), access))
+    }
+
+    /// How long to wait for others.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.settings.busy_timeout_ms.value)
     }
 
     /// How the database at `path` is opened.
     pub fn open_options(&self, path: PathBuf, access: Access) -> OpenOptions {
         OpenOptions {
             access,
-            busy_timeout: Duration::from_millis(self.settings.busy_timeout_ms.value),
+            busy_timeout: self.patience(),
             durability: self.settings.durability.value,
             lifetime: Lifetime::OneShot,
             ..OpenOptions::new(path)
@@ -170,7 +201,7 @@ impl Context {
     }
 
     /// Adds to a failure what is known here and helps with it.
-    pub fn explain(&self, failure: Failure) -> Failure {
+    pub fn with_hint(&self, failure: Failure) -> Failure {
         let hint = match failure.kind {
             "busy" => format!(
                 "try again, or wait longer than {} ms with --busy-timeout-ms",
@@ -232,15 +263,25 @@ impl Context {
         self.notation.address(text(word)?).map_err(|error| self.address_failure(&error))
     }
 
+    /// Refuses defaults that a cursor or `.prontodb` is to give, and that nobody could use.
+    pub fn check_defaults(&self, project: Option<&str>, namespace: Option<&str>) -> Result<(), Failure> {
+        let notation = Notation { delimiter: self.settings.ns_delim.value, ..Notation::default() };
+        let defaults = Namespace::or_default(project, namespace);
+        defaults
+            .and_then(|defaults| {
+                notation.refuse_delimiter(Part::Project, defaults.project())?;
+                notation.refuse_delimiter(Part::Namespace, defaults.namespace())
+            })
+            .map_err(|error| Failure::invalid(error.to_string()))
+    }
+
     /// Reads what a listing covers.
     pub fn listing(&self, word: Option<&OsStr>) -> Result<Listing, Failure> {
         self.refuse_many_contexts()?;
         let word = word.map(text).transpose()?;
         let listing = match (&self.globals.key, word) {
             (Some(_), Some(_)) => return Err(Failure::usage("--key and a prefix exclude each other")),
-            (Some(key), None) => {
-                Notation { keys_stand_alone: true, ..self.notation.clone() }.listing(Some(key))
-            }
+            (Some(key), None) => Notation { short: Short::Keys, ..self.notation.clone() }.listing(Some(key)),
             (None, word) => self.notation.listing(word),
         };
         listing.map_err(|error| self.address_failure(&error))
@@ -280,7 +321,7 @@ impl Context {
                 "write `_` for `{delimiter}` in the key, or take another delimiter with --ns-delim"
             )),
             AddressError::Delimiter { part: Part::Key | Part::Prefix, .. }
-                if self.notation.keys_stand_alone =>
+                if self.notation.short == Short::Keys =>
             {
                 failure
                     .hint("with -p or -n the argument is the key alone; --ns-delim takes another delimiter")
@@ -322,24 +363,17 @@ fn notation(
     settings: &Settings,
     selection: Option<&Selection>,
 ) -> Result<Notation, Failure> {
-    let Defaults { project, namespace } = Defaults::of(globals, settings, selection);
-    let is_listing_defaults =
-        selection.is_some_and(|selection| selection.project.is_some() || selection.namespace.is_some());
-    let notation = Notation {
-        delimiter: settings.ns_delim.value,
-        keys_stand_alone: globals.project.is_some() || globals.namespace.is_some(),
-        lists_defaults: is_listing_defaults,
-        context: globals.context.clone(),
-        ..Notation::default()
+    let defaults = Defaults::of(globals, settings, selection);
+    let short = if globals.project.is_some() || globals.namespace.is_some() {
+        Short::Keys
+    } else if selection.is_some_and(|chosen| chosen.project.is_some() || chosen.namespace.is_some()) {
+        Short::Prefixes
+    } else {
+        Short::Addresses
     };
-    for (part, name) in [(Part::Project, &project), (Part::Namespace, &namespace)] {
-        notation.refuse_delimiter(part, &name.value).map_err(|error| {
-            Failure::invalid(format!("{error}; it comes from {}", name.source))
-                .hint("take another delimiter, or another name")
-        })?;
-    }
-    let defaults = Namespace::new(project.value, namespace.value);
-    Ok(Notation { defaults: defaults.map_err(|error| Failure::invalid(error.to_string()))?, ..notation })
+    let delimiter = settings.ns_delim.value;
+    let notation = Notation { delimiter, short, context: globals.context.clone(), ..Notation::default() };
+    Ok(Notation { defaults: defaults.namespace(&notation)?, ..notation })
 }
 
 /// What fills the parts that an address leaves out.
@@ -351,6 +385,18 @@ pub struct Defaults {
 }
 
 impl Defaults {
+    /// The namespace that they name in this notation.
+    fn namespace(&self, notation: &Notation) -> Result<Namespace, Failure> {
+        for (part, name) in [(Part::Project, &self.project), (Part::Namespace, &self.namespace)] {
+            notation.refuse_delimiter(part, &name.value).map_err(|error| {
+                Failure::invalid(format!("{error}; it comes from {}", name.source))
+                    .hint("take another name, or another delimiter with --ns-delim")
+            })?;
+        }
+        let namespace = Namespace::new(self.project.value.as_str(), self.namespace.value.as_str());
+        namespace.map_err(|error| Failure::invalid(error.to_string()))
+    }
+
     /// Flags, else what chose the database, else the configuration.
     pub fn of(globals: &Globals, settings: &Settings, selection: Option<&Selection>) -> Self {
         let from_selection = |name: fn(&Selection) -> &Option<String>| {
@@ -372,8 +418,8 @@ impl Defaults {
     }
 }
 
-/// A command that opens no database has nothing to select.
-fn refuse_select(globals: &Globals) -> Result<(), Failure> {
+/// Refuses to select something by the way, in a command that opens no database.
+pub fn refuse_select(globals: &Globals) -> Result<(), Failure> {
     match globals.select {
         Some(_) => Err(Failure::usage("--select means nothing to this command")
             .hint("prontodb cursor NAME selects a cursor or database")),

@@ -3,29 +3,26 @@
 //! Such a file may come with a download, or be put into `/tmp` by anybody. So it counts for nothing until its reader has
 //! seen it: what is remembered is the hash of its content, under that of its path.
 
-use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use prontodb_core::Namespace;
-use prontodb_core::address::DEFAULT_NAME;
 use serde_json::Value;
 use toml_edit::{Document, Item};
 
-use crate::cursors::read_at_most;
 use crate::exit::{Code, Failure};
+use crate::files::{is_absent, read_small};
 use crate::output::json::Object;
-use crate::paths::Roots;
+use crate::paths::{self, Roots, database_path};
 use crate::replace::Replacement;
 
 /// The name of the file.
 pub const NAME: &str = ".prontodb";
 
-const MAX_FILE_BYTES: u64 = 64 * 1024;
 const KEYS: [&str; 4] = ["database", "file", "namespace", "project"];
-/// Where permissions lie, in the directory of cursors.
-const PERMISSIONS: &str = "allowed";
+/// Where it is remembered what was allowed, in the directory of cursors.
+const ALLOWED: &str = "allowed";
 
 /// A `.prontodb` as it was read.
 pub struct DirectoryFile {
@@ -45,86 +42,149 @@ pub struct Wish {
     pub namespace: Option<String>,
 }
 
-/// What was decided about the file at a path.
-#[derive(Debug, PartialEq, Eq)]
-enum Permission {
-    /// Nothing, or about another content.
-    Unknown {
-        /// Whether another content was allowed.
-        has_changed: bool,
-    },
-    Allowed,
-    Denied,
+/// What was decided about the file at a path: that its content is allowed, or that it is passed over.
+struct Decision {
+    is_allowed: bool,
+    hash: String,
 }
 
 /// The nearest file in the working directory or above that is not denied.
 ///
 /// # Errors
-/// Nobody has allowed it, and those of reading.
+/// Nobody has allowed it, or it cannot be told whether there is one.
 pub fn allowed(roots: Roots<'_>) -> Result<Option<DirectoryFile>, Failure> {
-    for path in candidates() {
-        let Some(file) = DirectoryFile::read(path)? else { continue };
-        match file.permission(roots)? {
-            Permission::Allowed => return Ok(Some(file)),
-            Permission::Denied => {}
-            Permission::Unknown { has_changed } => return Err(file.not_allowed(has_changed)),
+    let Some((path, decision)) = nearest_not_denied(roots)? else { return Ok(None) };
+    // What cannot be read cannot be allowed.
+    let denied = |failure| Failure { code: Code::Denied, kind: "denied", ..failure };
+    let file = DirectoryFile::read(path).map_err(denied)?;
+    match decision {
+        Some(decision) if decision.hash == file.hash() => Ok(Some(file)),
+        decision => Err(file.not_allowed(decision.is_some())),
+    }
+}
+
+/// The file that `word` names, by itself or by its directory; without a word the nearest that is not denied, else the
+/// nearest.
+///
+/// # Errors
+/// There is none.
+pub fn find(roots: Roots<'_>, word: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(word) = word {
+        return located(word);
+    }
+    if let Some((path, _)) = nearest_not_denied(roots)? {
+        return Ok(path);
+    }
+    let none = || Failure::invalid(format!("there is no {NAME} in this directory, nor above it"));
+    present()?.next().transpose()?.ok_or_else(none)
+}
+
+/// Lets the content of a file choose.
+///
+/// # Errors
+/// Those of the file system.
+pub fn allow(roots: Roots<'_>, file: &DirectoryFile) -> Result<(), Failure> {
+    remember(roots, &file.path, &Decision { is_allowed: true, hash: file.hash() })
+}
+
+/// Passes over the file at `path`, whatever it holds.
+///
+/// # Errors
+/// Those of the file system.
+pub fn deny(roots: Roots<'_>, path: &Path) -> Result<(), Failure> {
+    remember(roots, path, &Decision { is_allowed: false, hash: String::new() })
+}
+
+/// The nearest file that is not denied, and what was decided about it.
+fn nearest_not_denied(roots: Roots<'_>) -> Result<Option<(PathBuf, Option<Decision>)>, Failure> {
+    for path in present()? {
+        let path = path?;
+        match decision(roots, &path)? {
+            Some(Decision { is_allowed: false, .. }) => {}
+            decision => return Ok(Some((path, decision))),
         }
     }
     Ok(None)
 }
 
-/// The file that `word` names, by itself or by its directory; the nearest one without a word.
-///
-/// # Errors
-/// There is none, and those of reading.
-pub fn find(word: Option<&Path>) -> Result<DirectoryFile, Failure> {
-    let Some(word) = word else {
-        for path in candidates() {
-            if let Some(file) = DirectoryFile::read(path)? {
-                return Ok(file);
-            }
+/// The files here and above, the nearest first.
+fn present() -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> {
+    let mut next = Some(paths::working_directory()?);
+    let directories = std::iter::from_fn(move || {
+        let directory = next.take()?;
+        next = directory.parent().map(Path::to_owned);
+        Some(directory)
+    });
+    Ok(directories.filter_map(|directory| {
+        let path = directory.join(NAME);
+        match fs::metadata(&path) {
+            Ok(there) => there.is_file().then_some(Ok(path)),
+            Err(error) if is_absent(&error) => None,
+            // To go on above would be a guess.
+            Err(error) => Some(Err(cannot_read(&path, &error))),
         }
-        return Err(Failure::invalid(format!("there is no {NAME} in this directory, nor above it")));
-    };
-    let path = located(word).map_err(|error| cannot_read(word, &error))?;
-    let none = || Failure::invalid(format!("there is no file {}", path.display()));
-    DirectoryFile::read(path.clone())?.ok_or_else(none)
+    }))
 }
 
 /// Where `word` leads, as the working directory would name it.
-fn located(word: &Path) -> io::Result<PathBuf> {
-    if word.is_dir() {
-        return Ok(fs::canonicalize(word)?.join(NAME));
+fn located(word: &Path) -> Result<PathBuf, Failure> {
+    let path = if word.is_dir() { word.join(NAME) } else { word.to_owned() };
+    if path.file_name().is_none_or(|name| name != NAME) {
+        return Err(Failure::invalid(format!("{} is not called {NAME}", path.display())));
     }
-    let path = std::path::absolute(word)?;
-    match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) => Ok(fs::canonicalize(folder)?.join(name)),
-        _ => Ok(path),
+    let directory = match path.parent() {
+        Some(directory) if !directory.as_os_str().is_empty() => directory,
+        _ => Path::new("."),
+    };
+    let place = fs::canonicalize(directory).map_err(|error| cannot_read(directory, &error))?.join(NAME);
+    if place.is_file() {
+        Ok(place)
+    } else {
+        Err(Failure::invalid(format!("there is no file {}", place.display())))
     }
 }
 
-/// Where there may be a file: here, and above. A process whose directory has gone has none.
-fn candidates() -> impl Iterator<Item = PathBuf> {
-    let mut next = env::current_dir().ok();
-    std::iter::from_fn(move || {
-        let directory = next.take()?;
-        next = directory.parent().map(Path::to_owned);
-        Some(directory.join(NAME))
-    })
+/// What was decided about the file at `path`. A record that cannot be understood counts as none.
+fn decision(roots: Roots<'_>, path: &Path) -> Result<Option<Decision>, Failure> {
+    let record = record(roots, path)?;
+    let text = match read_small(&record) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        text => text.map_err(|error| cannot_read(&record, &error))?,
+    };
+    let known: Value = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+    Ok(known["allowed"].as_bool().map(|is_allowed| Decision {
+        is_allowed,
+        hash: known["blake3"].as_str().unwrap_or_default().to_owned(),
+    }))
+}
+
+fn remember(roots: Roots<'_>, path: &Path, decision: &Decision) -> Result<(), Failure> {
+    let mut text = Vec::new();
+    Object::begin(&mut text)
+        .text("path", &path.to_string_lossy())
+        .raw("allowed", if decision.is_allowed { "true" } else { "false" })
+        .text("blake3", &decision.hash)
+        .end();
+    text.push(b'\n');
+    Replacement::begin(&record(roots, path)?)?.finish_private(&text)
+}
+
+/// Where the decision about a path lies.
+fn record(roots: Roots<'_>, path: &Path) -> Result<PathBuf, Failure> {
+    let name = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    Ok(roots.cursors_dir()?.join(ALLOWED).join(name.as_str()))
 }
 
 impl DirectoryFile {
-    /// Reads the file at `path`; `None` where there is no regular file.
-    fn read(path: PathBuf) -> Result<Option<Self>, Failure> {
-        if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
-            return Ok(None);
-        }
-        let content = read_at_most(&path, MAX_FILE_BYTES).map_err(|error| cannot_read(&path, &error))?;
-        match content {
-            Some(content) if content.len() as u64 > MAX_FILE_BYTES => {
-                Err(Failure::invalid(format!("{} is longer than 64 KiB", path.display())))
-            }
-            content => Ok(content.map(|content| Self { path, content })),
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read; the failure says how to do without it.
+    pub fn read(path: PathBuf) -> Result<Self, Failure> {
+        let gone = || io::Error::from(io::ErrorKind::NotFound);
+        match read_small(&path).and_then(|content| content.ok_or_else(gone)) {
+            Ok(content) => Ok(Self { path, content }),
+            Err(error) => Err(cannot_read(&path, &error).hint("prontodb deny passes it over")),
         }
     }
 
@@ -141,13 +201,14 @@ impl DirectoryFile {
         let text = std::str::from_utf8(&self.content).map_err(|_| bad("it is not UTF-8".to_owned()))?;
         let [database, file, namespace, project] = values(text).map_err(bad)?;
         let database = match (&database, &file) {
-            (Some(name), None) => roots.database_file(name).map_err(|failure| bad(failure.message))?,
-            (None, Some(file)) if !file.is_empty() => self.directory().join(file),
-            (None, _) => return Err(bad("it names no database".to_owned())),
-            (Some(_), Some(_)) => return Err(bad("database and file exclude each other".to_owned())),
+            (Some(name), None) => roots.database_file(name),
+            (None, Some(file)) => database_path(self.directory(), Path::new(file)),
+            (None, None) => Err(Failure::invalid("it names no database")),
+            (Some(_), Some(_)) => Err(Failure::invalid("database and file exclude each other")),
         };
-        let named = |name: &Option<String>| name.clone().unwrap_or_else(|| DEFAULT_NAME.to_owned());
-        Namespace::new(named(&project), named(&namespace)).map_err(|error| bad(error.to_string()))?;
+        let database = database.map_err(|failure| bad(failure.message))?;
+        Namespace::or_default(project.as_deref(), namespace.as_deref())
+            .map_err(|error| bad(error.to_string()))?;
         Ok(Wish { database, project, namespace })
     }
 
@@ -155,59 +216,15 @@ impl DirectoryFile {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Remembers that its content is allowed where it is.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn allow(&self, roots: Roots<'_>) -> Result<(), Failure> {
-        self.remember(roots, true)
-    }
-
-    /// Remembers that the file is not wanted where it is, whatever it holds.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn deny(&self, roots: Roots<'_>) -> Result<(), Failure> {
-        self.remember(roots, false)
-    }
-
-    fn remember(&self, roots: Roots<'_>, allowed: bool) -> Result<(), Failure> {
-        let mut text = Vec::new();
-        Object::begin(&mut text)
-            .text("path", &self.path.to_string_lossy())
-            .raw("allowed", if allowed { "true" } else { "false" })
-            .text("blake3", &self.hash())
-            .end();
-        text.push(b'\n');
-        Replacement::begin(&self.record(roots)?)?.finish(&text)
-    }
-
-    fn permission(&self, roots: Roots<'_>) -> Result<Permission, Failure> {
-        let record = self.record(roots)?;
-        let text = read_at_most(&record, MAX_FILE_BYTES).map_err(|error| cannot_read(&record, &error))?;
-        let known: Value = text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        Ok(match known["allowed"].as_bool() {
-            Some(false) => Permission::Denied,
-            Some(true) if known["blake3"] == *self.hash() => Permission::Allowed,
-            is_known => Permission::Unknown { has_changed: is_known.is_some() },
-        })
-    }
-
-    /// Where the permission for this path lies.
-    fn record(&self, roots: Roots<'_>) -> Result<PathBuf, Failure> {
-        let path = self.path.as_os_str().as_encoded_bytes();
-        Ok(roots.cursors_dir()?.join(PERMISSIONS).join(blake3::hash(path).to_hex().as_str()))
-    }
-
     fn hash(&self) -> String {
         blake3::hash(&self.content).to_hex().to_string()
     }
 
     fn not_allowed(&self, has_changed: bool) -> Failure {
-        let path = self.path.display();
         let why = if has_changed { "has changed since it was allowed" } else { "chooses a database here" };
-        Failure::new(Code::Denied, "denied", format!("{path} {why}, and nobody has allowed that"))
-            .hint(format!("read it, then prontodb allow {path}, or prontodb deny {path} to pass it over"))
+        let what = format!("{} {why}, and nobody has allowed that", self.path.display());
+        Failure::new(Code::Denied, "denied", what)
+            .hint("read it, then prontodb allow, or prontodb deny to pass it over")
     }
 }
 
@@ -253,7 +270,10 @@ mod tests {
     fn what_makes_no_sense_is_named() {
         for (content, why) in [
             ("", "names no database"),
-            ("file = ''", "names no database"),
+            ("file = ''", "is empty"),
+            ("file = '/'", "directory"),
+            ("file = '~/x'", "`~`"),
+            ("file = \"a\\u0000b\"", "NUL"),
             ("project = 'p'", "names no database"),
             ("database = 'a'\nfile = 'b'", "exclude each other"),
             ("database = 'a'\ncolour = 'b'", "unknown key `colour`"),

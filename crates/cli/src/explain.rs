@@ -1,94 +1,111 @@
 //! Where a command works, and what decided that: `context` and `--explain`.
 
-use crate::args::Globals;
+use std::path::absolute;
+
+use crate::config::Setting;
 use crate::context::{Context, Defaults};
 use crate::exit::Failure;
-use crate::output;
 use crate::output::json::Object;
+use crate::output::{self, printable};
 use crate::selection::{self, Selection};
 
 /// All that was decided before the command had its turn.
 pub struct Explanation {
-    selection: Selection,
-    is_there: bool,
-    /// Name, value if there is one, and what gave it.
-    rest: Vec<(&'static str, Option<String>, String)>,
-    /// What weaker choices would have named, or why they could not, and what would have chosen.
-    overruled: Vec<(String, String)>,
+    /// Name, value if there is one, and what gave it; the first is the database.
+    lines: Vec<Line>,
+    /// Whether the database is there.
+    exists: bool,
+    /// What weaker choices would have named, or why they could not.
+    overruled: Vec<Line>,
+}
+
+struct Line {
+    name: &'static str,
+    value: Option<String>,
+    source: String,
 }
 
 /// Writes the explanation of a command to stderr.
-pub fn tell(globals: &Globals) -> Result<(), Failure> {
-    let cx = Context::new(globals.clone())?;
-    let explanation = Explanation::of(&cx)?;
-    let mut text = Vec::new();
-    explanation.push(&mut text, cx.json());
-    output::lines(&text);
-    Ok(())
+pub fn tell(cx: &Context) {
+    let explanation = match cx.known_selection().map(|_| Explanation::of(cx)) {
+        Some(Ok(explanation)) => explanation,
+        _ => return output::note("no database was chosen for this command, so there is nothing to explain"),
+    };
+    output::say(if cx.json() { explanation.to_json() } else { explanation.to_lines() }.trim_end());
 }
 
 impl Explanation {
     /// What was decided for `cx`.
+    ///
+    /// # Errors
+    /// Those of choosing a database.
     pub fn of(cx: &Context) -> Result<Self, Failure> {
-        let selection = cx.select()?;
-        let Defaults { project, namespace } = Defaults::of(&cx.globals, &cx.settings, Some(&selection));
-        let writer = cx.writer();
+        let selection = cx.selection()?;
+        let Defaults { project, namespace } = Defaults::of(&cx.globals, &cx.settings, Some(selection));
         let delimiter = &cx.settings.ns_delim;
-        let rest = vec![
-            ("project", Some(project.value), project.source.to_string()),
-            ("namespace", Some(namespace.value), namespace.source.to_string()),
-            ("delimiter", Some(delimiter.value.to_string()), delimiter.source.to_string()),
-            ("user", cx.user.value.clone(), cx.user.source.to_string()),
-            ("writer", writer.value, writer.source.to_string()),
+        let lines = vec![
+            Line::of_selection("database", selection),
+            Line::of("project", &project, Some(project.value.clone())),
+            Line::of("namespace", &namespace, Some(namespace.value.clone())),
+            Line::of("delimiter", delimiter, Some(delimiter.value.to_string())),
+            Line::of("user", &cx.user, cx.user.value.clone()),
+            Line::of("writer", &cx.writer(), cx.writer().value),
         ];
-        let overruled = selection::overruled(cx.surroundings()).into_iter().map(|choice| match choice {
-            Ok(selection) => (selection.path.display().to_string(), selection.by.to_string()),
-            Err(failure) => (failure.message, "failure".to_owned()),
+        let overruled = selection::overruled(cx.surroundings()).map(|(chooser, choice)| match choice {
+            Ok(selection) => Line::of_selection("overruled", &selection),
+            Err(failure) => {
+                Line { name: "overruled", value: Some(failure.message), source: chooser.to_owned() }
+            }
         });
-        Ok(Self { is_there: selection.path.exists(), overruled: overruled.collect(), selection, rest })
+        Ok(Self { lines, exists: selection.path.is_file(), overruled: overruled.collect() })
     }
 
-    /// Adds it to `out`, as lines or as one line of JSON.
-    pub fn push(&self, out: &mut Vec<u8>, as_json: bool) {
-        match as_json {
-            true => self.push_json(out),
-            false => self.push_lines(out),
+    /// A line for each.
+    pub fn to_lines(&self) -> String {
+        let mut text = String::new();
+        for (at, line) in self.lines.iter().chain(&self.overruled).enumerate() {
+            let value = line.value.as_deref().unwrap_or("-");
+            text += &format!("{}\n", printable(&format!("{}: {value} ({})", line.name, line.source)));
+            if at == 0 {
+                text += if self.exists { "exists: yes\n" } else { "exists: no\n" };
+            }
         }
-        out.push(b'\n');
+        text
     }
 
-    fn push_lines(&self, out: &mut Vec<u8>) {
-        let mut lines = vec![
-            format!("database: {} ({})", self.selection.path.display(), self.selection.by),
-            format!("exists: {}", if self.is_there { "yes" } else { "no" }),
-        ];
-        for (name, value, source) in &self.rest {
-            lines.push(format!("{name}: {} ({source})", value.as_deref().unwrap_or("-")));
+    /// All in one line of JSON.
+    pub fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        let mut object = Object::begin(&mut text);
+        for (at, line) in self.lines.iter().enumerate() {
+            object.raw(line.name, &line.to_json());
+            if at == 0 {
+                object.raw("exists", if self.exists { "true" } else { "false" });
+            }
         }
-        for (value, source) in &self.overruled {
-            lines.push(format!("overruled: {value} ({source})"));
-        }
-        out.extend_from_slice(lines.join("\n").as_bytes());
-    }
-
-    fn push_json(&self, out: &mut Vec<u8>) {
-        let path = self.selection.path.display().to_string();
-        let mut object = Object::begin(out);
-        object.raw("database", &setting(Some(&path), &self.selection.by.to_string()));
-        object.raw("exists", if self.is_there { "true" } else { "false" });
-        for (name, value, source) in &self.rest {
-            object.raw(name, &setting(value.as_deref(), source));
-        }
-        let overruled: Vec<_> =
-            self.overruled.iter().map(|(value, source)| setting(Some(value), source)).collect();
-        object.raw("overruled", &format!("[{}]", overruled.join(",")));
-        object.end();
+        let overruled: Vec<_> = self.overruled.iter().map(Line::to_json).collect();
+        object.raw("overruled", &format!("[{}]", overruled.join(","))).end();
+        String::from_utf8_lossy(&text).into_owned() + "\n"
     }
 }
 
-/// `{"value":…,"source":…}`.
-fn setting(value: Option<&str>, source: &str) -> String {
-    let mut text = Vec::new();
-    Object::begin(&mut text).text_or_null("value", value).text("source", source).end();
-    String::from_utf8_lossy(&text).into_owned()
+impl Line {
+    fn of<T>(name: &'static str, setting: &Setting<T>, value: Option<String>) -> Self {
+        Self { name, value, source: setting.source.to_string() }
+    }
+
+    fn of_selection(name: &'static str, selection: &Selection) -> Self {
+        let path = absolute(&selection.path).unwrap_or_else(|_| selection.path.clone());
+        Self { name, value: Some(path.display().to_string()), source: selection.by.to_string() }
+    }
+
+    /// `{"value":…,"source":…}`.
+    fn to_json(&self) -> String {
+        let mut text = Vec::new();
+        Object::begin(&mut text)
+            .text_or_null("value", self.value.as_deref())
+            .text("source", &self.source)
+            .end();
+        String::from_utf8_lossy(&text).into_owned()
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::commands::{self, Command, Found, GROUPS};
+use crate::commands::{self, Command, Found, GROUPS, Group};
 use crate::exit::{Code, Failure};
 use crate::output::Out;
 
@@ -31,7 +31,8 @@ The database is that of -d, --database, --cursor or --select, else of --user, PR
 
 /// Gives a definition the looks of this program.
 pub fn style(definition: clap::Command, name: &'static str) -> clap::Command {
-    let path = name.strip_suffix(commands::NAME).unwrap_or(name).trim_end();
+    // What stands for a word of the user's own is among the arguments.
+    let path = name.trim_end_matches(|c: char| c.is_ascii_uppercase()).trim_end();
     definition.bin_name(format!("prontodb {path}")).disable_help_flag(true).disable_version_flag(true)
 }
 
@@ -91,7 +92,7 @@ pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
     };
     let mut names: Vec<_> = within(group).map(last_word).collect();
     if group.is_empty() {
-        names.extend(GROUPS.iter().map(|(name, _)| *name));
+        names.extend(GROUPS.iter().map(|group| group.name));
         names.push("help");
     }
     let hint = if group.is_empty() {
@@ -173,8 +174,8 @@ fn last_word(command: &Command) -> &'static str {
 }
 
 fn overview(group: &str) -> String {
-    let mut text = match GROUPS.iter().find(|(name, _)| *name == group) {
-        Some((name, about)) => {
+    let mut text = match GROUPS.iter().find(|known| known.name == group) {
+        Some(Group { name, about, .. }) => {
             format!("{about}\n\nUsage: prontodb {name} COMMAND [ARGUMENTS]\n\nCommands:\n")
         }
         None => {
@@ -187,7 +188,7 @@ fn overview(group: &str) -> String {
         line(&mut text, last_word(command), &about(command));
     }
     if group.is_empty() {
-        for (name, about) in GROUPS {
+        for Group { name, about, .. } in GROUPS {
             line(&mut text, name, &format!("{about} (a group of commands)"));
         }
         line(&mut text, "help", "Show this, or the help of a command");

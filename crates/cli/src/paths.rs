@@ -8,11 +8,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
+use crate::names::Rule;
 
 /// The database of commands that name none.
 pub const DEFAULT_DATABASE: &str = "main";
 
-const MAX_DATABASE_NAME_BYTES: usize = 64;
+const DATABASE_NAMES: Rule = Rule { max: 64, marks: "._-" };
+const MAX_PATH_BYTES: usize = 4095;
 /// Directories beside the databases, which a database of that name would share.
 pub const RESERVED: [&str; 2] = [CURSORS, "backups"];
 const CURSORS: &str = "cursors";
@@ -198,6 +200,17 @@ impl<'a> Roots<'a> {
     }
 }
 
+/// The working directory.
+///
+/// # Errors
+/// It has gone, or may not be looked at: what decides there cannot be told.
+pub fn working_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir().map_err(|error| {
+        Failure::io("cannot tell the working directory", &error)
+            .hint("go to another directory, or name the database with -d, --database or PRONTO_DB")
+    })
+}
+
 /// Makes a directory, and those it is in, readable by their owner alone; what is there stays as it is.
 ///
 /// # Errors
@@ -219,22 +232,62 @@ pub fn check_database_name(name: &str) -> Result<(), Failure> {
     Err(Failure::invalid(format!("`{}` cannot be the name of a database; {why}", name.escape_debug())))
 }
 
-fn why_no_database_name(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > MAX_DATABASE_NAME_BYTES {
-        return Some("it needs 1 to 64 characters");
-    }
+fn why_no_database_name(name: &str) -> Option<String> {
     if name.contains('/') {
-        return Some("it is a path, and files are named with -d FILE");
+        return Some("it is a path, and files are named with -d FILE".to_owned());
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-        return Some("letters a-z and A-Z, digits, `.`, `_` and `-` are allowed");
+    if let Some(why) = DATABASE_NAMES.why_not(name) {
+        return Some(why);
     }
     if name.starts_with('.') {
-        return Some("it may not start with a dot");
+        return Some("it may not start with a dot".to_owned());
     }
-    RESERVED
-        .contains(&name)
-        .then_some("the name is reserved for a directory beside the databases; take another")
+    let is_reserved = RESERVED.contains(&name);
+    is_reserved.then(|| "the name is reserved for a directory beside the databases; take another".to_owned())
+}
+
+/// The file that a cursor or `.prontodb` is to name, as seen from `directory`.
+///
+/// # Errors
+/// What no database file can be, and what only a shell would have understood.
+pub fn database_path(directory: &Path, path: &Path) -> Result<PathBuf, Failure> {
+    match why_no_database_path(directory, path) {
+        Some(why) => Err(Failure::invalid(format!("the path `{}` is refused; {why}", path.display()))),
+        None => {
+            std::path::absolute(directory.join(path)).map_err(|error| Failure::io("no such path", &error))
+        }
+    }
+}
+
+/// Refuses a path that ends in `/`, of which SQLite would find neither file nor log.
+///
+/// # Errors
+/// It is one.
+pub fn refuse_directory(path: &Path) -> Result<(), Failure> {
+    match path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        true => Err(Failure::invalid(format!("{} is a directory, and a database is a file", path.display()))),
+        false => Ok(()),
+    }
+}
+
+fn why_no_database_path(directory: &Path, path: &Path) -> Option<&'static str> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let full = directory.join(path);
+    if bytes.is_empty() {
+        Some("it is empty")
+    } else if bytes.contains(&0) {
+        Some("it holds the character NUL")
+    } else if holds_template(path.as_os_str()) {
+        Some("it holds `${`, a variable that nobody filled in")
+    } else if path.starts_with("~") {
+        Some("no shell has put the home directory in the place of `~`")
+    } else if bytes.ends_with(b"/") || full.is_dir() {
+        Some("it is that of a directory, and a database is a file")
+    } else if full.as_os_str().len() > MAX_PATH_BYTES {
+        Some("it is longer than 4095 bytes")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -334,6 +387,26 @@ mod tests {
             why,
             "XDG_DATA_HOME=/srv/${USER} is refused; it holds `${`, a variable that nobody filled in"
         );
+    }
+
+    #[test]
+    fn paths_that_no_database_can_have_are_refused() {
+        let long = "a/".repeat(2048) + "b";
+        for (path, why) in [
+            ("", "empty"),
+            ("a\0b", "NUL"),
+            ("${HOME}/x", "`${`"),
+            ("~/x", "`~`"),
+            ("x/", "directory"),
+            ("/", "directory"),
+            (".", "directory"),
+            (&long, "4095"),
+        ] {
+            let failure = database_path(Path::new("/"), Path::new(path)).unwrap_err();
+            assert!(failure.message.contains(why), "{path:?}: {}", failure.message);
+        }
+        assert_eq!(database_path(Path::new("/w"), Path::new("./x.prdb")).unwrap(), Path::new("/w/x.prdb"));
+        assert_eq!(database_path(Path::new("/w"), Path::new("/x.prdb")).unwrap(), Path::new("/x.prdb"));
     }
 
     #[test]

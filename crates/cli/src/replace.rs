@@ -3,7 +3,7 @@
 //! The new text goes to a side file, which its writer keeps locked until it takes the place of the old file. So turns
 //! leave nothing behind, and the side file of a writer that crashed is simply used by the next one.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::exit::{Code, Failure};
+use crate::files::{metadata, sync_directory};
 use crate::paths::make_private_directory;
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -32,9 +33,16 @@ impl Replacement {
     /// Those of the file system, and a wait of more than five seconds.
     pub fn begin(path: &Path) -> Result<Self, Failure> {
         let target = follow(path).map_err(|error| cannot_write(path, &error))?;
+        if target.metadata().is_ok_and(|there| !there.is_file()) {
+            let what = format!(
+                "cannot write {}; it is no regular file, and would be replaced by one",
+                path.display()
+            );
+            return Err(Failure::invalid(what));
+        }
         make_private_directory(directory_of(&target)).map_err(|error| cannot_write(path, &error))?;
         let side = side_of(&target);
-        let file = wait(path, || lock(&side).map_err(|error| cannot_write(&side, &error)))?;
+        let file = wait(path, LONGEST_WAIT, || lock(&side).map_err(|error| cannot_write(&side, &error)))?;
         Ok(Self { target, side, file })
     }
 
@@ -43,16 +51,29 @@ impl Replacement {
     /// # Errors
     /// Those of the file system.
     pub fn finish(mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.replace(bytes).map_err(|error| cannot_write(&self.target, &error))
+        let taken = self.take_after_target();
+        taken.and_then(|()| self.replace(bytes)).map_err(|error| cannot_write(&self.target, &error))
+    }
+
+    /// Puts a file with these bytes in the place of the old one, readable by its owner alone.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn finish_private(mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let hidden = self.file.set_permissions(Permissions::from_mode(PRIVATE_FILE));
+        hidden.and_then(|()| self.replace(bytes)).map_err(|error| cannot_write(&self.target, &error))
     }
 
     fn replace(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes)?;
+        fs::rename(&self.side, &self.target)?;
+        sync_directory(directory_of(&self.target))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all(bytes)?;
-        self.take_after_target()?;
-        self.file.sync_all()?;
-        fs::rename(&self.side, &self.target)?;
-        File::open(directory_of(&self.target))?.sync_all()
+        self.file.sync_all()
     }
 
     fn take_after_target(&self) -> io::Result<()> {
@@ -64,6 +85,24 @@ impl Replacement {
             fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
         }
         self.file.set_permissions(old.permissions())
+    }
+}
+
+/// Makes a file with these bytes, readable by its owner alone, unless there is one, or somebody else is just making it.
+///
+/// # Errors
+/// Those of the file system.
+pub fn create_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let cannot = |error: io::Error| cannot_write(path, &error);
+    make_private_directory(directory_of(path)).map_err(cannot)?;
+    let side = side_of(path);
+    let Some(file) = lock(&side).map_err(cannot)? else { return Ok(()) };
+    // Dropped in the end, it takes the side file away, and leaves the other name.
+    let mut made = Replacement { target: path.to_owned(), side, file };
+    made.write(bytes).map_err(cannot)?;
+    match fs::hard_link(&made.side, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.and_then(|()| sync_directory(directory_of(path))).map_err(cannot),
     }
 }
 
@@ -86,29 +125,34 @@ impl DirectoryTurn {
     /// Waits for a turn at `directory`, which is made if it is not there.
     ///
     /// # Errors
-    /// Those of the file system, and a wait of more than five seconds.
-    pub fn begin(directory: &Path) -> Result<Self, Failure> {
+    /// Those of the file system, and a wait of more than `longest`.
+    pub fn begin(directory: &Path, longest: Duration) -> Result<Self, Failure> {
         let cannot = |error: io::Error| cannot_write(directory, &error);
         make_private_directory(directory).map_err(cannot)?;
-        let file = File::open(directory).map_err(cannot)?;
-        wait(directory, || match file.try_lock() {
-            Ok(()) => Ok(Some(())),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(cannot(error)),
-        })?;
-        Ok(Self { _lock: file })
+        wait(directory, longest, || {
+            let lock = File::open(directory).map_err(cannot)?;
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, directory).map_err(cannot)? => Ok(Some(Self { _lock: lock })),
+                Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(cannot(error)),
+            }
+        })
     }
 }
 
 /// Tries until there is something, or it takes too long.
-fn wait<T>(path: &Path, mut attempt: impl FnMut() -> Result<Option<T>, Failure>) -> Result<T, Failure> {
-    let until = Instant::now() + LONGEST_WAIT;
+fn wait<T>(
+    path: &Path,
+    longest: Duration,
+    mut attempt: impl FnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let until = Instant::now() + longest;
     loop {
         if let Some(got) = attempt()? {
             return Ok(got);
         }
         if Instant::now() >= until {
-            return Err(busy(path));
+            return Err(busy(path, longest));
         }
         thread::sleep(PAUSE);
     }
@@ -130,15 +174,6 @@ fn lock(side: &Path) -> io::Result<Option<File>> {
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let here = file.metadata()?;
     Ok(metadata(path)?.is_some_and(|there| (there.dev(), there.ino()) == (here.dev(), here.ino())))
-}
-
-/// What is at `path`, if anything; links are not followed.
-fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// The file that `path` leads to through links, also when the last one leads to nothing yet.
@@ -170,9 +205,9 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     Failure::io(format_args!("cannot write {}", path.display()), error)
 }
 
-fn busy(path: &Path) -> Failure {
-    let seconds = LONGEST_WAIT.as_secs();
-    let why = format!("{} is being changed by another process; waited {seconds} s", path.display());
+fn busy(path: &Path, waited: Duration) -> Failure {
+    let (path, millis) = (path.display(), waited.as_millis());
+    let why = format!("{path} is being changed by another process; waited {millis} ms");
     Failure { retryable: true, ..Failure::new(Code::TimedOut, "busy", why) }
 }
 
@@ -203,6 +238,36 @@ mod tests {
         assert_eq!(mode(&home.path().join("a/b")), 0o700);
         assert_eq!(mode(&home.path().join("a")), 0o700);
         assert_eq!(names_in(&home.path().join("a/b")), ["conf"]);
+    }
+
+    #[test]
+    fn what_is_new_replaces_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a/conf");
+        create_new(&path, b"one").unwrap();
+        create_new(&path, b"two").unwrap();
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("one", 0o600));
+        assert_eq!(names_in(&home.path().join("a")), ["conf"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let link = home.path().join("conf");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        assert!(Replacement::begin(&link).unwrap_err().message.contains("no regular file"));
+        assert!(Replacement::begin(home.path()).is_err());
+        assert_eq!(names_in(home.path()), ["conf"]);
+    }
+
+    #[test]
+    fn a_turn_at_a_directory_is_waited_for_so_long() {
+        let home = tempfile::tempdir().unwrap();
+        let turn = DirectoryTurn::begin(home.path(), Duration::ZERO).unwrap();
+        let failure = DirectoryTurn::begin(home.path(), Duration::from_millis(5)).unwrap_err();
+        assert_eq!((failure.code, failure.retryable), (Code::TimedOut, true));
+        drop(turn);
+        DirectoryTurn::begin(home.path(), Duration::ZERO).unwrap();
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub fn run(words: Vec<OsString>) -> Code {
 }
 
 fn dispatch(words: Vec<OsString>) -> Result<Code, Failure> {
-    let invocation = args::split(words)?.with_version_as_command().with_explain_as_command();
+    let invocation = args::split(words)?.with_flags_as_commands();
     let Invocation { command, rest } = &invocation;
     match commands::find(command)? {
         Found::Command(command) if invocation.asks_for_help() => help::print_command(command),

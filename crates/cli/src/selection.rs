@@ -3,16 +3,18 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::args::Globals;
-use crate::cursors::{Cursor, Cursors, check_name};
+use crate::config::Source;
+use crate::cursors::{Cursor, Cursors, Selected, check_name};
 use crate::directory;
 use crate::exit::Failure;
-use crate::paths::{self, DEFAULT_DATABASE, Env, Roots};
+use crate::paths::{self, DEFAULT_DATABASE, Env, Roots, database_path};
 use crate::user::User;
 
 /// A database, and what chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Selection {
     /// The file of the database.
     pub path: PathBuf,
@@ -22,25 +24,31 @@ pub struct Selection {
     pub namespace: Option<String>,
     /// What chose it.
     pub by: By,
-    /// What a command that opens the database is to remember.
+    /// What looks wrong about it.
+    pub warning: Option<String>,
     memory: Memory,
 }
 
-/// What chose a database: a flag or variable, a file, or a flag by way of a file.
+/// What chose a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
-    name: Option<&'static str>,
-    file: Option<PathBuf>,
+    /// The flag, variable or file.
+    pub source: Source,
+    /// The file that a flag or variable led to.
+    through: Option<PathBuf>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a command that opens the database is to remember.
+#[derive(Debug)]
 enum Memory {
     Nothing,
-    /// There is no active selection; the first write makes it.
+    /// Nothing is selected; the first write selects this.
     FirstUse,
-    /// It was asked for, as the cursor of this name if it is one.
-    Select {
-        cursor: Option<String>,
+    /// To select a cursor.
+    Cursor(String),
+    /// To select a database, of this name if it has one.
+    Database {
+        name: Option<String>,
         is_there: bool,
     },
 }
@@ -56,155 +64,143 @@ pub struct Surroundings<'a> {
     pub env: Env<'a>,
 }
 
-const SELECT: &str = "--select";
-
 /// Says what it would choose, if it has something to say.
-type Chooser = fn(Surroundings<'_>) -> Result<Option<Selection>, Failure>;
+type Choose = fn(Surroundings<'_>) -> Result<Option<Selection>, Failure>;
 
-/// The strongest first: of the first four, the command line allows one.
-const CHOOSERS: [Chooser; 9] = [
-    by_file,
-    by_name,
-    by_cursor,
-    by_select,
-    by_user,
-    by_variable,
-    by_directory,
-    by_active_cursor,
-    by_default,
+/// Who is asked, the strongest first, and what each is called. Of the first four, the command line allows one. Where none
+/// has anything to say, it is [`by_default`].
+const CHOOSERS: [(&str, Choose); 8] = [
+    ("-d", by_file),
+    ("--database", by_name),
+    ("--cursor", by_cursor),
+    (SELECT, by_select),
+    ("--user", by_user),
+    ("PRONTO_DB", by_variable),
+    (directory::NAME, by_directory),
+    ("default.cursor", by_active_cursor),
 ];
+
+const SELECT: &str = "--select";
 
 /// The database that the strongest of all choosers names.
 ///
 /// # Errors
 /// That one names nothing that makes sense.
 pub fn choose(given: Surroundings<'_>) -> Result<Selection, Failure> {
-    let choice = CHOOSERS.iter().find_map(|chooser| chooser(given).transpose());
-    choice.unwrap_or_else(|| Err(Failure::invalid("nothing names a database")))
+    let chosen = CHOOSERS.iter().find_map(|(_, choose)| choose(given).transpose());
+    chosen.unwrap_or_else(|| by_default(given))
 }
 
-/// What the weaker choosers would have named, but for the last, which always says the same.
-pub fn overruled(given: Surroundings<'_>) -> Vec<Result<Selection, Failure>> {
-    let [choosers @ .., _] = &CHOOSERS;
-    choosers.iter().filter_map(|chooser| chooser(given).transpose()).skip(1).collect()
+/// What the weaker choosers would have named, or why they could not, each with its name.
+pub fn overruled(
+    given: Surroundings<'_>,
+) -> impl Iterator<Item = (&'static str, Result<Selection, Failure>)> {
+    let choices = CHOOSERS.iter().filter_map(move |(name, choose)| Some((*name, choose(given).transpose()?)));
+    choices.skip(1)
 }
 
 fn by_file(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
-    let file = given.globals.database_file.as_ref();
-    Ok(file.map(|file| Selection::new(file.clone(), By::name("-d"))))
+    let Some(file) = &given.globals.database_file else { return Ok(None) };
+    paths::refuse_directory(file)?;
+    Ok(Some(Selection::new(file.clone(), By::flag("-d"))))
 }
 
 fn by_name(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let Some(name) = &given.globals.database else { return Ok(None) };
     let path = given.roots().database_file(&name.to_string_lossy())?;
-    Ok(Some(Selection::new(path, By::name("--database"))))
+    Ok(Some(Selection::new(path, By::flag("--database"))))
 }
 
 fn by_cursor(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let Some(name) = &given.globals.cursor else { return Ok(None) };
     let cursors = given.cursors()?;
-    let by = By { name: Some("--cursor"), file: Some(cursors.named_file(name)?) };
+    let by = By { through: Some(cursors.named_file(name)?), ..By::flag("--cursor") };
     Ok(Some(Selection::of_cursor(cursors.existing(name)?, by)))
 }
 
 fn by_select(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let Some(word) = &given.globals.select else { return Ok(None) };
-    find(given.roots(), &given.cursors()?, word).map(Some)
+    find(given, word).map(Some)
 }
 
-/// The active selection of a user; until there is one, the database of the same name.
+/// What a user has selected; until that is something, the database of the same name.
 fn by_user(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let Some(user) = &given.user.value else { return Ok(None) };
     let cursors = given.cursors()?;
-    let name = given.user.source.name();
-    if let Some(cursor) = cursors.active()? {
-        let by = By { name, file: Some(cursors.active_file()) };
-        return Ok(Some(Selection::of_cursor(cursor, by)));
+    let by = By { source: given.user.source.clone(), through: None };
+    if let Some(active) = cursors.active()? {
+        let by = By { through: Some(cursors.active_file()), ..by };
+        return Ok(Some(Selection::of_active(given, active, by)));
     }
-    let path = given.roots().database_file(user)?;
-    Ok(Some(Selection { memory: Memory::FirstUse, ..Selection::new(path, By { name, file: None }) }))
+    Ok(Some(Selection::first_use(given.roots().database_file(user)?, by)))
 }
 
 fn by_variable(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
-    let file = paths::variable(given.env, "PRONTO_DB");
-    Ok(file.map(|file| Selection::new(file.into(), By::name("PRONTO_DB"))))
+    let Some(file) = paths::variable(given.env, "PRONTO_DB") else { return Ok(None) };
+    paths::refuse_directory(Path::new(&file))?;
+    let by = By { source: Source::Env("PRONTO_DB"), through: None };
+    Ok(Some(Selection::new(file.into(), by)))
 }
 
 fn by_directory(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let Some(file) = directory::allowed(given.roots())? else { return Ok(None) };
     let wish = file.wish(given.roots())?;
-    let by = By { name: None, file: Some(file.path) };
+    let by = By { source: Source::File(file.path), through: None };
     let (project, namespace) = (wish.project, wish.namespace);
     Ok(Some(Selection { project, namespace, ..Selection::new(wish.database, by) }))
 }
 
-/// The active selection of nobody in particular; that of a user is looked at before.
+/// What nobody in particular has selected; a user was asked before.
 fn by_active_cursor(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
     let cursors = Cursors::of(given.roots(), None)?;
-    let by = By { name: None, file: Some(cursors.active_file()) };
-    Ok(cursors.active()?.map(|cursor| Selection::of_cursor(cursor, by)))
+    let Some(active) = cursors.active()? else { return Ok(None) };
+    let by = By { source: Source::File(cursors.active_file()), through: None };
+    Ok(Some(Selection::of_active(given, active, by)))
 }
 
-fn by_default(given: Surroundings<'_>) -> Result<Option<Selection>, Failure> {
-    let path = given.roots().database_file(DEFAULT_DATABASE)?;
-    let by = By { name: None, file: None };
-    Ok(Some(Selection { memory: Memory::FirstUse, ..Selection::new(path, by) }))
+fn by_default(given: Surroundings<'_>) -> Result<Selection, Failure> {
+    let by = By { source: Source::Default, through: None };
+    Ok(Selection::first_use(given.roots().database_file(DEFAULT_DATABASE)?, by))
 }
 
-/// What a word means that selects: with a `/` in it, a file; else the cursor of that name, the database, or the file, and
-/// where there is none of them, a database to be made.
+/// What a word means that selects: with a `/` in it, a file; else the cursor of that name, else the database.
 ///
 /// # Errors
 /// A name that none of them can have, and cursors that are damaged.
-pub fn find(roots: Roots<'_>, cursors: &Cursors, word: &OsStr) -> Result<Selection, Failure> {
-    let by = By::name(SELECT);
+pub fn find(given: Surroundings<'_>, word: &OsStr) -> Result<Selection, Failure> {
     if word.as_encoded_bytes().contains(&b'/') {
-        return Ok(Selection::of_path(absolute(Path::new(word))?, by));
+        let path = database_path(&paths::working_directory()?, Path::new(word))?;
+        return Ok(Selection::of_database(path, None));
     }
-    let name = word.to_string_lossy();
+    let (name, cursors) = (word.to_string_lossy(), given.cursors()?);
     if check_name(&name).is_ok()
         && let Some(cursor) = cursors.named(&name)?
     {
-        let by = By { file: Some(cursors.named_file(&name)?), ..by };
-        let memory = Memory::Select { cursor: Some(name.into_owned()), is_there: true };
+        let by = By { through: Some(cursors.named_file(&name)?), ..By::flag(SELECT) };
+        let memory = Memory::Cursor(name.into_owned());
         return Ok(Selection { memory, ..Selection::of_cursor(cursor, by) });
     }
-    let path = match roots.database_file(&name) {
-        Ok(path) if path.is_file() || !Path::new(word).is_file() => path,
-        Err(failure) if !Path::new(word).is_file() => return Err(failure),
-        _ => absolute(Path::new(word))?,
-    };
-    Ok(Selection::of_path(path, by))
-}
-
-/// The file that a cursor is to point to.
-///
-/// # Errors
-/// A path that only a shell would have understood, one of a directory, and no working directory.
-pub fn absolute(path: &Path) -> Result<PathBuf, Failure> {
-    let refused = |why: &str| Err(Failure::invalid(format!("`{}` is refused; {why}", path.display())));
-    if paths::holds_template(path.as_os_str()) {
-        return refused("it holds `${`, a variable that nobody filled in");
+    let selection = Selection::of_database(given.roots().database_file(&name)?, Some(&name));
+    if selection.is_missing() && Path::new(word).is_file() {
+        let what = format!("there is no cursor and no database {name}; a file is named with a `/`");
+        return Err(Failure::invalid(what).hint(format!("write ./{name}")));
     }
-    if path.starts_with("~") {
-        return refused("no shell has put the home directory in the place of `~`");
-    }
-    if path.is_dir() {
-        return refused("it is a directory, and a database is a file");
-    }
-    std::path::absolute(path)
-        .map_err(|error| Failure::io(format_args!("cannot tell where {} is", path.display()), &error))
+    Ok(selection)
 }
 
 impl Selection {
     fn new(path: PathBuf, by: By) -> Self {
-        Self { path, project: None, namespace: None, by, memory: Memory::Nothing }
+        Self { path, project: None, namespace: None, by, warning: None, memory: Memory::Nothing }
     }
 
-    /// A file that is to be remembered.
-    fn of_path(path: PathBuf, by: By) -> Self {
-        let memory = Memory::Select { cursor: None, is_there: path.is_file() };
-        Self { memory, ..Self::new(path, by) }
+    fn first_use(path: PathBuf, by: By) -> Self {
+        Self { memory: Memory::FirstUse, ..Self::new(path, by) }
+    }
+
+    /// A database that is to be selected.
+    fn of_database(path: PathBuf, name: Option<&str>) -> Self {
+        let memory = Memory::Database { name: name.map(str::to_owned), is_there: path.is_file() };
+        Self { memory, ..Self::new(path, By::flag(SELECT)) }
     }
 
     fn of_cursor(cursor: Cursor, by: By) -> Self {
@@ -212,82 +208,108 @@ impl Selection {
         Self { project, namespace, ..Self::new(database, by) }
     }
 
-    /// Refuses a selection of what is not there.
-    ///
-    /// # Errors
-    /// There is nothing to select; the failure says what makes it.
-    pub fn require(&self, cursors: impl FnOnce() -> Result<Cursors, Failure>) -> Result<(), Failure> {
-        let Memory::Select { is_there: false, .. } = self.memory else { return Ok(()) };
-        let (path, user) = (self.path.display(), cursors()?.user_flag());
-        let what = format!("there is no such cursor and no database {path}; nothing is selected");
-        Err(Failure::invalid(what).hint(format!("make a cursor with prontodb cursor set NAME PATH{user}")))
+    /// A selection that was made by itself and leads to another data directory has come with a copy of this one.
+    fn of_active(given: Surroundings<'_>, active: Selected, by: By) -> Self {
+        let is_foreign = active.name.is_none() && is_of_another_home(given.roots(), &active.cursor.database);
+        let warning = is_foreign.then(|| {
+            let path = active.cursor.database.display();
+            format!("{by} leads to {path}, in another data directory; if this one is a copy, prontodb cursor NAME selects here")
+        });
+        Self { warning, ..Self::of_cursor(active.cursor, by) }
     }
 
-    /// What a write remembers: a selection that was asked for, and the first use.
-    ///
-    /// # Errors
-    /// Those of [`Selection::remember_if_asked`].
-    pub fn remember(&self, cursors: impl FnOnce() -> Result<Cursors, Failure>) -> Result<(), Failure> {
-        if self.memory == Memory::FirstUse {
-            // Not worth a failure: the next command finds the same database without it.
-            let _ = cursors()?.make_active(&self.path);
-            return Ok(());
-        }
-        self.remember_if_asked(cursors)
+    /// Whether it is to be selected, and is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self.memory, Memory::Database { is_there: false, .. })
     }
 
-    /// Remembers a selection that was asked for.
+    /// Whether it is what is used while nothing is selected.
+    pub fn is_first_use(&self) -> bool {
+        matches!(self.memory, Memory::FirstUse)
+    }
+
+    /// Refuses to select what is not there.
     ///
     /// # Errors
-    /// It cannot be written.
-    pub fn remember_if_asked(
-        &self,
-        cursors: impl FnOnce() -> Result<Cursors, Failure>,
-    ) -> Result<(), Failure> {
-        let Memory::Select { cursor, .. } = &self.memory else { return Ok(()) };
-        let cursors = cursors()?;
-        let saved = Cursor {
-            project: self.project.clone(),
-            namespace: self.namespace.clone(),
-            ..Cursor::new(self.path.clone(), cursors.user().map(str::to_owned))
+    /// It is not there; the failure says what makes it.
+    pub fn require(&self, given: Surroundings<'_>) -> Result<(), Failure> {
+        let Memory::Database { name, is_there: false } = &self.memory else { return Ok(()) };
+        let (path, user) = (self.path.display(), given.cursors()?.user_flag());
+        let what = match name {
+            Some(name) => format!("there is no cursor and no database {name}; nothing is selected"),
+            None => format!("there is no database {path}; nothing is selected"),
         };
-        cursors.turn()?.select(&saved.selected_as(cursor.as_deref()))
+        let name = name.as_deref().unwrap_or("NAME");
+        Err(Failure::invalid(what).hint(format!("make a cursor with prontodb cursor set {name} PATH{user}")))
+    }
+
+    /// What a write remembers: what is to be selected, and the first use.
+    ///
+    /// # Errors
+    /// Those of [`Selection::select`].
+    pub fn remember(&self, given: Surroundings<'_>, patience: Duration) -> Result<(), Failure> {
+        if self.is_first_use() {
+            // Not worth a failure: the next command finds the same database without it.
+            let _ = given.cursors()?.make_active(&self.path);
+        }
+        self.select(given, patience)
+    }
+
+    /// Selects what was asked for.
+    ///
+    /// # Errors
+    /// It has gone meanwhile, or cannot be written; others change cursors for longer than `patience`.
+    pub fn select(&self, given: Surroundings<'_>, patience: Duration) -> Result<(), Failure> {
+        match &self.memory {
+            Memory::Nothing | Memory::FirstUse => Ok(()),
+            Memory::Cursor(name) => given.cursors()?.turn(patience)?.select_cursor(name),
+            Memory::Database { .. } => given.cursors()?.turn(patience)?.select_database(&self.path),
+        }
     }
 }
 
-impl By {
-    fn name(name: &'static str) -> Self {
-        Self { name: Some(name), file: None }
-    }
+/// Whether a database lies where some other data directory keeps it.
+fn is_of_another_home(roots: Roots<'_>, path: &Path) -> bool {
+    let is_by_name = path.file_name().is_some_and(|file| {
+        file.as_encoded_bytes().starts_with(b"pronto.") && file.as_encoded_bytes().ends_with(b".prdb")
+    });
+    is_by_name && !roots.data_dir().is_ok_and(|data| path.starts_with(data))
+}
 
-    /// Whether nothing chose: it is the default.
-    pub fn is_default(&self) -> bool {
-        self.name.is_none() && self.file.is_none()
+impl By {
+    fn flag(name: &'static str) -> Self {
+        Self { source: Source::Flag(name), through: None }
     }
 
     /// The file that says so, if one does.
     pub fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+        match (&self.through, &self.source) {
+            (Some(file), _) | (None, Source::File(file)) => Some(file),
+            _ => None,
+        }
     }
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.name, &self.file) {
-            (Some(name), Some(file)) => write!(f, "{name}, {}", file.display()),
-            (Some(name), None) => f.write_str(name),
-            (None, Some(file)) => file.display().fmt(f),
-            (None, None) => f.write_str("default"),
+        match &self.through {
+            Some(file) => write!(f, "{}, {}", self.source, file.display()),
+            None => self.source.fmt(f),
         }
     }
 }
 
 impl<'a> Surroundings<'a> {
-    fn roots(self) -> Roots<'a> {
+    /// The directories of the environment.
+    pub fn roots(self) -> Roots<'a> {
         Roots::new(self.env)
     }
 
-    fn cursors(self) -> Result<Cursors, Failure> {
+    /// The cursors of whom the command works for.
+    ///
+    /// # Errors
+    /// No data directory.
+    pub fn cursors(self) -> Result<Cursors, Failure> {
         Cursors::of(self.roots(), self.user.value.as_deref())
     }
 }

@@ -3,13 +3,14 @@
 use crate::args::Globals;
 use crate::config::{Setting, Source};
 use crate::exit::Failure;
+use crate::names::Rule;
 use crate::paths::{self, DEFAULT_DATABASE, Env, RESERVED};
 
 /// How files and flags call nobody in particular.
 pub const NOBODY: &str = "default";
 
 const VARIABLE: &str = "PRONTO_USER";
-const MAX_BYTES: usize = 32;
+const NAMES: Rule = Rule { max: 32, marks: "_-" };
 
 /// The name of a user; `None` is nobody in particular.
 pub type User = Setting<Option<String>>;
@@ -31,19 +32,16 @@ pub fn find(globals: &Globals, env: Env<'_>) -> Result<User, Failure> {
     Ok(Setting { value: (name != NOBODY).then_some(name), source })
 }
 
-fn why_no_user(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > MAX_BYTES {
-        return Some("a name needs 1 to 32 characters");
+fn why_no_user(name: &str) -> Option<String> {
+    if let Some(why) = NAMES.why_not(name) {
+        return Some(why);
     }
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-        return Some("letters a-z and A-Z, digits, `_` and `-` are allowed");
-    }
-    if !name.as_bytes()[0].is_ascii_alphabetic() {
-        return Some("a name starts with a letter");
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Some("it has to start with a letter".to_owned());
     }
     // The database of a user has the user's name.
-    (name == DEFAULT_DATABASE || RESERVED.contains(&name))
-        .then_some("the database of that name is not theirs; take another")
+    let is_reserved = name == DEFAULT_DATABASE || RESERVED.contains(&name);
+    is_reserved.then(|| "the database of that name is not theirs; take another".to_owned())
 }
 
 #[cfg(test)]
@@ -75,8 +73,8 @@ mod tests {
             ("../a", "are allowed"),
             ("ä", "are allowed"),
             ("a\n", "are allowed"),
-            ("1a", "starts with a letter"),
-            ("-a", "starts with a letter"),
+            ("1a", "start with a letter"),
+            ("-a", "start with a letter"),
             ("main", "not theirs"),
             ("cursors", "not theirs"),
         ] {

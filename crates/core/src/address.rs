@@ -163,6 +163,14 @@ impl Namespace {
         Ok(Self { project, namespace })
     }
 
+    /// The same for names that may be left out, where `default` stands in.
+    ///
+    /// # Errors
+    /// Those of [`Namespace::new`].
+    pub fn or_default(project: Option<&str>, namespace: Option<&str>) -> Result<Self, AddressError> {
+        Self::new(project.unwrap_or(DEFAULT_NAME), namespace.unwrap_or(DEFAULT_NAME))
+    }
+
     /// Reads `project.namespace`.
     ///
     /// # Errors
@@ -276,12 +284,22 @@ pub struct Notation {
     pub delimiter: Delimiter,
     /// Fills what an address leaves out.
     pub defaults: Namespace,
-    /// `-p` or `-n` was given: an argument is a key, or a prefix, alone.
-    pub keys_stand_alone: bool,
-    /// A cursor gives the defaults: a listing of fewer than two parts is one of the default namespace.
-    pub lists_defaults: bool,
+    /// What an argument means that names no namespace.
+    pub short: Short,
     /// `--context`: the argument is the key, and this its context.
     pub context: Option<String>,
+}
+
+/// What an argument means that names no namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Short {
+    /// The start of an address; as that of an entry, a key of the default namespace.
+    #[default]
+    Addresses,
+    /// In listings a prefix of keys in the default namespace, because a cursor gives that.
+    Prefixes,
+    /// Always a key, or a prefix, of the default namespace, because `-p` or `-n` was given; no other argument is allowed.
+    Keys,
 }
 
 /// What a listing covers.
@@ -306,7 +324,7 @@ impl Notation {
     /// # Errors
     /// See [`AddressError`].
     pub fn address(&self, text: &str) -> Result<Address, AddressError> {
-        if self.keys_stand_alone {
+        if self.short == Short::Keys {
             return Ok(Address { namespace: self.defaults.clone(), name: self.key(text)? });
         }
         let (namespace, key) = match split(text, self.delimiter)?[..] {
@@ -339,16 +357,19 @@ impl Notation {
     /// See [`AddressError`].
     pub fn listing(&self, text: Option<&str>) -> Result<Listing, AddressError> {
         let within = |namespace, prefix: &str| Listing::Within { namespace, prefix: prefix.to_owned() };
-        if self.keys_stand_alone {
+        if self.short == Short::Keys {
             let prefix = text.unwrap_or_default();
             self.refuse_delimiter(Part::Prefix, prefix)?;
             return Ok(within(self.defaults.clone(), prefix));
         }
         let Some(text) = text else {
-            return Ok(if self.lists_defaults { within(self.defaults.clone(), "") } else { Listing::All });
+            return Ok(match self.short {
+                Short::Prefixes => within(self.defaults.clone(), ""),
+                _ => Listing::All,
+            });
         };
         match split(text, self.delimiter)?[..] {
-            [prefix] if self.lists_defaults => Ok(within(self.defaults.clone(), prefix)),
+            [prefix] if self.short == Short::Prefixes => Ok(within(self.defaults.clone(), prefix)),
             [start] => {
                 check_part(Part::Project, start, MAX_NAME_BYTES)?;
                 Ok(Listing::StartingWith(start.to_owned()))
@@ -519,7 +540,7 @@ mod tests {
 
     #[test]
     fn keys_that_stand_alone_hold_no_delimiter() {
-        let alone = Notation { keys_stand_alone: true, ..Notation::default() };
+        let alone = Notation { short: Short::Keys, ..Notation::default() };
         assert_eq!(alone.address("k__c").unwrap().name.context(), Some("c"));
         assert!(matches!(alone.address("n.k"), Err(AddressError::Delimiter { part: Part::Key, .. })));
         assert!(matches!(
@@ -545,8 +566,26 @@ mod tests {
         assert_eq!(notation().listing(Some("a.b")), Ok(within("a", "b", "")));
         assert_eq!(notation().listing(Some("a.b.k__")), Ok(within("a", "b", "k__")));
         assert!(notation().listing(Some("a.b.c.d")).is_err());
-        let alone = Notation { keys_stand_alone: true, ..Notation::default() };
+        let alone = Notation { short: Short::Keys, ..Notation::default() };
         assert_eq!(alone.listing(None), Ok(within("default", "default", "")));
         assert_eq!(alone.listing(Some("pre")), Ok(within("default", "default", "pre")));
+    }
+
+    #[test]
+    fn a_cursor_lists_its_namespace_unless_the_address_names_another() {
+        let within = |namespace: &str, prefix: &str| {
+            let namespace = Namespace::parse(namespace, Delimiter::default()).unwrap();
+            Ok(Listing::Within { namespace, prefix: prefix.to_owned() })
+        };
+        let cursor = Notation {
+            short: Short::Prefixes,
+            defaults: Namespace::new("p", "n").unwrap(),
+            ..Notation::default()
+        };
+        assert_eq!(cursor.listing(None), within("p.n", ""));
+        assert_eq!(cursor.listing(Some("k")), within("p.n", "k"));
+        assert_eq!(cursor.listing(Some("a.b")), within("a.b", ""));
+        assert_eq!(cursor.listing(Some("a.b.k")), within("a.b", "k"));
+        assert_eq!(cursor.address("b.k").unwrap().namespace, Namespace::new("p", "b").unwrap());
     }
 }

@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::context::Context;
+use crate::directory::{self, DirectoryFile};
 use crate::exit::{Code, Failure};
-use crate::{directory, output};
+use crate::output;
 
 /// Let the .prontodb of a directory choose the database there
 ///
@@ -25,11 +26,12 @@ impl Run for Allow {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let file = directory::find(self.path.as_deref())?;
+        let file = DirectoryFile::read(directory::find(cx.roots(), self.path.as_deref())?)?;
         let wish = file.wish(cx.roots())?;
-        file.allow(cx.roots())?;
+        cx.check_defaults(wish.project.as_deref(), wish.namespace.as_deref())?;
+        directory::allow(cx.roots(), &file)?;
         let (path, database) = (file.path.display(), wish.database.display());
-        output::note(&format!("{path} is allowed; commands there work on {database}"));
+        output::note(&format!("{path} is allowed, and chooses {database}"));
         Ok(Code::Done)
     }
 }

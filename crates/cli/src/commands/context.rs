@@ -1,5 +1,6 @@
 use super::{Addressing, Run};
-use crate::context::Context;
+use crate::args::Globals;
+use crate::context::{Context, refuse_select};
 use crate::exit::{Code, Failure};
 use crate::explain::Explanation;
 
@@ -8,15 +9,20 @@ use crate::explain::Explanation;
 /// Behind each value stands what gave it: a flag, a variable, a file, or `default`. Lines `overruled` show what else had
 /// something to say about the database. With --explain any command tells the same on stderr before it runs.
 #[derive(clap::Args)]
-pub struct Where {}
+pub struct Current {}
 
-impl Run for Where {
+impl Run for Current {
     const ADDRESSING: Addressing = Addressing::Namespace;
 
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        refuse_select(&globals)?;
+        Context::new(globals)
+    }
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let json = cx.json();
-        Explanation::of(cx)?.push(cx.out.buffer(), json);
-        cx.out.flush()?;
+        let explanation = Explanation::of(cx)?;
+        let text = if cx.json() { explanation.to_json() } else { explanation.to_lines() };
+        cx.out.write(text.as_bytes())?;
         Ok(Code::Done)
     }
 }

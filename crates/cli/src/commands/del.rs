@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
+use prontodb_core::address::Short;
 use prontodb_core::store::{Condition, Query};
 use prontodb_core::{Address, Error, ErrorKind, Listing};
 
@@ -56,6 +57,9 @@ impl Del {
         if self.addresses.len() > 1 || self.conditions.into_condition() != Condition::default() {
             return Err(Failure::usage("--prefix takes one address and no condition"));
         }
+        if self.addresses.is_empty() && cx.globals.key.is_none() && cx.notation.short != Short::Keys {
+            return Err(Failure::usage("--prefix needs an address"));
+        }
         let Listing::Within { namespace, prefix } =
             cx.listing(self.addresses.first().map(OsString::as_os_str))?
         else {
@@ -70,7 +74,8 @@ impl Del {
             return Err(Failure::new(Code::Error, "refused", "nothing was removed; the answer was not yes"));
         }
         let store = cx.open_existing()?;
-        let removed = store.delete_matching(&namespace, &query).map_err(|error| cx.explain(error.into()))?;
+        let removed =
+            store.delete_matching(&namespace, &query).map_err(|error| cx.with_hint(error.into()))?;
         output::note(&format!("removed {} of {place}", output::counted(removed, "entry", "entries")));
         Ok(Code::Done)
     }

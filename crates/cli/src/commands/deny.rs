@@ -22,9 +22,9 @@ impl Run for Deny {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let file = directory::find(self.path.as_deref())?;
-        file.deny(cx.roots())?;
-        output::note(&format!("{} is passed over from now on", file.path.display()));
+        let path = directory::find(cx.roots(), self.path.as_deref())?;
+        directory::deny(cx.roots(), &path)?;
+        output::note(&format!("{} is passed over from now on", path.display()));
         Ok(Code::Done)
     }
 }

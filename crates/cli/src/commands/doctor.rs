@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf, absolute};
 
 use super::{Addressing, Run};
 use crate::args::Globals;
@@ -28,13 +28,16 @@ impl Run for Doctor {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
-        Context::without_database(globals)
+        let cx = Context::undecided(globals)?;
+        // What is wrong with it is a line of the report.
+        let _ = cx.selection();
+        Ok(cx)
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let selection = cx.select();
-        let mut lines = about_program(cx, selection.as_ref().ok());
-        let looked = selection.and_then(|selection| look_into(cx, selection.path, &mut lines));
+        let selection = cx.selection();
+        let mut lines = about_program(cx, selection.as_ref().ok().copied());
+        let looked = selection.and_then(|selection| look_into(cx, &selection.path, &mut lines));
         if let Err(failure) = &looked {
             lines.push(("state", Value::Text(format!("bad: {}", failure.message))));
         }
@@ -43,15 +46,15 @@ impl Run for Doctor {
     }
 }
 
-fn look_into(cx: &Context, path: PathBuf, lines: &mut Vec<Line>) -> Result<(), Failure> {
+fn look_into(cx: &Context, path: &Path, lines: &mut Vec<Line>) -> Result<(), Failure> {
     let is_there = path.try_exists();
     if !is_there.map_err(|error| Failure::io(format_args!("cannot open {}", path.display()), &error))? {
         lines.push(("state", text("not there yet; the first write makes it")));
         return Ok(());
     }
-    let report = engines::report(&cx.open_options(path, Access::Read));
-    lines.extend(about_file(&report.map_err(|error| cx.explain(error.into()))?));
-    let revision = cx.open_existing()?.revision().map_err(|error| cx.explain(error.into()))?;
+    let report = engines::report(&cx.open_options(path.to_owned(), Access::Read));
+    lines.extend(about_file(&report.map_err(|error| cx.with_hint(error.into()))?));
+    let revision = cx.open_existing()?.revision().map_err(|error| cx.with_hint(error.into()))?;
     lines.push(("revision", Value::Number(revision.0)));
     Ok(())
 }
@@ -74,7 +77,8 @@ fn about_program(cx: &Context, selection: Option<&Selection>) -> Vec<Line> {
         ("busy_timeout_ms", Value::Number(cx.settings.busy_timeout_ms.value)),
     ];
     if let Some(selection) = selection {
-        lines.push(("database", Value::Text(selection.path.display().to_string())));
+        let path = absolute(&selection.path).unwrap_or_else(|_| selection.path.clone());
+        lines.push(("database", Value::Text(path.display().to_string())));
         lines.push(("chosen_by", Value::Text(selection.by.to_string())));
     }
     lines

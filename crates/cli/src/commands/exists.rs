@@ -20,7 +20,7 @@ impl Run for Exists {
         let addresses = cx.take_addresses(&self.addresses)?;
         let store = cx.open_existing()?;
         for address in &addresses {
-            if store.head(address).map_err(|error| cx.explain(error.into()))?.is_none() {
+            if store.head(address).map_err(|error| cx.with_hint(error.into()))?.is_none() {
                 return Err(missing(cx, std::slice::from_ref(address)));
             }
         }

@@ -103,7 +103,7 @@ impl Get {
             }
             _ => store.get_first(candidates),
         };
-        let found = found.map_err(|error| cx.explain(error.into()))?;
+        let found = found.map_err(|error| cx.with_hint(error.into()))?;
         Ok(found.map(|(place, record)| Found { address: candidates[place].clone(), record }))
     }
 
@@ -141,7 +141,7 @@ impl Get {
             return Err(Failure::usage("--fallback, --include-expired and --output take one address"));
         }
         let addresses = cx.take_addresses(&self.addresses)?;
-        let records = cx.open_existing()?.get_many(&addresses).map_err(|error| cx.explain(error.into()))?;
+        let records = cx.open_existing()?.get_many(&addresses).map_err(|error| cx.with_hint(error.into()))?;
         let absent: Vec<_> =
             addresses.iter().zip(&records).filter(|(_, r)| r.is_none()).map(|(a, _)| a.clone()).collect();
         if cx.json() {

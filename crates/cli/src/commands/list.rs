@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::ops::ControlFlow;
 
-use prontodb_core::address::Delimiter;
+use prontodb_core::address::{Delimiter, Short};
 use prontodb_core::engine::{Fields, Row};
 use prontodb_core::glob::Glob;
 use prontodb_core::store::{Query, Sink};
@@ -16,7 +16,8 @@ use crate::output::{self, Out};
 /// List keys
 ///
 /// In the byte order of what is printed. With project.namespace or project.namespace.prefix, and with -p or -n, the keys of
-/// that namespace; with less, full addresses: of the project and the namespace of that name, or of everything.
+/// that namespace; with less, full addresses: of the project and the namespace of that name, or of everything. Where a
+/// cursor or .prontodb gives a project or namespace, less means the keys there.
 #[derive(clap::Args)]
 pub struct Keys {
     #[command(flatten)]
@@ -177,7 +178,7 @@ impl Arguments {
         }
         let delimiter = cx.notation.delimiter;
         let mut parts = Vec::new();
-        for space in store.namespaces(None).map_err(|error| cx.explain(error.into()))? {
+        for space in store.namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
             if covers(listing, &space.namespace, cx.notation.defaults.project()) {
                 let place = format!("{}{delimiter}", space.namespace.display(delimiter));
                 parts.push(Part { namespace: space.namespace, place, query: query.clone() });
@@ -203,6 +204,9 @@ fn nothing_matches(cx: &Context, listing: &Listing) -> String {
             format!(
                 "nothing matches; there is nothing in project {start}, nor in namespace {start} of {project} (--key {start} lists keys of {namespace})"
             )
+        }
+        Listing::Within { namespace, .. } if cx.notation.short == Short::Prefixes => {
+            format!("nothing matches in {}", namespace.display(cx.notation.delimiter))
         }
         _ => "nothing matches".to_owned(),
     }

@@ -77,10 +77,10 @@ const fn command<C: Run>(name: &'static str) -> Command {
 fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
     let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
     C::ADDRESSING.check(&globals)?;
-    if globals.explain {
-        explain::tell(&globals)?;
-    }
     let mut cx = C::context(globals)?;
+    if cx.globals.explain {
+        explain::tell(&cx);
+    }
     cx.has_dashes = has_dashes;
     arguments.run(&mut cx)
 }
@@ -150,22 +150,33 @@ static COMMANDS: &[Command] = &[
     command::<config::set::Set>("config set"),
     command::<config::list::List>("config list"),
     command::<config::path::Path>("config path"),
-    command::<context::Where>("context"),
+    command::<context::Current>("context"),
     command::<allow::Allow>("allow"),
     command::<deny::Deny>("deny"),
     command::<doctor::Doctor>("doctor"),
     command::<version::Version>("version"),
 ];
 
-/// Words that stand before a command and are none, with what their commands are about.
-pub static GROUPS: &[(&str, &str)] = &[
-    ("cursor", "Save, list and select databases"),
-    ("config", "Read and change the configuration"),
-    ("admin", "Look after caches and the database"),
-];
+/// A word that stands before a command and is none.
+pub struct Group {
+    /// The word.
+    pub name: &'static str,
+    /// What its commands are about.
+    pub about: &'static str,
+    /// The command that takes a word behind it which is none of the group's commands.
+    otherwise: Option<&'static str>,
+}
 
-/// What stands in the table for a name of the user's own behind a group.
-pub const NAME: &str = "NAME";
+const fn group(name: &'static str, about: &'static str, otherwise: Option<&'static str>) -> Group {
+    Group { name, about, otherwise }
+}
+
+/// All groups.
+pub static GROUPS: &[Group] = &[
+    group("cursor", "Save, list and select databases", Some("cursor NAME")),
+    group("config", "Read and change the configuration", None),
+    group("admin", "Look after caches and the database", None),
+];
 
 /// What the words of a command line name.
 pub enum Found<'a> {
@@ -206,19 +217,18 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
 /// Whether `word` behind the words of `path` is a group, so that the next word belongs to the command too.
 pub fn is_group(path: &[String], word: &str) -> bool {
     match path {
-        [] => word == "help" || GROUPS.iter().any(|(group, _)| *group == word),
+        [] => word == "help" || GROUPS.iter().any(|group| group.name == word),
         [first, ..] => first == "help",
     }
 }
 
-/// Whether `word` behind the group of `path` is a name of the user's own, and no command of the group.
-pub fn is_name_behind(path: &[String], word: &str) -> bool {
-    let [group] = path else { return false };
-    let names = |last: &str| {
-        let is_named = |name: &str| name.split_once(' ') == Some((group, last));
-        COMMANDS.iter().any(|command| is_named(command.name))
-    };
-    names(NAME) && word != "help" && (word == NAME || !names(word))
+/// The command for `word` behind the words of `path`, where that is an argument already, and no command of the group.
+pub fn otherwise(path: &[String], word: &str) -> Option<&'static str> {
+    let [first] = path else { return None };
+    let otherwise = GROUPS.iter().find(|group| group.name == first)?.otherwise?;
+    let name = format!("{first} {word}");
+    let is_command = word == "help" || COMMANDS.iter().any(|command| command.name == name);
+    (!is_command || name == otherwise).then_some(otherwise)
 }
 
 /// What the words of a command line name.
@@ -233,8 +243,21 @@ pub fn find(words: &[String]) -> Result<Found<'_>, Failure> {
     if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
         return Ok(Found::Command(command));
     }
-    match GROUPS.iter().find(|(group, _)| *group == name) {
-        Some((group, _)) => Ok(Found::Group(group)),
+    match GROUPS.iter().find(|group| group.name == name) {
+        Some(group) => Ok(Found::Group(group.name)),
         None => Err(help::unknown_command(&name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cursors;
+
+    #[test]
+    fn no_cursor_is_called_like_a_command() {
+        for command in all().filter_map(|command| command.name.strip_prefix("cursor ")) {
+            assert!(command == "NAME" || cursors::check_name(command).is_err(), "{command}");
+        }
     }
 }

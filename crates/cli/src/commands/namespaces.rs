@@ -14,8 +14,8 @@ impl Run for Namespaces {
     const ADDRESSING: Addressing = Addressing::Project;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let of_cursor = cx.select()?.project;
-        let Some(project) = cx.globals.project.clone().or(of_cursor) else {
+        let Some(project) = cx.globals.project.clone().or_else(|| cx.known_selection()?.project.clone())
+        else {
             let failure = Failure::usage("the project is missing");
             return Err(
                 failure.hint("prontodb namespaces -p PROJECT; prontodb nss lists those of all projects")

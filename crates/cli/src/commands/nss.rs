@@ -38,7 +38,7 @@ pub fn list(
     let wants_totals = long || cx.json();
     let infos = if wants_totals { store.describe_namespaces(project) } else { bare(&store, project) };
     let mut infos: Vec<_> = infos
-        .map_err(|error| cx.explain(error.into()))?
+        .map_err(|error| cx.with_hint(error.into()))?
         .into_iter()
         .map(|info| (shown(&info), info))
         .collect();

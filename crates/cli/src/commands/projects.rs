@@ -29,12 +29,12 @@ impl Run for Projects {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let store = cx.open_existing()?;
         if !self.long && !cx.json() {
-            let projects = store.projects().map_err(|error| cx.explain(error.into()))?;
+            let projects = store.projects().map_err(|error| cx.with_hint(error.into()))?;
             projects.iter().for_each(|project| cx.out.line(project));
             no_matches(projects.is_empty());
         } else {
             let mut projects = BTreeMap::<_, Summary>::new();
-            for info in store.describe_namespaces(None).map_err(|error| cx.explain(error.into()))? {
+            for info in store.describe_namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
                 projects.entry(info.space.namespace.project().to_owned()).or_default().add(&info.totals);
             }
             print(cx, &projects);

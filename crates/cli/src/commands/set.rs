@@ -130,9 +130,9 @@ pub fn explain(cx: &Context, address: &Address, error: Error) -> Failure {
         }
         ErrorKind::Conflict | ErrorKind::Limit | ErrorKind::Invalid => {
             failure.message = format!("{}: {}", cx.show(address), failure.message);
-            cx.explain(failure)
+            cx.with_hint(failure)
         }
-        _ => cx.explain(failure),
+        _ => cx.with_hint(failure),
     }
 }
 

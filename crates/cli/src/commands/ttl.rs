@@ -23,7 +23,7 @@ impl Run for Ttl {
         let store = cx.open_existing()?;
         // Before the entry is read, so that one that is there has time left.
         let now = store.now();
-        let head = store.head(&address).map_err(|error| cx.explain(error.into()))?;
+        let head = store.head(&address).map_err(|error| cx.with_hint(error.into()))?;
         let Some(head) = head else { return Err(missing(cx, &[address])) };
         let left = left(&head, now);
         if cx.json() {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use toml_edit::{Document, DocumentMut, Item, Key as TomlKey, TableLike, TomlError};
@@ -10,6 +9,7 @@ use toml_edit::{Document, DocumentMut, Item, Key as TomlKey, TableLike, TomlErro
 use super::Flags;
 use super::keys::{self, KEYS};
 use crate::exit::Failure;
+use crate::files;
 use crate::paths::{RootError, Roots};
 
 /// A configuration file that was read.
@@ -42,7 +42,7 @@ impl ConfigFile {
     pub fn read(path: &Path) -> Result<Option<Self>, Failure> {
         match fs::read(path) {
             Ok(bytes) => Self::parse(path, bytes).map(Some),
-            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) if files::is_absent(&error) => Ok(None),
             Err(error) => Err(Failure::io(format_args!("cannot read {}", path.display()), &error)),
         }
     }
@@ -145,11 +145,6 @@ fn scalar(item: &Item) -> Option<Cow<'_, str>> {
         return Some(number.to_string().into());
     }
     item.as_bool().map(|truth| if truth { "true" } else { "false" }.into())
-}
-
-/// Whether nothing is there; a home directory such as `/dev/null` counts too.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The failure of a file that `--config` names and that is not there.

@@ -40,16 +40,6 @@ pub enum Source {
     Default,
 }
 
-impl Source {
-    /// The flag or variable, if it is one.
-    pub fn name(&self) -> Option<&'static str> {
-        match self {
-            Self::Flag(name) | Self::Env(name) => Some(name),
-            Self::File(_) | Self::Default => None,
-        }
-    }
-}
-
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

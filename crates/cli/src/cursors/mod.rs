@@ -5,23 +5,26 @@
 
 mod file;
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-pub use self::file::Cursor;
-use crate::exit::Failure;
-use crate::paths::Roots;
-use crate::replace::{DirectoryTurn, Replacement};
+pub use self::file::{Cursor, Selected};
+use crate::exit::{Code, Failure};
+use crate::files::{self, read_small};
+use crate::names::Rule;
+use crate::paths::{DEFAULT_DATABASE, Roots};
+use crate::replace::{DirectoryTurn, Replacement, create_new};
 use crate::user::NOBODY;
 
-/// The words that mean something else behind `cursor`.
-pub const RESERVED: [&str; 8] = ["active", "clear", "default", "delete", "help", "list", "rename", "set"];
+/// What would mean something else behind `cursor`: its commands, and what everybody takes for something else.
+const RESERVED: [&str; 9] =
+    ["active", "clear", "delete", "help", "list", "rename", "set", DEFAULT_DATABASE, NOBODY];
 
 const EXTENSION: &str = "cursor";
-const MAX_NAME_BYTES: usize = 64;
-/// A longer file is no cursor.
-const MAX_FILE_BYTES: u64 = 64 * 1024;
+/// A dot stands between a user and the name in that of the file.
+const NAMES: Rule = Rule { max: 64, marks: "_-" };
 
 /// The cursors of one user, or of nobody in particular.
 pub struct Cursors {
@@ -52,11 +55,6 @@ impl Cursors {
         Ok(Self { directory: roots.cursors_dir()?, user: user.map(str::to_owned) })
     }
 
-    /// Whose they are.
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
     /// The file of the active selection.
     pub fn active_file(&self) -> PathBuf {
         self.file(self.user.as_deref().unwrap_or(NOBODY))
@@ -78,20 +76,27 @@ impl Cursors {
         self.directory.join(format!("{stem}.{EXTENSION}"))
     }
 
-    /// The active selection, if there is one.
+    /// What is selected, if anything is: of a selected cursor, what it says now.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or is somebody else's.
-    pub fn active(&self) -> Result<Option<Cursor>, Failure> {
-        self.read(&self.active_file())
+    /// A file that cannot be read, is damaged, or is somebody else's; a cursor that is selected and has gone.
+    pub fn active(&self) -> Result<Option<Selected>, Failure> {
+        let path = self.active_file();
+        let Some(active) = self.read(&path)? else { return Ok(None) };
+        let Some(name) = active.name else { return Ok(Some(active)) };
+        if why_no_name(&name).is_some() {
+            return Err(self.damaged(&path, "its cursor cannot be a name"));
+        }
+        let Some(cursor) = self.named(&name)? else { return Err(self.gone(&path, &name)) };
+        Ok(Some(Selected { name: Some(name), cursor }))
     }
 
     /// The cursor called `name`, if there is one.
     ///
     /// # Errors
-    /// Those of [`Cursors::active`], and a name that no cursor can have.
+    /// A file that cannot be read, is damaged, or is somebody else's, and a name that no cursor can have.
     pub fn named(&self, name: &str) -> Result<Option<Cursor>, Failure> {
-        self.read(&self.named_file(name)?)
+        Ok(self.read(&self.named_file(name)?)?.map(|named| named.cursor))
     }
 
     /// The cursor called `name`.
@@ -110,26 +115,27 @@ impl Cursors {
         let cannot = |error| Failure::io(format_args!("cannot read {}", self.directory.display()), &error);
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
             Err(error) => return Err(cannot(error)),
         };
         let mut all = Vec::new();
         for entry in entries {
             let path = entry.map_err(cannot)?.path();
             let Some(name) = self.name_in(&path) else { continue };
-            match self.read(&path) {
-                // Gone since the directory was read, or the active selection of the user who is called so.
-                Ok(None) => {}
-                Err(_) if self.is_of_a_user(&path) => {}
-                Ok(Some(cursor)) => all.push(Named { name, cursor: Ok(cursor) }),
-                Err(failure) => all.push(Named { name, cursor: Err(failure) }),
-            }
+            let cursor = match self.read_any(&path) {
+                Ok(None) => continue,
+                // What the user of that name has selected.
+                Ok(Some(found)) if found.cursor.user.as_ref() == Some(&name) => continue,
+                Ok(Some(found)) => self.check_owner(&path, &found.cursor).map(|()| found.cursor),
+                Err(failure) => Err(failure),
+            };
+            all.push(Named { name, cursor });
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 
-    /// The name of the cursor in a file of the directory, if it is one of these.
+    /// The name of the cursor in a file of the directory, if it may be one of these.
     fn name_in(&self, path: &Path) -> Option<String> {
         let stem = path.file_name()?.to_str()?.strip_suffix(EXTENSION)?.strip_suffix('.')?;
         let name = match &self.user {
@@ -139,56 +145,130 @@ impl Cursors {
         why_no_name(name).is_none().then(|| name.to_owned())
     }
 
-    /// Whether a file that nobody in particular cannot use is the active selection of a user.
-    fn is_of_a_user(&self, path: &Path) -> bool {
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let active = Self { directory: self.directory.clone(), user: stem };
-        self.user.is_none() && active.active().is_ok_and(|cursor| cursor.is_some())
-    }
-
-    fn read(&self, path: &Path) -> Result<Option<Cursor>, Failure> {
-        let cannot =
-            |error| Failure::io(format_args!("cannot read the cursor file {}", path.display()), &error);
-        let Some(bytes) = read_at_most(path, MAX_FILE_BYTES).map_err(cannot)? else { return Ok(None) };
-        if bytes.len() as u64 > MAX_FILE_BYTES {
-            return Err(file::damaged(path, "it is longer than 64 KiB"));
+    fn read(&self, path: &Path) -> Result<Option<Selected>, Failure> {
+        let found = self.read_any(path)?;
+        if let Some(found) = &found {
+            self.check_owner(path, &found.cursor)?;
         }
-        Cursor::parse(path, &bytes, self.user()).map(Some)
+        Ok(found)
     }
 
-    /// Makes the active selection, unless there is one.
+    /// Reads a cursor, whosever it is.
+    fn read_any(&self, path: &Path) -> Result<Option<Selected>, Failure> {
+        let bytes = match read_small(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(self.damaged(path, &error.to_string()));
+            }
+            Err(error) => {
+                return Err(Failure::io(
+                    format_args!("cannot read the cursor file {}", path.display()),
+                    &error,
+                ));
+            }
+        };
+        let Some(bytes) = bytes else { return self.require_directory().map(|()| None) };
+        Selected::parse(&bytes).map(Some).map_err(|why| self.damaged(path, why))
+    }
+
+    /// Notices that the directory is something else, in which nothing is ever found.
+    fn require_directory(&self) -> Result<(), Failure> {
+        match self.directory.metadata() {
+            Ok(there) if !there.is_dir() => {
+                Err(Failure::invalid(format!("{} is no directory", self.directory.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_owner(&self, path: &Path, cursor: &Cursor) -> Result<(), Failure> {
+        if cursor.user == self.user {
+            return Ok(());
+        }
+        let (path, user) = (path.display(), self.user.as_deref().unwrap_or(NOBODY));
+        let failure =
+            |what: String| Failure::invalid(format!("{path} is {what}, and not of the user {user}"));
+        Err(match &cursor.user {
+            Some(owner) => failure(format!("of the user {owner}")).hint(format!(
+                "take another name; prontodb cursor list --user {owner} shows what {owner} has"
+            )),
+            None => failure("a cursor of nobody in particular".to_owned())
+                .hint(format!("give it another name: prontodb cursor rename {user} NAME --user {NOBODY}")),
+        })
+    }
+
+    /// Selects `database`, unless something is selected. Waits for nobody.
     ///
     /// # Errors
     /// Those of the file system.
     pub fn make_active(&self, database: &Path) -> Result<(), Failure> {
         let path = self.active_file();
-        if path.exists() {
+        if self.is_there(&path)? {
             return Ok(());
         }
-        let turn = self.turn()?;
-        if path.exists() {
-            return Ok(());
-        }
-        turn.select(&Cursor::new(database.to_owned(), self.user.clone()))
-    }
-
-    /// Waits until nobody else changes cursors, unless there is no cursor called `name` to be changed.
-    ///
-    /// # Errors
-    /// Those of [`Cursors::turn`], and there is none.
-    pub fn turn_at(&self, name: &str) -> Result<Turn<'_>, Failure> {
-        if self.named_file(name)?.symlink_metadata().is_err() {
-            return Err(self.unknown(name));
-        }
-        self.turn()
+        let cursor = Cursor::new(database.to_owned(), self.user.as_deref());
+        create_new(&path, &Selected { name: None, cursor }.to_json()?)
     }
 
     /// Waits until nobody else changes cursors.
     ///
     /// # Errors
     /// Those of the file system, and a wait that takes too long.
-    pub fn turn(&self) -> Result<Turn<'_>, Failure> {
-        Ok(Turn { cursors: self, _turn: DirectoryTurn::begin(&self.directory)? })
+    pub fn turn(&self, longest: Duration) -> Result<Turn<'_>, Failure> {
+        Ok(Turn { cursors: self, _turn: DirectoryTurn::begin(&self.directory, longest)? })
+    }
+
+    /// Whether there is something at `path`, a cursor or not.
+    fn is_there(&self, path: &Path) -> Result<bool, Failure> {
+        let found = files::metadata(path);
+        let failure = |error| Failure::io(format_args!("cannot read {}", path.display()), &error);
+        Ok(found.map_err(failure)?.is_some())
+    }
+
+    /// Makes sure that there is a cursor called `name`, damaged or not.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn require(&self, name: &str) -> Result<(), Failure> {
+        if self.is_there(&self.named_file(name)?)? { Ok(()) } else { Err(self.unknown(name)) }
+    }
+
+    /// Whether something is selected, damaged or not.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn has_active(&self) -> Result<bool, Failure> {
+        self.is_there(&self.active_file())
+    }
+
+    /// The name of the selected cursor; a selection that is damaged or somebody else's has none.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn active_name(&self) -> Result<Option<String>, Failure> {
+        match self.read_any(&self.active_file()) {
+            Ok(Some(active)) if active.cursor.user == self.user => Ok(active.name),
+            Ok(_) => Ok(None),
+            Err(failure) if failure.code == Code::Damaged => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn damaged(&self, path: &Path, why: &str) -> Failure {
+        let user = self.user_flag();
+        let what = format!("the cursor file {} is damaged; {why}", path.display());
+        let hint = match self.name_in(path) {
+            Some(name) => format!("write it anew with prontodb cursor set {name} PATH{user}"),
+            None => format!("select something anew with prontodb cursor NAME{user}"),
+        };
+        Failure::new(Code::Damaged, "damaged", what).hint(hint)
+    }
+
+    fn gone(&self, active: &Path, name: &str) -> Failure {
+        let (active, user) = (active.display(), self.user_flag());
+        Failure::invalid(format!("the cursor {name} is selected in {active}, and its file has gone")).hint(
+            format!("make it with prontodb cursor set {name} PATH{user}, or select another with prontodb cursor NAME{user}"),
+        )
     }
 
     /// The failure of a cursor that is not there.
@@ -199,52 +279,64 @@ impl Cursors {
 
     /// ` of alice`, or nothing.
     fn of_user(&self) -> String {
-        self.user().map_or_else(String::new, |user| format!(" of {user}"))
+        self.user.as_ref().map_or_else(String::new, |user| format!(" of {user}"))
     }
 
     /// ` --user alice`, or nothing.
     pub fn user_flag(&self) -> String {
-        self.user().map_or_else(String::new, |user| format!(" --user {user}"))
+        self.user.as_ref().map_or_else(String::new, |user| format!(" --user {user}"))
     }
 }
 
 impl Turn<'_> {
-    /// Saves a cursor; where it is the active one, the selection follows.
+    /// Saves a cursor.
     ///
     /// # Errors
     /// Those of the file system, and a file of somebody else.
     pub fn set(&self, name: &str, cursor: &Cursor) -> Result<(), Failure> {
         let path = self.cursors.named_file(name)?;
-        self.refuse_selection_of_a_user(name, &path)?;
-        write(&path, cursor)?;
-        if self.is_active(name) { self.select(&cursor.selected_as(Some(name))) } else { Ok(()) }
-    }
-
-    /// A cursor of nobody in particular may have the file name of a user's active selection.
-    fn refuse_selection_of_a_user(&self, name: &str, path: &Path) -> Result<(), Failure> {
-        if !self.cursors.is_of_a_user(path) {
-            return Ok(());
+        self.refuse_foreign(&path)?;
+        write(&path, &cursor.to_json()?)?;
+        if self.cursors.active_name()?.as_deref() == Some(name) {
+            // Commands read the cursor itself. Whoever reads the selection finds the same there.
+            self.write_active(Some(name), cursor.clone())?;
         }
-        let what = format!("{} is the active selection of the user {name}", path.display());
-        Err(Failure::invalid(what).hint("take another name for the cursor"))
+        Ok(())
     }
 
-    /// Remembers a selection.
+    /// Selects the cursor called `name`, as it is now.
+    ///
+    /// # Errors
+    /// There is none; those of the file system, and a file of somebody else.
+    pub fn select_cursor(&self, name: &str) -> Result<(), Failure> {
+        self.write_active(Some(name), self.cursors.existing(name)?)
+    }
+
+    /// Selects a database.
     ///
     /// # Errors
     /// Those of the file system, and a file of somebody else.
-    pub fn select(&self, cursor: &Cursor) -> Result<(), Failure> {
-        let path = self.cursors.active_file();
-        if self.cursors.user.is_some() {
-            self.refuse_cursor_of_nobody(&path)?;
-        }
-        write(&path, cursor)
+    pub fn select_database(&self, database: &Path) -> Result<(), Failure> {
+        self.write_active(None, Cursor::new(database.to_owned(), self.cursors.user.as_deref()))
     }
 
-    fn refuse_cursor_of_nobody(&self, path: &Path) -> Result<(), Failure> {
-        let nobody = Cursors { directory: self.cursors.directory.clone(), user: None };
-        match nobody.read(path) {
-            Ok(Some(_)) => self.cursors.read(path).map(drop),
+    fn write_active(&self, name: Option<&str>, cursor: Cursor) -> Result<(), Failure> {
+        let path = self.cursors.active_file();
+        self.refuse_foreign(&path)?;
+        let active = Selected { name: name.map(str::to_owned), cursor };
+        if let Ok(Some(old)) = self.cursors.read(&path)
+            && old.name == active.name
+            && old.cursor.says(&active.cursor)
+        {
+            return Ok(());
+        }
+        write(&path, &active.to_json()?)
+    }
+
+    /// A cursor of nobody in particular and the selection of a user may want the same file.
+    fn refuse_foreign(&self, path: &Path) -> Result<(), Failure> {
+        match self.cursors.read_any(path) {
+            Ok(Some(found)) => self.cursors.check_owner(path, &found.cursor),
             _ => Ok(()),
         }
     }
@@ -254,19 +346,17 @@ impl Turn<'_> {
     /// # Errors
     /// There is none, it is the active one, and those of the file system.
     pub fn delete(&self, name: &str) -> Result<(), Failure> {
+        self.cursors.require(name)?;
         let path = self.cursors.named_file(name)?;
-        self.refuse_selection_of_a_user(name, &path)?;
-        if path.symlink_metadata().is_err() {
-            return Err(self.cursors.unknown(name));
+        self.refuse_foreign(&path)?;
+        if self.cursors.active_name()?.as_deref() != Some(name) {
+            return remove(&path);
         }
-        if self.is_active(name) {
-            let user = self.cursors.user_flag();
-            let what = format!("the cursor {name} is the active one{}", self.cursors.of_user());
-            return Err(Failure::invalid(what).hint(format!(
-                "select another one first, with prontodb cursor NAME{user}, or none with prontodb cursor clear{user}"
-            )));
-        }
-        remove(&path)
+        let user = self.cursors.user_flag();
+        let what = format!("the cursor {name} is the active one{}", self.cursors.of_user());
+        Err(Failure::invalid(what).hint(format!(
+            "select another one first, with prontodb cursor NAME{user}, or none with prontodb cursor clear{user}"
+        )))
     }
 
     /// Gives a cursor another name; where it is the active one, the selection follows.
@@ -276,35 +366,29 @@ impl Turn<'_> {
     pub fn rename(&self, old: &str, new: &str) -> Result<(), Failure> {
         let (from, to) = (self.cursors.named_file(old)?, self.cursors.named_file(new)?);
         let cursor = self.cursors.existing(old)?;
-        if to.symlink_metadata().is_ok() {
+        if self.cursors.is_there(&to)? {
             let what = format!("there is a cursor {new}{} already", self.cursors.of_user());
             return Err(Failure::invalid(what).hint(format!("take another name for {old}")));
         }
-        fs::rename(&from, &to)
-            .map_err(|error| Failure::io(format_args!("cannot rename {}", from.display()), &error))?;
-        sync(&to)?;
-        if self.is_active(old) { self.select(&cursor.selected_as(Some(new))) } else { Ok(()) }
+        let is_active = self.cursors.active_name()?.as_deref() == Some(old);
+        // The new one is there before anything leads to it, and the old one until nothing does: each step may be the last.
+        write(&to, &cursor.to_json()?)?;
+        let followed = if is_active { self.write_active(Some(new), cursor) } else { Ok(()) };
+        if let Err(failure) = followed {
+            let _ = remove(&to);
+            return Err(failure);
+        }
+        remove(&from)
     }
 
-    /// Forgets the active selection; says whether there was one.
+    /// Forgets what is selected.
     ///
     /// # Errors
-    /// Those of the file system.
-    pub fn clear(&self) -> Result<bool, Failure> {
+    /// Those of the file system, and a file of somebody else.
+    pub fn clear(&self) -> Result<(), Failure> {
         let path = self.cursors.active_file();
-        if path.symlink_metadata().is_err() {
-            return Ok(false);
-        }
-        if self.cursors.user.is_some() {
-            self.refuse_cursor_of_nobody(&path)?;
-        }
-        remove(&path).map(|()| true)
-    }
-
-    /// Whether the cursor called `name` is selected; a selection that is damaged is none.
-    fn is_active(&self, name: &str) -> bool {
-        let active = self.cursors.active().ok().flatten();
-        active.is_some_and(|active| active.selected.as_deref() == Some(name))
+        self.refuse_foreign(&path)?;
+        remove(&path)
     }
 }
 
@@ -317,51 +401,26 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
     Err(Failure::invalid(format!("`{}` cannot be the name of a cursor; {why}", name.escape_debug())))
 }
 
-fn why_no_name(name: &str) -> Option<&'static str> {
-    if name.is_empty() || name.len() > MAX_NAME_BYTES {
-        return Some("it needs 1 to 64 characters");
-    }
-    // A dot stands between a user and the name in that of the file.
-    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) {
-        return Some("letters a-z and A-Z, digits, `_` and `-` are allowed");
+fn why_no_name(name: &str) -> Option<String> {
+    if let Some(why) = NAMES.why_not(name) {
+        return Some(why);
     }
     if name.starts_with('-') {
-        return Some("it may not start with `-`");
+        return Some("it may not start with `-`".to_owned());
     }
-    RESERVED.contains(&name).then_some("the word has another meaning here; take another")
+    RESERVED.contains(&name).then(|| "the word has another meaning here; take another".to_owned())
 }
 
-/// The first bytes of a file, one more than `limit` at most; `None` if there is no such file.
-///
-/// # Errors
-/// Those of the file system.
-pub fn read_at_most(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
-    let mut bytes = Vec::with_capacity(512);
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
-}
-
-fn write(path: &Path, cursor: &Cursor) -> Result<(), Failure> {
-    let text = cursor.to_json()?;
-    Replacement::begin(path)?.finish(&text)
+fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {
+    Replacement::begin(path)?.finish_private(text)
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {
-    fs::remove_file(path)
-        .map_err(|error| Failure::io(format_args!("cannot remove {}", path.display()), &error))?;
-    sync(path)
-}
-
-/// Makes a change of the directory that holds `path` outlast a power cut.
-fn sync(path: &Path) -> Result<(), Failure> {
-    let Some(directory) = path.parent() else { return Ok(()) };
-    let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| Failure::io(format_args!("cannot sync {}", directory.display()), &error))
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    match fs::remove_file(path) {
+        Err(error) if files::is_absent(&error) => Ok(()),
+        removed => removed
+            .and_then(|()| files::sync_directory(directory))
+            .map_err(|error| Failure::io(format_args!("cannot remove {}", path.display()), &error)),
+    }
 }

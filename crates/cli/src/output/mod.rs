@@ -81,11 +81,6 @@ pub fn note(text: &str) {
     say(&format!("prontodb: {}", printable(text)));
 }
 
-/// Writes whole lines to stderr as they are.
-pub fn lines(text: &[u8]) {
-    let _ = io::stderr().write_all(text);
-}
-
 /// A number of things: `1 entry`, `2 entries`.
 pub fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -97,7 +92,7 @@ pub fn warn(text: &str) {
 }
 
 /// A text that does nothing to a terminal: control characters from names and paths are shown as escapes.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
@@ -106,6 +101,6 @@ fn printable(text: &str) -> String {
 }
 
 /// One write for each message, so that those of many processes do not mix. There is no one to tell when it fails.
-fn say(text: &str) {
+pub fn say(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

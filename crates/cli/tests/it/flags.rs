@@ -39,7 +39,7 @@ const SHARED_FLAGS: [&str; 6] =
 
 #[test]
 fn shared_flags_work_on_every_command_before_and_after_it() {
-    for command in COMMANDS {
+    for command in COMMANDS.into_iter().filter(|command| !is_about_selections(command)) {
         let words: Vec<_> = command.split(' ').collect();
         let arguments = arguments_of(command);
         for args in [
@@ -52,6 +52,26 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
             s.run(args).succeeds();
             assert!(!data_folder(&s).join("main").exists(), "{command} does not see --database");
         }
+    }
+}
+
+/// Commands that say what is selected, and so take no flag that does.
+fn is_about_selections(command: &str) -> bool {
+    command.starts_with("cursor") || ["allow", "deny"].contains(&command)
+}
+
+#[test]
+fn commands_about_selections_take_no_flag_that_selects() {
+    let s = a_place();
+    for command in COMMANDS.into_iter().filter(|command| is_about_selections(command)) {
+        let words: Vec<_> = command.split(' ').chain(arguments_of(command).iter().copied()).collect();
+        for flag in [["--database", "other"], ["-d", "x.prdb"], ["--cursor", "saved"], ["--select", "saved"]]
+        {
+            refused(&s, &[&words, &flag[..]].concat(), 64, "usage").stderr_has(flag[0]);
+            refused(&s, &[&flag[..], &words].concat(), 64, "usage").stderr_has(flag[0]);
+        }
+        let s = a_place();
+        s.run([&words, &SHARED_FLAGS[2..]].concat()).succeeds();
     }
 }
 

@@ -9,12 +9,19 @@ mod bad_luck;
 mod caches;
 mod common;
 mod config;
+mod contexts;
+mod contexts_regressions;
+mod cursor_defaults;
+mod cursors;
+mod damaged_cursors;
 mod databases;
 mod del;
+mod directory_file;
 mod discovery;
 mod docs;
 mod doctor;
 mod exists;
+mod explain;
 mod flags;
 mod get;
 mod help_version;
@@ -26,13 +33,16 @@ mod long_listings;
 mod many_processes;
 mod overlays;
 mod paths;
+mod precedence;
 mod regressions;
 mod rename_copy;
 mod scan;
 mod set;
 mod set_conditions;
+mod side_by_side;
 mod touch;
 mod ttl;
+mod users;
 
 /// A file that is not listed above is never compiled, and its tests never fail.
 #[test]

@@ -1,5 +1,7 @@
 use std::ffi::OsString;
 
+use prontodb_core::address::Short;
+
 use super::{explain, namespace_and_settings};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
@@ -23,7 +25,7 @@ impl Run for DropCache {
     const ADDRESSING: Addressing = Addressing::Namespace;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        if cx.notation.keys_stand_alone && self.cache.is_some() {
+        if cx.notation.short == Short::Keys && self.cache.is_some() {
             return Err(Failure::usage("-p or -n and a namespace exclude each other"));
         }
         let (namespace, _) = namespace_and_settings(cx, self.cache.as_slice())?;

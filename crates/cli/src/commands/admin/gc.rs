@@ -15,7 +15,7 @@ impl Run for Gc {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let removed = cx.open_existing()?.collect_garbage().map_err(|error| cx.explain(error.into()))?;
+        let removed = cx.open_existing()?.collect_garbage().map_err(|error| cx.with_hint(error.into()))?;
         if cx.json() {
             Object::begin(cx.out.buffer())
                 .number("entries", removed.entries)

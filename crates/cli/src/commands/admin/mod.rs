@@ -8,6 +8,7 @@ pub mod set_cache;
 use std::ffi::OsString;
 
 use prontodb_core::Namespace;
+use prontodb_core::address::Short;
 use prontodb_core::store::CacheSettings;
 
 use crate::context::{Context, text};
@@ -17,7 +18,7 @@ use crate::output;
 /// Reads the namespace of a command about caches, and the settings behind it.
 fn namespace_and_settings(cx: &Context, words: &[OsString]) -> Result<(Namespace, CacheSettings), Failure> {
     let (namespace, settings) = match words {
-        words if cx.notation.keys_stand_alone => (cx.notation.defaults.clone(), words),
+        words if cx.notation.short == Short::Keys => (cx.notation.defaults.clone(), words),
         [namespace, settings @ ..] => (cx.namespace(namespace)?, settings),
         [] => return Err(Failure::usage("the namespace is missing").hint("write it as project.namespace")),
     };
@@ -38,7 +39,7 @@ fn tell_evicted(evicted: u64) {
 /// Names the namespace in an error about a cache.
 fn explain(cx: &Context, namespace: &Namespace, error: prontodb_core::Error) -> Failure {
     let is_invalid = error.kind() == prontodb_core::ErrorKind::Invalid;
-    let mut failure = cx.explain(error.into());
+    let mut failure = cx.with_hint(error.into());
     if is_invalid {
         failure.message = format!("{}: {}", namespace.display(cx.notation.delimiter), failure.message);
     }

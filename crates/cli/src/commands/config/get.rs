@@ -19,7 +19,7 @@ impl Run for Get {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
-        Context::without_database(globals)
+        Context::of_configuration(globals)
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {

@@ -17,7 +17,7 @@ impl Run for List {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
-        Context::without_database(globals)
+        Context::of_configuration(globals)
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {

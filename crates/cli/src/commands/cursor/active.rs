@@ -1,9 +1,9 @@
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
-use crate::cursors::Cursor;
+use crate::cursors::{Cursor, Selected};
 use crate::exit::{Code, Failure};
-use crate::output;
+use crate::output::{self, printable};
 use crate::paths::DEFAULT_DATABASE;
 
 /// Show what is selected; changes nothing
@@ -20,14 +20,14 @@ impl Run for Active {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let cursor = match cx.cursors()?.active()? {
-            Some(cursor) => cursor,
+        let active = match cx.cursors()?.active()? {
+            Some(active) => active,
             None => nothing_selected(cx)?,
         };
         match cx.json() {
-            true => cx.out.push(&cursor.to_json()?),
-            false => cursor.fields().into_iter().for_each(|(name, value)| {
-                cx.out.line(&format!("{name}: {}", value.as_deref().unwrap_or("-")));
+            true => cx.out.push(&active.to_json()?),
+            false => active.fields().into_iter().for_each(|(name, value)| {
+                cx.out.line(&printable(&format!("{name}: {}", value.as_deref().unwrap_or("-"))));
             }),
         }
         cx.out.flush()?;
@@ -36,9 +36,9 @@ impl Run for Active {
 }
 
 /// What is used without a selection.
-fn nothing_selected(cx: &Context) -> Result<Cursor, Failure> {
-    let user = cx.user.value.clone();
-    let database = cx.roots().database_file(user.as_deref().unwrap_or(DEFAULT_DATABASE))?;
+fn nothing_selected(cx: &Context) -> Result<Selected, Failure> {
+    let user = cx.user.value.as_deref();
+    let database = cx.roots().database_file(user.unwrap_or(DEFAULT_DATABASE))?;
     output::note("nothing is selected yet; this is what the first write selects");
-    Ok(Cursor::new(database, user))
+    Ok(Selected { name: None, cursor: Cursor::new(database, user) })
 }

@@ -1,4 +1,3 @@
-use super::note_stronger;
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
@@ -18,12 +17,11 @@ impl Run for Clear {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let cursors = cx.cursors()?;
-        if cursors.active_file().symlink_metadata().is_err() {
+        if cursors.has_active()? {
+            cursors.turn(cx.patience())?.clear()?;
+        } else {
             output::note("nothing is selected");
-            return Ok(Code::Done);
         }
-        cursors.turn()?.clear()?;
-        note_stronger(cx)?;
         Ok(Code::Done)
     }
 }

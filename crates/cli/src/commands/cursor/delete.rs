@@ -20,7 +20,8 @@ impl Run for Delete {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let cursors = cx.cursors()?;
-        cursors.turn_at(&self.name)?.delete(&self.name)?;
+        cursors.require(&self.name)?;
+        cursors.turn(cx.patience())?.delete(&self.name)?;
         Ok(Code::Done)
     }
 }

@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::cursors::Cursor;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
-use crate::output::{self, Out};
+use crate::output::{self, Out, printable};
 
 /// List cursors
 ///
@@ -32,7 +32,7 @@ impl Run for List {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let cursors = cx.cursors()?;
-        let active = cursors.active().ok().flatten().and_then(|active| active.selected);
+        let active = cursors.active_name()?;
         let (mut lines, mut bad) = (Vec::new(), None);
         for named in cursors.all()? {
             let is_active = active.as_ref() == Some(&named.name);
@@ -65,6 +65,7 @@ impl Line {
         let Cursor { database, project, namespace, created, .. } = &self.cursor;
         let (mark, database) = (if self.is_active { "*" } else { "-" }, database.display());
         let (project, namespace) = (or_none(project), or_none(namespace));
+        let database = printable(&database.to_string());
         format!("{mark}\t{project}\t{namespace}\t{created}\t{database}\t{}", self.name)
     }
 }
@@ -77,8 +78,7 @@ fn push_json(out: &mut Out, lines: &[Line]) {
         }
         let mut object = Object::begin(out.buffer());
         object.text("name", &line.name);
-        let [saved @ .., _] = line.cursor.fields();
-        for (name, value) in saved {
+        for (name, value) in line.cursor.fields() {
             object.text_or_null(name, value.as_deref());
         }
         object.raw("active", if line.is_active { "true" } else { "false" }).end();

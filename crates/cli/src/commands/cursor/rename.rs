@@ -24,7 +24,8 @@ impl Run for Rename {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let cursors = cx.cursors()?;
-        cursors.turn_at(&self.old)?.rename(&self.old, &self.new)?;
+        cursors.require(&self.old)?;
+        cursors.turn(cx.patience())?.rename(&self.old, &self.new)?;
         Ok(Code::Done)
     }
 }

@@ -1,5 +1,3 @@
-use std::ffi::OsString;
-
 use super::note_stronger;
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
@@ -14,7 +12,7 @@ use crate::{output, selection};
 pub struct Select {
     /// What to select
     #[arg(value_name = "NAME|FILE")]
-    word: OsString,
+    word: String,
 }
 
 impl Run for Select {
@@ -25,11 +23,10 @@ impl Run for Select {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let selection = selection::find(cx.roots(), &cx.cursors()?, &self.word)?;
-        selection.require(|| cx.cursors())?;
-        selection.remember_if_asked(|| cx.cursors())?;
-        let (word, path) = (self.word.display(), selection.path.display());
-        output::note(&format!("{word} is selected: {path}"));
+        let selection = selection::find(cx.surroundings(), self.word.as_ref())?;
+        selection.require(cx.surroundings())?;
+        selection.select(cx.surroundings(), cx.patience())?;
+        output::note(&format!("{} is selected: {}", self.word, selection.path.display()));
         note_stronger(cx)?;
         Ok(Code::Done)
     }

@@ -3,9 +3,9 @@ use std::path::PathBuf;
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
-use crate::cursors::Cursor;
+use crate::cursors::{Cursor, check_name};
 use crate::exit::{Code, Failure};
-use crate::selection;
+use crate::paths::{database_path, working_directory};
 
 /// Save a database under a name, with -p and -n also the project and namespace to work in
 ///
@@ -29,14 +29,12 @@ impl Run for Set {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let cursors = cx.cursors()?;
-        cursors.named_file(&self.name)?;
-        let cursor = Cursor {
-            project: cx.globals.project.clone(),
-            namespace: cx.globals.namespace.clone(),
-            ..Cursor::new(selection::absolute(&self.path)?, cx.user.value.clone())
-        };
-        cursors.turn()?.set(&self.name, &cursor)?;
+        check_name(&self.name)?;
+        let (project, namespace) = (cx.globals.project.clone(), cx.globals.namespace.clone());
+        cx.check_defaults(project.as_deref(), namespace.as_deref())?;
+        let path = database_path(&working_directory()?, &self.path)?;
+        let cursor = Cursor { project, namespace, ..Cursor::new(path, cx.user.value.as_deref()) };
+        cx.cursors()?.turn(cx.patience())?.set(&self.name, &cursor)?;
         Ok(Code::Done)
     }
 }

@@ -1,0 +1,58 @@
+//! Small files that commands read before anything else: never long, never in anybody's way.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+/// A longer file is none of those that are read here.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// All of the small file at `path`; `None` if nothing is there, not even a link.
+///
+/// # Errors
+/// Those of the file system, what is no regular file, and more than 64 KiB.
+pub fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // A named pipe would keep whoever opens it waiting for a writer.
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) && metadata(path)?.is_none() => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return invalid("it is no regular file");
+    }
+    let mut bytes = Vec::with_capacity(about.len().min(MAX_BYTES) as usize + 1);
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return invalid("it is longer than 64 KiB");
+    }
+    Ok(Some(bytes))
+}
+
+/// What is at `path`, if anything; links are not followed.
+///
+/// # Errors
+/// Those of the file system.
+pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nothing is there; below a file that is no directory, nothing is.
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Makes changes to the names in a directory outlast a power cut.
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
