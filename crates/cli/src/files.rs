@@ -13,12 +13,7 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// # Errors
 /// Those of the file system, what is no regular file, and more than 64 KiB.
 pub fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    // A named pipe would keep whoever opens it waiting for a writer.
-    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
-        Ok(file) => file,
-        Err(error) if is_absent(&error) && metadata(path)?.is_none() => return Ok(None),
-        Err(error) => return Err(error),
-    };
+    let Some(file) = open(path)? else { return Ok(None) };
     let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     let about = file.metadata()?;
     if !about.is_file() {
@@ -30,6 +25,23 @@ pub fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return invalid("it is longer than 64 KiB");
     }
     Ok(Some(bytes))
+}
+
+/// Opens what is at `path`, if anything is.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    // Something may come up between a look for the file and one for the link that leads nowhere.
+    let mut looks = 100;
+    loop {
+        looks -= 1;
+        // A named pipe would keep whoever opens it waiting for a writer.
+        match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
+            Ok(file) => return Ok(Some(file)),
+            Err(error) if !is_absent(&error) => return Err(error),
+            Err(_) if metadata(path)?.is_none() => return Ok(None),
+            Err(error) if looks == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
 }
 
 /// What is at `path`, if anything; links are not followed.
