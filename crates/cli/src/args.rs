@@ -37,7 +37,7 @@ const VALUE_FLAGS: &[&str] = &[
 const VALUE_LETTERS: &[u8] = b"dnp";
 
 // Flags that every command takes. No doc comment: clap would take it for what the command is about.
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Flags of every command")]
 pub struct Globals {
     /// The project; the address is then the key alone
@@ -103,6 +103,105 @@ pub struct Globals {
     /// Show this help
     #[arg(short, long)]
     pub help: bool,
+}
+
+/// Where the value of a flag goes.
+enum Slot<'g> {
+    Text(&'g mut Option<String>),
+    Word(&'g mut Option<OsString>),
+    Path(&'g mut Option<PathBuf>),
+    Truth(&'g mut bool),
+}
+
+impl Globals {
+    /// Takes the flags of every command out of the words behind it; `None` where one is written in a way that only the
+    /// whole definition understands, or refuses: twice, with letters in one word, with a value that looks like a flag.
+    pub fn take(words: &[OsString]) -> Option<(Self, Vec<OsString>)> {
+        let (mut globals, mut own) = (Self::default(), Vec::with_capacity(words.len()));
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if word == "--" {
+                own.push(word.clone());
+                own.extend(words.cloned());
+                break;
+            }
+            let (flag, value) = halves(word);
+            let Some(slot) = globals.slot(flag) else {
+                if holds_letter_with_value(word) {
+                    return None;
+                }
+                own.push(word.clone());
+                own.extend(words.by_ref().take(usize::from(is_flag(word) && takes_next_word(word))).cloned());
+                continue;
+            };
+            slot.fill(value, &mut words)?;
+        }
+        globals.selects_once().then_some((globals, own))
+    }
+
+    fn slot(&mut self, flag: &str) -> Option<Slot<'_>> {
+        Some(match flag {
+            "-p" | "--project" => Slot::Text(&mut self.project),
+            "-n" | "--namespace" => Slot::Text(&mut self.namespace),
+            "--key" => Slot::Text(&mut self.key),
+            "--context" => Slot::Text(&mut self.context),
+            "--ns-delim" => Slot::Text(&mut self.ns_delim),
+            "--database" => Slot::Word(&mut self.database),
+            "-d" => Slot::Path(&mut self.database_file),
+            "--cursor" => Slot::Text(&mut self.cursor),
+            "--select" => Slot::Word(&mut self.select),
+            "--user" => Slot::Text(&mut self.user),
+            "--config" => Slot::Path(&mut self.config),
+            "--busy-timeout-ms" => Slot::Text(&mut self.busy_timeout_ms),
+            "--durable" => Slot::Truth(&mut self.durable),
+            "--explain" => Slot::Truth(&mut self.explain),
+            _ => return None,
+        })
+    }
+
+    fn selects_once(&self) -> bool {
+        let Self { database, database_file, cursor, select, .. } = self;
+        let given = [database.is_some(), database_file.is_some(), cursor.is_some(), select.is_some()];
+        given.iter().filter(|is_given| **is_given).count() <= 1
+    }
+}
+
+impl Slot<'_> {
+    /// Fills it with the value behind `=`, else with the next word.
+    fn fill<'w>(self, value: Option<&str>, words: &mut impl Iterator<Item = &'w OsString>) -> Option<()> {
+        if let Self::Truth(truth) = self {
+            return (value.is_none() && !std::mem::replace(truth, true)).then_some(());
+        }
+        let value = match value {
+            Some(value) => OsString::from(value),
+            None => words.next().filter(|word| !is_flag(word)).cloned()?,
+        };
+        if value.is_empty() {
+            return None;
+        }
+        match self {
+            Self::Text(text) => text.replace(value.into_string().ok()?).is_none(),
+            Self::Word(word) => word.replace(value).is_none(),
+            Self::Path(path) => path.replace(value.into()).is_none(),
+            Self::Truth(_) => false,
+        }
+        .then_some(())
+    }
+}
+
+/// The flag and the value behind its `=`, of a long one.
+fn halves(word: &OsStr) -> (&str, Option<&str>) {
+    let text = word.to_str().unwrap_or_default();
+    match text.split_once('=') {
+        Some((flag, value)) if flag.starts_with("--") => (flag, Some(value)),
+        _ => (text, None),
+    }
+}
+
+/// Whether a word of letters, such as `-rp` or `-pa`, has one among them that takes a value.
+fn holds_letter_with_value(word: &OsStr) -> bool {
+    let bytes = word.as_bytes();
+    is_flag(word) && bytes[1] != b'-' && bytes[1..].iter().any(|letter| VALUE_LETTERS.contains(letter))
 }
 
 /// A command line whose command has been found.
@@ -250,6 +349,83 @@ mod tests {
     #[test]
     fn definitions_do_not_contradict_themselves() {
         commands::all().for_each(|command| command.definition().debug_assert());
+    }
+
+    /// What the whole definition makes of a line.
+    fn in_full(words: &[OsString]) -> Option<Globals> {
+        use clap::{Args, FromArgMatches};
+        let rest = clap::Arg::new("rest").num_args(0..).allow_hyphen_values(false);
+        let own = clap::Arg::new("limit").long("limit").action(clap::ArgAction::Set);
+        let definition =
+            Globals::augment_args(clap::Command::new("x").disable_help_flag(true)).args([rest, own]);
+        let matches = definition.no_binary_name(true).try_get_matches_from(words).ok()?;
+        Globals::from_arg_matches(&matches).ok()
+    }
+
+    #[test]
+    fn flags_are_taken_as_the_whole_definition_reads_them() {
+        for line in [
+            "a.b.c v",
+            "-p P a -n N",
+            "--project P --namespace=N x",
+            "--key k --context eu,us --ns-delim |",
+            "--database d a",
+            "-d a/b.prdb a",
+            "--cursor c --user u",
+            "--select=s --explain --durable",
+            "--config f --busy-timeout-ms 7 --limit 3",
+            "--limit 3 -p P",
+            "--config=a=b",
+            "-- -p P",
+            "--user=u -- --user v",
+        ] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            let taken = Globals::take(&words).map(|(globals, _)| globals);
+            assert!(taken.is_some() && taken == in_full(&words), "{line}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_written_plainly_is_left_to_the_whole_definition() {
+        for line in [
+            "-p a -p b",
+            "--durable --durable",
+            "--durable=1",
+            "-pa",
+            "-rp a",
+            "-p=a",
+            "--project",
+            "--project=",
+            "--user --json",
+            "--key -x",
+            "-d a --database b",
+            "--cursor a --select b",
+        ] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(Globals::take(&words), None, "{line}");
+        }
+        assert_eq!(Globals::take(&[OsString::from("--user"), OsString::from("")]), None);
+    }
+
+    #[test]
+    fn what_belongs_to_the_command_is_left_in_place() {
+        let words = ["--limit", "-p", "a", "--json", "-p", "P", "-r", "--", "-p", "Q"].map(OsString::from);
+        let (globals, own) = Globals::take(&words).unwrap();
+        assert_eq!(globals.project.as_deref(), Some("P"));
+        assert_eq!(own, ["--limit", "-p", "a", "--json", "-r", "--", "-p", "Q"]);
+    }
+
+    #[test]
+    fn every_flag_of_every_command_is_taken() {
+        use clap::Args;
+        for flag in Globals::augment_args(clap::Command::new("x")).get_arguments() {
+            let names = flag.get_long().map(|long| format!("--{long}"));
+            let letters = flag.get_short().map(|letter| format!("-{letter}"));
+            for name in names.into_iter().chain(letters) {
+                let is_left = ["--json", "--help", "-h"].contains(&name.as_str());
+                assert_ne!(Globals::default().slot(&name).is_some(), is_left, "{name}");
+            }
+        }
     }
 
     #[test]

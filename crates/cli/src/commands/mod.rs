@@ -196,16 +196,40 @@ impl Command {
     }
 
     /// Reads the arguments and runs the command.
+    ///
+    /// Building the definitions of the flags of every command would take an eighth of a `get`. So what is written
+    /// plainly is taken first, and the whole definition is for help, for errors and for what is written otherwise.
     pub fn run(&self, arguments: &[OsString]) -> Result<Code, Failure> {
-        let name = OsString::from(self.name);
-        let words = std::iter::once(&name).chain(arguments);
-        let matches =
-            self.definition().try_get_matches_from(words).map_err(|error| help::usage_error(&error))?;
+        let has_dashes = arguments.iter().any(|word| word == "--");
+        if let Some((globals, own)) = Globals::take(arguments)
+            && let Ok(matches) = self.own_definition().try_get_matches_from(self.line(&own))
+        {
+            let globals = Globals { json: matches.get_flag("json"), ..globals };
+            return (self.run)(&matches, globals, has_dashes);
+        }
+        self.run_in_full(arguments, has_dashes)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn run_in_full(&self, arguments: &[OsString], has_dashes: bool) -> Result<Code, Failure> {
+        let matches = self.definition().try_get_matches_from(self.line(arguments));
+        let matches = matches.map_err(|error| help::usage_error(&error))?;
         let globals = Globals::from_arg_matches(&matches).map_err(|error| help::usage_error(&error))?;
         if globals.help {
             return help::print_command(self);
         }
-        (self.run)(&matches, globals, arguments.iter().any(|word| word == "--"))
+        (self.run)(&matches, globals, has_dashes)
+    }
+
+    /// The definition without the flags of every command, but for the one that others exclude.
+    fn own_definition(&self) -> clap::Command {
+        let json = clap::Arg::new("json").long("json").action(clap::ArgAction::SetTrue);
+        help::style((self.define)(clap::Command::new(self.name)).arg(json), self.name)
+    }
+
+    fn line<'w>(&self, words: &'w [OsString]) -> impl Iterator<Item = OsString> + use<'w> {
+        std::iter::once(OsString::from(self.name)).chain(words.iter().cloned())
     }
 }
 

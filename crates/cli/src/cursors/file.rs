@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use prontodb_core::{Clock, Namespace, SystemClock};
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer};
 
 use crate::exit::Failure;
 use crate::output::json::Object;
@@ -74,23 +74,43 @@ impl Cursor {
         }
     }
 
-    /// Reads the object of a file.
-    fn read(object: &Map<String, Value>) -> Result<Self, &'static str> {
-        let database = PathBuf::from(text(object, "database_path")?.ok_or("it names no database_path")?);
+    /// Checks what a file holds.
+    fn of(fields: &mut Fields) -> Result<Self, &'static str> {
+        let database = PathBuf::from(fields.database_path.take().ok_or("it names no database_path")?);
         if !database.is_absolute() {
             return Err("its database_path is not absolute");
         }
-        let (project, namespace) = (text(object, "default_project")?, text(object, "default_namespace")?);
-        Namespace::or_default(project.as_deref(), namespace.as_deref())
-            .map_err(|_| "its project or namespace cannot be a name")?;
-        Ok(Self {
-            database,
-            project,
-            namespace,
-            created: text(object, "created_at")?.unwrap_or_default(),
-            user: text(object, "user")?.filter(|user| user != NOBODY),
-        })
+        let (project, namespace) = (fields.default_project.take(), fields.default_namespace.take());
+        if project.is_some() || namespace.is_some() {
+            Namespace::or_default(project.as_deref(), namespace.as_deref())
+                .map_err(|_| "its project or namespace cannot be a name")?;
+        }
+        let created = fields.created_at.take().unwrap_or_default();
+        let user = fields.user.take().filter(|user| user != NOBODY);
+        Ok(Self { database, project, namespace, created, user })
     }
+}
+
+/// The fields of a file as they are written. Those of others are let be.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default, deserialize_with = "text")]
+    cursor: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    database_path: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    default_project: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    default_namespace: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    created_at: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    user: Option<String>,
+}
+
+/// A text or null; an empty text counts as null.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.filter(|text| !text.is_empty()))
 }
 
 impl Selected {
@@ -113,22 +133,16 @@ impl Selected {
     /// # Errors
     /// Why it is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
-        let object = match serde_json::from_slice(bytes) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return Err("it holds no JSON object"),
-            Err(_) if bytes.trim_ascii().is_empty() => return Err("it is empty"),
-            Err(_) => return Err("it is no JSON"),
-        };
-        Ok(Self { name: text(&object, "cursor")?, cursor: Cursor::read(&object)? })
-    }
-}
-
-/// A field that is a text, null, or not there; an empty text counts as null.
-fn text(object: &Map<String, Value>, name: &str) -> Result<Option<String>, &'static str> {
-    match object.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
-        None | Some(Value::Null | Value::String(_)) => Ok(None),
-        Some(_) => Err("a field is no text"),
+        match bytes.trim_ascii_start().first() {
+            Some(b'{') => {}
+            Some(_) => return Err("it holds no JSON object"),
+            None => return Err("it is empty"),
+        }
+        let mut fields: Fields = serde_json::from_slice(bytes).map_err(|error| match error.is_data() {
+            true => "a field is no text, or stands there twice",
+            false => "it is no JSON",
+        })?;
+        Ok(Self { cursor: Cursor::of(&mut fields)?, name: fields.cursor })
     }
 }
 
@@ -195,7 +209,8 @@ mod tests {
             ("", "is empty"),
             (" \n", "is empty"),
             ("{", "no JSON"),
-            ("\u{0}", "no JSON"),
+            ("{\u{0}}", "no JSON"),
+            ("\u{0}", "no JSON object"),
             ("[]", "no JSON object"),
             ("{}", "names no database_path"),
             (r#"{"database_path":""}"#, "names no database_path"),
