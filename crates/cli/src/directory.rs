@@ -120,6 +120,8 @@ fn present() -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> 
         match fs::metadata(&path) {
             Ok(there) => there.is_file().then_some(Ok(path)),
             Err(error) if is_absent(&error) => None,
+            // A link that leads in circles, say: it can still be denied.
+            Err(_) if path.is_symlink() => Some(Ok(path)),
             // To go on above would be a guess.
             Err(error) => Some(Err(cannot_read(&path, &error))),
         }
@@ -137,7 +139,7 @@ fn located(word: &Path) -> Result<PathBuf, Failure> {
         _ => Path::new("."),
     };
     let place = fs::canonicalize(directory).map_err(|error| cannot_read(directory, &error))?.join(NAME);
-    if place.is_file() {
+    if place.is_file() || place.is_symlink() {
         Ok(place)
     } else {
         Err(Failure::invalid(format!("there is no file {}", place.display())))

@@ -149,6 +149,17 @@ fn whatever_a_directory_holds_can_be_denied() {
     s.run(["deny"]).under(without_privileges()).prints("");
 }
 
+/// It stopped every command, and could not be denied.
+#[test]
+fn a_link_that_leads_in_circles_can_be_denied() {
+    let s = two_files();
+    symlink(".prontodb", s.path(".prontodb")).unwrap();
+    s.run(["get", "p.n.k"]).fails(5).stderr_has("prontodb deny");
+    s.run(["allow"]).fails(1).stdout_is("");
+    s.run(["deny"]).prints("");
+    s.run(["get", "p.n.k"]).fails(2);
+}
+
 /// Without a path both took the nearest, and left in the way what was in the way.
 #[test]
 fn allow_and_deny_are_about_the_file_that_is_in_the_way() {
