@@ -165,6 +165,8 @@ fn lock(side: &Path) -> io::Result<Option<File>> {
     }
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(side)?;
     match file.try_lock() {
+        // Who made a new file died before this name of it was gone: writing here would write there.
+        Ok(()) if file.metadata()?.nlink() > 1 && is_at(&file, side)? => fs::remove_file(side).map(|()| None),
         Ok(()) => Ok(is_at(&file, side)?.then_some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
@@ -248,6 +250,20 @@ mod tests {
         create_new(&path, b"two").unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode(&path)), ("one", 0o600));
         assert_eq!(names_in(&home.path().join("a")), ["conf"]);
+    }
+
+    #[test]
+    fn what_was_linked_and_left_by_a_crash_is_not_written_into() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("conf");
+        fs::write(&path, "one").unwrap();
+        fs::hard_link(&path, side_of(&path)).unwrap();
+        let turn = Replacement::begin(&path).unwrap();
+        turn.file.set_len(0).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        turn.finish(b"two").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(names_in(home.path()), ["conf"]);
     }
 
     #[test]
