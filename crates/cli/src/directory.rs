@@ -117,11 +117,13 @@ fn present() -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> 
     });
     Ok(directories.filter_map(|directory| {
         let path = directory.join(NAME);
-        match fs::metadata(&path) {
+        match fs::symlink_metadata(&path) {
+            // One that leads nowhere, or in circles, is in the way as much as a file that cannot be read.
+            Ok(there) if there.is_symlink() => {
+                fs::metadata(&path).map_or(true, |target| target.is_file()).then_some(Ok(path))
+            }
             Ok(there) => there.is_file().then_some(Ok(path)),
             Err(error) if is_absent(&error) => None,
-            // A link that leads in circles, say: it can still be denied.
-            Err(_) if path.is_symlink() => Some(Ok(path)),
             // To go on above would be a guess.
             Err(error) => Some(Err(cannot_read(&path, &error))),
         }

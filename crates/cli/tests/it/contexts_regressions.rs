@@ -160,6 +160,21 @@ fn a_link_that_leads_in_circles_can_be_denied() {
     s.run(["get", "p.n.k"]).fails(2);
 }
 
+/// Writes went elsewhere without a word, though the link had been allowed.
+#[test]
+fn a_link_to_what_has_gone_is_no_reason_to_guess() {
+    let s = two_files();
+    fs::write(s.path("shop.toml"), "file = 'a.prdb'").unwrap();
+    symlink("shop.toml", s.path(".prontodb")).unwrap();
+    s.run(["allow"]).prints("");
+    s.run(["get", "p.n.k"]).prints("a\n");
+    fs::remove_file(s.path("shop.toml")).unwrap();
+    s.run(["set", "p.n.k", "2"]).fails(5).stdout_is("").stderr_has("prontodb deny");
+    s.run(["--database", "main", "get", "p.n.k"]).fails(2);
+    s.run(["deny"]).prints("");
+    s.run(["set", "p.n.k", "2"]).prints("");
+}
+
 /// Without a path both took the nearest, and left in the way what was in the way.
 #[test]
 fn allow_and_deny_are_about_the_file_that_is_in_the_way() {
