@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use prontodb_testkit::sandbox::{Call, Outcome, Sandbox};
+use prontodb_testkit::sandbox::{Call, Outcome, Running, Sandbox};
 use serde_json::Value;
 
 /// An empty sandbox for the program.
@@ -110,6 +110,15 @@ pub(crate) fn contents(sandbox: &Sandbox) -> BTreeMap<PathBuf, Vec<u8>> {
     };
     let main_files = files.iter().filter(|path| !is_side_file(path));
     main_files.map(|path| (path.clone(), content_of(sandbox, path))).collect()
+}
+
+/// Expects that a `get` prints exactly this, or finds nothing.
+#[track_caller]
+pub(crate) fn prints_or_misses(get: Running, stdout: &str) {
+    let mut outcome = get.wait();
+    let answer = (outcome.code(), outcome.stdout());
+    let is_either = answer == (Some(0), stdout.to_owned()) || answer == (Some(2), String::new());
+    outcome.require(is_either, "expected the value, or nothing and exit code 2");
 }
 
 /// The database files of a sandbox.
