@@ -239,6 +239,17 @@ impl EntryName {
         Ok(Self(format!("{key}{CONTEXT_MARK}{context}")))
     }
 
+    /// No name yet; for [`EntryName::become_checked`].
+    pub(crate) fn nothing() -> Self {
+        Self(String::new())
+    }
+
+    /// Takes over a text that was a name before, in the memory it has.
+    pub(crate) fn become_checked(&mut self, name: &str) {
+        self.0.clear();
+        self.0.push_str(name);
+    }
+
     /// The key, without the context.
     pub fn key(&self) -> &str {
         self.0.rfind(CONTEXT_MARK).map_or(&self.0, |at| &self.0[..at])

@@ -56,6 +56,13 @@ impl Error {
         self
     }
 
+    /// Says first where in its source the thing stands that it is about.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.what = format!("{place}: {}", self.what);
+        self
+    }
+
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

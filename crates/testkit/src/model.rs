@@ -49,6 +49,7 @@ struct Step {
 enum Action {
     CreateSpace,
     Put { name: String, label: Label, value: Vec<u8> },
+    Upsert { name: String, label: Label, value: Vec<u8> },
     PutHead { name: String, label: Label },
     Remove { name: String },
     RankAll { ranked: bool },
@@ -100,6 +101,8 @@ fn action() -> impl Strategy<Value = Action> {
         1 => Just(Action::CreateSpace),
         9 => (name(), label(), vec(any::<u8>(), 0..6))
             .prop_map(|(name, label, value)| Action::Put { name, label, value }),
+        4 => (name(), label(), vec(any::<u8>(), 0..6))
+            .prop_map(|(name, label, value)| Action::Upsert { name, label, value }),
         2 => (name(), label()).prop_map(|(name, label)| Action::PutHead { name, label }),
         3 => name().prop_map(|name| Action::Remove { name }),
         1 => any::<bool>().prop_map(|ranked| Action::RankAll { ranked }),
@@ -152,7 +155,10 @@ impl Label {
 impl Action {
     fn name(&self) -> Option<&String> {
         match self {
-            Self::Put { name, .. } | Self::PutHead { name, .. } | Self::Remove { name } => Some(name),
+            Self::Put { name, .. }
+            | Self::Upsert { name, .. }
+            | Self::PutHead { name, .. }
+            | Self::Remove { name } => Some(name),
             Self::CreateSpace | Self::RankAll { .. } | Self::KeepAll => None,
         }
     }
@@ -215,6 +221,7 @@ fn change(txn: &mut dyn Txn, batch: &Batch, now: Millis) -> Result<()> {
         match action {
             Action::CreateSpace => {}
             Action::Put { name, label, value } => txn.put(&space, name, &label.head(now), value)?,
+            Action::Upsert { name, label, value } => txn.upsert(&space, name, &label.head(now), value)?,
             Action::PutHead { name, label } => txn.put_head(&space, name, &label.head(now))?,
             Action::Remove { name } => txn.remove(&space, name)?,
             Action::RankAll { ranked } => txn.rank_all(&space, *ranked)?,
@@ -256,6 +263,13 @@ fn act(entries: &mut Entries, action: &Action, now: Millis) {
         Action::CreateSpace => {}
         Action::Put { name, label, value } => {
             let head = Head { size: value.len() as u64, ..label.head(now) };
+            entries.insert(name.clone(), Record { head, value: value.clone() });
+        }
+        Action::Upsert { name, label, value } => {
+            let mut head = Head { size: value.len() as u64, ..label.head(now) };
+            if let Some(replaced) = entries.get(name).filter(|replaced| replaced.head.visible_at(now)) {
+                head.created = replaced.head.created;
+            }
             entries.insert(name.clone(), Record { head, value: value.clone() });
         }
         Action::PutHead { name, label } => {

@@ -95,6 +95,18 @@ pub trait Txn: View {
     /// Stores an entry, in place of the one of this name if there is one. `head.size` follows from the value.
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()>;
 
+    /// Stores an entry as [`Txn::put`] does, without a look at what it replaces: of that, the moment it was created stays
+    /// when it is visible at `head.updated`.
+    fn upsert(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
+        let replaced = self.head(space, name)?.filter(|replaced| replaced.visible_at(head.updated));
+        match replaced {
+            Some(replaced) => {
+                self.put(space, name, &Head { created: replaced.created, ..head.clone() }, value)
+            }
+            None => self.put(space, name, head, value),
+        }
+    }
+
     /// Replaces the head of an entry that is there; its value and size stay.
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()>;
 

@@ -32,7 +32,7 @@ impl Cache {
 
     /// Counts an entry in, in place of `replaced`, and gives it its rank.
     pub(super) fn admit(&mut self, name: &str, size: u64, replaced: Option<&Head>) -> Result<Option<u64>> {
-        self.check_fits(name, size)?;
+        self.check_fits(footprint(name, size))?;
         if let Some(replaced) = replaced {
             self.subtract(name, replaced.size);
         }
@@ -43,11 +43,10 @@ impl Cache {
         Ok(self.next_rank())
     }
 
-    /// Refuses an entry that would not fit if the cache were empty.
-    pub(super) fn check_fits(&self, name: &str, size: u64) -> Result<()> {
+    /// Refuses an entry of so many bytes that would not fit if the cache were empty.
+    pub(super) fn check_fits(&self, bytes: u64) -> Result<()> {
         match self.max_bytes {
-            Some(max) if footprint(name, size) > max => {
-                let bytes = footprint(name, size);
+            Some(max) if bytes > max => {
                 let what = format!("the entry takes {bytes} bytes, and the cache holds {max} (max_bytes)");
                 Err(Error::new(ErrorKind::Limit, what))
             }
@@ -65,7 +64,7 @@ impl Cache {
 }
 
 /// What an entry counts against `max_bytes`.
-fn footprint(name: &str, size: u64) -> u64 {
+pub(super) fn footprint(name: &str, size: u64) -> u64 {
     name.len() as u64 + size
 }
 

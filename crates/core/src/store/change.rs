@@ -81,7 +81,9 @@ struct Opened {
 struct Entry<'a> {
     value: &'a [u8],
     created: Millis,
+    updated: Millis,
     expires: Option<Millis>,
+    writer: Option<&'a str>,
 }
 
 impl Store {
@@ -131,7 +133,7 @@ impl Store {
     }
 }
 
-impl Writer<'_> {
+impl<'t> Writer<'t> {
     /// The moment of this transaction.
     pub fn now(&self) -> Millis {
         self.now
@@ -143,6 +145,11 @@ impl Writer<'_> {
     /// See [`Store::set`].
     pub fn set(&mut self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
         self.check_size(value.len())?;
+        if options.is_plain() && !self.cache(&address.namespace)?.is_some_and(Cache::is_limited) {
+            let expires = self.expiry(&address.namespace, options.ttl)?;
+            let version = self.upsert(address, value, expires)?;
+            return Ok(Written { version, old: None });
+        }
         let stored = self.stored_head(address)?;
         let present = self.visible(stored.as_ref());
         let old =
@@ -150,7 +157,7 @@ impl Writer<'_> {
         options.condition.check(present, old.as_ref())?;
         let created = present.map_or(self.now, |head| head.created);
         let expires = self.expiry(&address.namespace, options.ttl)?;
-        let version = self.put(address, stored.as_ref(), &Entry { value, created, expires })?;
+        let version = self.put(address, stored.as_ref(), &self.entry(value, created, expires))?;
         Ok(Written { version, old: old.filter(|_| options.want_old) })
     }
 
@@ -239,12 +246,12 @@ impl Writer<'_> {
         };
         let created = if options.move_source { source.head.created } else { self.now };
         if let Some(cache) = self.cache(&to.namespace)? {
-            cache.check_fits(to.name.as_str(), source.head.size)?;
+            cache.check_fits(cache::footprint(to.name.as_str(), source.head.size))?;
         }
         if options.move_source {
             self.remove(from, &source.head)?;
         }
-        self.put(to, target.as_ref(), &Entry { value: &source.value, created, expires }).map(Some)
+        self.put(to, target.as_ref(), &self.entry(&source.value, created, expires)).map(Some)
     }
 
     /// Does what a cache asks for when one of its entries is read.
@@ -259,14 +266,31 @@ impl Writer<'_> {
     }
 
     fn check_size(&self, bytes: usize) -> Result<()> {
-        if bytes as u64 <= self.max_value_bytes {
-            return Ok(());
-        }
-        let what = format!(
-            "the value is {bytes} bytes long; at most {} are stored (max_value_bytes)",
-            self.max_value_bytes
-        );
-        Err(Error::new(ErrorKind::Limit, what))
+        super::check_size(bytes, self.max_value_bytes)
+    }
+
+    /// Whether an entry is there.
+    pub(super) fn is_there(&mut self, address: &Address) -> Result<bool> {
+        let stored = self.stored_head(address)?;
+        Ok(self.visible(stored.as_ref()).is_some())
+    }
+
+    /// Sets an entry with times (created, updated, expires) and a writer that were kept elsewhere.
+    pub(super) fn set_as_kept(
+        &mut self,
+        address: &Address,
+        value: &[u8],
+        (created, updated, expires): (Millis, Millis, Option<Millis>),
+        by: Option<&str>,
+    ) -> Result<()> {
+        self.check_size(value.len())?;
+        let expires = match (self.cache(&address.namespace)?, expires) {
+            (Some(_), Some(at)) => Some(at),
+            (None, Some(_)) => return Err(super::no_ttl()),
+            (_, None) => self.expiry(&address.namespace, None)?,
+        };
+        let stored = self.stored_head(address)?;
+        self.put(address, stored.as_ref(), &Entry { value, created, updated, expires, writer: by }).map(drop)
     }
 
     /// The head of what lies at an address, expired or not.
@@ -290,7 +314,7 @@ impl Writer<'_> {
         head.filter(|head| head.visible_at(self.now))
     }
 
-    fn cache(&mut self, namespace: &Namespace) -> Result<Option<&Cache>> {
+    pub(super) fn cache(&mut self, namespace: &Namespace) -> Result<Option<&Cache>> {
         let space = self.spaces.find(self.txn, namespace, self.now)?;
         Ok(space.and_then(|space| space.cache.as_ref()))
     }
@@ -303,11 +327,33 @@ impl Writer<'_> {
     /// Writes a new value for an entry and leaves its expiry alone; a new entry takes the default.
     fn replace(&mut self, address: &Address, old: Option<&Record>, value: &[u8]) -> Result<Version> {
         let entry = match old {
-            Some(old) => Entry { value, created: old.head.created, expires: old.head.expires },
-            None => Entry { value, created: self.now, expires: self.expiry(&address.namespace, None)? },
+            Some(old) => self.entry(value, old.head.created, old.head.expires),
+            None => {
+                let expires = self.expiry(&address.namespace, None)?;
+                self.entry(value, self.now, expires)
+            }
         };
         let stored = self.stored_head(address)?;
         self.put(address, stored.as_ref(), &entry)
+    }
+
+    /// An entry as it is written here and now.
+    fn entry<'e>(&self, value: &'e [u8], created: Millis, expires: Option<Millis>) -> Entry<'e>
+    where
+        't: 'e,
+    {
+        Entry { value, created, updated: self.now, expires, writer: self.writer }
+    }
+
+    /// Stores an entry in place of whatever is there; not for caches with limits, which count what they hold.
+    fn upsert(&mut self, address: &Address, value: &[u8], expires: Option<Millis>) -> Result<Version> {
+        let version = self.txn.version()?;
+        let (created, updated, size) = (self.now, self.now, value.len() as u64);
+        let writer = self.writer.map(str::to_owned);
+        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
+        let head = Head { version, created, updated, expires, writer, rank: None, size };
+        self.txn.upsert(space, address.name.as_str(), &head, value)?;
+        Ok(version)
     }
 
     /// Stores an entry in place of `stored`, and keeps its cache within limits.
@@ -319,9 +365,9 @@ impl Writer<'_> {
             Some(cache) => cache.admit(name, size, stored)?,
             None => None,
         };
-        let writer = self.writer.map(str::to_owned);
-        let &Entry { value, created, expires } = entry;
-        let head = Head { version, created, updated: self.now, expires, writer, rank, size };
+        let &Entry { value, created, updated, expires, writer } = entry;
+        let writer = writer.map(str::to_owned);
+        let head = Head { version, created, updated, expires, writer, rank, size };
         self.txn.put(space, name, &head, value)?;
         cache::make_room(self.txn, space, Some(name), self.now)?;
         Ok(version)
@@ -386,6 +432,13 @@ impl Spaces {
         }
         self.0.insert(space.namespace.clone(), Opened { space, stored });
         Ok(())
+    }
+}
+
+impl SetOptions {
+    /// Whether what is there already makes no difference.
+    fn is_plain(&self) -> bool {
+        !self.want_old && self.condition == Condition::default()
     }
 }
 

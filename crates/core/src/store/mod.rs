@@ -6,11 +6,13 @@
 mod cache;
 mod change;
 mod list;
+mod load;
 mod settings;
 mod spaces;
 
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::list::{Query, Sink};
+pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::settings::CacheSettings;
 pub use self::spaces::{NamespaceInfo, Removed};
 
@@ -150,6 +152,10 @@ impl Store {
         Ok(found.into_iter().next().and_then(Found::into_visible))
     }
 
+    fn check_size(&self, bytes: usize) -> Result<()> {
+        check_size(bytes, self.max_value_bytes)
+    }
+
     /// Reads whole entries; see [`Store::find`].
     fn records<'a>(&self, addresses: &'a [Address], first_only: bool) -> Result<Vec<Found<'a, Record>>> {
         self.find(addresses, first_only, |record| &record.head, |view, space, name| view.get(space, name))
@@ -224,11 +230,23 @@ impl<T> Found<'_, T> {
     }
 }
 
+fn check_size(bytes: usize, max: u64) -> Result<()> {
+    if bytes as u64 <= max {
+        return Ok(());
+    }
+    let what = format!("the value is {bytes} bytes long; at most {max} are stored (max_value_bytes)");
+    Err(Error::new(ErrorKind::Limit, what))
+}
+
 /// The moment an entry expires that is written at `now` with `ttl`, in `cache` or in no cache.
 fn expiry(cache: Option<&Cache>, ttl: Option<Ttl>, now: Millis) -> Result<Option<Millis>> {
     match (cache, ttl) {
         (Some(cache), ttl) => Ok(Some(now.after(ttl.unwrap_or(cache.timeout)))),
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(Error::new(ErrorKind::NoTtl, "the namespace is no cache, and keeps no TTL")),
+        (None, Some(_)) => Err(no_ttl()),
     }
+}
+
+fn no_ttl() -> Error {
+    Error::new(ErrorKind::NoTtl, "the namespace is no cache, and keeps no TTL")
 }

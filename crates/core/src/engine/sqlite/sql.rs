@@ -56,6 +56,15 @@ pub(super) const PUT: &str = "
         version = excluded.version, created = excluded.created, updated = excluded.updated,
         expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
         size = excluded.size, large = excluded.large, value = excluded.value";
+/// The same, and what is replaced passes on when it was created, unless it has expired.
+pub(super) const UPSERT: &str = "
+    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, large, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    ON CONFLICT DO UPDATE SET
+        version = excluded.version,
+        created = iif(expires <= excluded.updated, excluded.created, created), updated = excluded.updated,
+        expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
+        size = excluded.size, large = excluded.large, value = excluded.value";
 pub(super) const PUT_HEAD: &str = "
     UPDATE {table} SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8
     WHERE ns = ?1 AND name = ?2";

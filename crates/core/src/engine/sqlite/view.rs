@@ -261,6 +261,38 @@ impl<'a> SqliteTxn<'a> {
         Ok(id)
     }
 
+    /// Runs [`sql::PUT`] or [`sql::UPSERT`], with a large value put apart.
+    fn store(
+        &mut self,
+        template: &'static str,
+        space: &Space,
+        name: &str,
+        head: &Head,
+        value: &[u8],
+    ) -> Result<()> {
+        let replaced = self.large_of(space, name)?;
+        let (inline, large) = if name.len() + value.len() <= schema::MAX_INLINE {
+            self.remove_large(replaced)?;
+            (Some(value), None)
+        } else {
+            (None, Some(self.put_large(replaced, value)?))
+        };
+        let row = params![
+            signed(space.id),
+            name,
+            signed(head.version.0),
+            head.created.0,
+            head.updated.0,
+            head.expires.map(|at| at.0),
+            head.writer,
+            head.rank.map(signed),
+            signed(value.len() as u64),
+            large,
+            inline,
+        ];
+        self.view.execute(&layout::statement(template, space), row).map(drop)
+    }
+
     fn remove_large(&mut self, id: Option<i64>) -> Result<()> {
         match id {
             Some(id) => self.view.execute(sql::REMOVE_LARGE, [id]).map(drop),
@@ -358,27 +390,11 @@ impl Txn for SqliteTxn<'_> {
     }
 
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
-        let replaced = self.large_of(space, name)?;
-        let (inline, large) = if name.len() + value.len() <= schema::MAX_INLINE {
-            self.remove_large(replaced)?;
-            (Some(value), None)
-        } else {
-            (None, Some(self.put_large(replaced, value)?))
-        };
-        let row = params![
-            signed(space.id),
-            name,
-            signed(head.version.0),
-            head.created.0,
-            head.updated.0,
-            head.expires.map(|at| at.0),
-            head.writer,
-            head.rank.map(signed),
-            signed(value.len() as u64),
-            large,
-            inline,
-        ];
-        self.view.execute(&layout::statement(sql::PUT, space), row).map(drop)
+        self.store(sql::PUT, space, name, head, value)
+    }
+
+    fn upsert(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
+        self.store(sql::UPSERT, space, name, head, value)
     }
 
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()> {

@@ -28,6 +28,7 @@ mod expiry;
 mod histories;
 mod large;
 mod listing;
+mod load;
 mod model;
 mod seen;
 mod sharing;

@@ -1,0 +1,447 @@
+//! Many changes at once: collected and checked first, then written in the order of their names.
+//!
+//! What comes is packed into memory, and sorted and spilled to an unnamed file where it grows large; so memory stays small
+//! whatever comes, and nothing is written before all of it has been seen. Entries are then written in the order in which
+//! the file keeps them: an insertion next to the last one costs a third of one at a random place (external merge sort;
+//! Knuth, The Art of Computer Programming, volume 3, section 5.4).
+
+mod packed;
+mod run;
+mod spill;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use self::packed::Packed;
+use self::run::{Heap, Merge};
+use self::spill::Spill;
+use super::Store;
+use super::change::{Condition, SetOptions, Writer};
+use crate::address::{Address, EntryName, Namespace};
+use crate::clock::{Millis, Ttl};
+use crate::engine::{Cache, Space, View};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much is collected in memory before it is spilled, unless a load is told otherwise.
+const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where the unnamed file is made for what does not fit in memory. Without, all stays in memory.
+    pub spill_folder: Option<PathBuf>,
+    /// Bytes that are collected in memory before they are spilled; 32 MiB unless set.
+    pub memory_bytes: usize,
+    /// What becomes of entries that are there already.
+    pub on_conflict: OnConflict,
+    /// One transaction for all, and not one for each namespace.
+    pub atomic: bool,
+    /// Refuses two changes of one entry.
+    pub unique: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            spill_folder: None,
+            memory_bytes: MEMORY_BYTES,
+            on_conflict: OnConflict::default(),
+            atomic: false,
+            unique: false,
+        }
+    }
+}
+
+/// What becomes of an entry that is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It is replaced.
+    #[default]
+    Replace,
+    /// It stays.
+    Skip,
+    /// Nothing is written, of all that the transaction holds.
+    Fail,
+}
+
+/// Where in its source a change stands, for messages. Both begin at 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: u64,
+    /// The byte within the line; 0 where only the line is known.
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self { line, column: 0 } => write!(f, "line {line}"),
+            Self { line, column } => write!(f, "line {line}, column {column}"),
+        }
+    }
+}
+
+/// What is done to an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// It gets this value.
+    Set {
+        /// The bytes.
+        value: &'a [u8],
+        /// Its times.
+        life: Life,
+    },
+    /// It is removed, if it is there.
+    Delete,
+}
+
+/// The times of an entry that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Life {
+    /// As those of an entry that is set without further words.
+    #[default]
+    Default,
+    /// It lives so long from now on; only in caches.
+    Ttl(Ttl),
+    /// Those that another store has kept. One that expires needs a cache; in a cache, one that does not takes its default.
+    Kept {
+        /// When it came into being.
+        created: Millis,
+        /// When it was last written.
+        updated: Millis,
+        /// When it is gone.
+        expires: Option<Millis>,
+        /// Who wrote it.
+        writer: Option<String>,
+    },
+}
+
+/// What a load has done, or would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Entries set, some of them in place of others.
+    pub set: u64,
+    /// Of those, entries that are there already; counted by [`Load::preview`] alone.
+    pub replaced: u64,
+    /// Entries removed; those that were not there do not count.
+    pub deleted: u64,
+    /// Changes left out: the entry was there, or what was to be set had expired.
+    pub skipped: u64,
+}
+
+/// Changes that are collected to be made together; see [`Store::load`].
+pub struct Load<'s> {
+    store: &'s Store,
+    options: LoadOptions,
+    parts: Vec<Part>,
+    numbers: BTreeMap<Namespace, u32>,
+    heap: Heap,
+    spill: Option<Spill>,
+    changes: u64,
+}
+
+/// What is known of the changes of one namespace.
+struct Part {
+    namespace: Namespace,
+    /// Where the first entry stands that needs a namespace with expiry.
+    expires: Option<Place>,
+    /// Bytes of the largest entry, and where it stands.
+    largest: Option<(u64, Place)>,
+}
+
+impl Store {
+    /// Begins to collect changes.
+    pub fn load(&self, options: LoadOptions) -> Load<'_> {
+        let (parts, numbers, heap) = (Vec::new(), BTreeMap::new(), Heap::default());
+        Load { store: self, options, parts, numbers, heap, spill: None, changes: 0 }
+    }
+}
+
+impl Load<'_> {
+    /// Adds a change, which `at` names in messages. Those of one entry are made in the order in which they are added.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] for a value that is too large; those of the unnamed file.
+    pub fn push(
+        &mut self,
+        at: Place,
+        namespace: &Namespace,
+        name: &EntryName,
+        change: Change<'_>,
+    ) -> Result<()> {
+        let part = self.part(namespace);
+        if let Change::Set { value, life } = &change {
+            self.store.check_size(value.len()).map_err(|error| error.at(at))?;
+            self.parts[part as usize].note(at, name, value, life);
+        }
+        let packed = Packed { order: self.heap.next_order(), line: at.line, name: name.as_str(), change };
+        self.heap.push(part, &packed);
+        self.changes += 1;
+        if self.heap.size() >= self.options.memory_bytes { self.spill() } else { Ok(()) }
+    }
+
+    /// How many changes have been added.
+    pub fn len(&self) -> u64 {
+        self.changes
+    }
+
+    /// Whether none has been added.
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0
+    }
+
+    /// Checks all changes against what is there, then makes them: one transaction for each namespace in the order in which
+    /// they first appeared, or one for all.
+    ///
+    /// # Errors
+    /// Before anything is written, [`ErrorKind::NoTtl`] for an entry that expires where the namespace is no cache,
+    /// [`ErrorKind::Limit`] for one that its cache has no room for, and [`ErrorKind::Invalid`] for a repeated entry where
+    /// those are refused. [`ErrorKind::Conflict`] for an entry that is there, and the errors of writing, leave the
+    /// transactions before them as they are.
+    pub fn commit(mut self) -> Result<Loaded> {
+        self.check()?;
+        let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
+        if self.options.atomic {
+            return self.write(&parts);
+        }
+        let mut loaded = Loaded::default();
+        for part in parts {
+            loaded.add(self.write(&[part])?);
+        }
+        Ok(loaded)
+    }
+
+    /// What [`Load::commit`] would do. Writes nothing.
+    ///
+    /// # Errors
+    /// Those that it would return.
+    pub fn preview(mut self) -> Result<Loaded> {
+        self.check()?;
+        let mut loaded = Loaded::default();
+        self.store.engine.read(&mut |view| {
+            loaded = Loaded::default();
+            for (part, number) in self.parts.iter().zip(0..) {
+                let space = view.space(&part.namespace)?;
+                let mut preview = Preview { load: &self, view, space: space.as_ref(), last: None };
+                self.in_order(number, |packed| loaded.count(preview.make(packed)?))?;
+            }
+            Ok(())
+        })?;
+        Ok(loaded)
+    }
+
+    fn part(&mut self, namespace: &Namespace) -> u32 {
+        if let Some(&number) = self.numbers.get(namespace) {
+            return number;
+        }
+        let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
+        self.parts.push(Part { namespace: namespace.clone(), expires: None, largest: None });
+        self.numbers.insert(namespace.clone(), number);
+        number
+    }
+
+    /// Moves what has been collected to the unnamed file, if there may be one.
+    fn spill(&mut self) -> Result<()> {
+        let Some(folder) = &self.options.spill_folder else { return Ok(()) };
+        let spill = match &mut self.spill {
+            Some(spill) => spill,
+            None => self.spill.insert(Spill::in_folder(folder)?),
+        };
+        self.heap.sort();
+        spill.take(&mut self.heap)
+    }
+
+    /// Shows `visit` the changes of a namespace in the order of their names.
+    fn in_order(&self, part: u32, visit: impl FnMut(&Packed<'_>) -> Result<()>) -> Result<()> {
+        Merge::of(part, self.spill.as_ref(), &self.heap)?.for_each(visit)
+    }
+
+    /// Finds out, as far as that is possible beforehand, whether all changes can be made.
+    fn check(&mut self) -> Result<()> {
+        self.heap.sort();
+        if self.options.unique {
+            (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
+        }
+        self.store.engine.read(&mut |view| {
+            self.parts.iter().try_for_each(|part| part.check(view.space(&part.namespace)?.as_ref()))
+        })
+    }
+
+    fn refuse_repeated(&self, part: u32) -> Result<()> {
+        let (mut last, mut last_line) = (String::new(), 0);
+        self.in_order(part, |&Packed { line, name, .. }| {
+            if last_line > 0 && last == name {
+                let what = format!("the key `{name}` is there twice, in lines {last_line} and {line}");
+                return Err(Error::new(ErrorKind::Invalid, what));
+            }
+            last.clear();
+            last.push_str(name);
+            last_line = line;
+            Ok(())
+        })
+    }
+
+    /// Makes the changes of some namespaces in one transaction.
+    fn write(&self, parts: &[u32]) -> Result<Loaded> {
+        self.store.write(|writer| {
+            let mut loaded = Loaded::default();
+            for &part in parts {
+                self.apply(writer, part, &mut loaded)?;
+            }
+            Ok(loaded)
+        })
+    }
+
+    fn apply(&self, writer: &mut Writer<'_>, part: u32, loaded: &mut Loaded) -> Result<()> {
+        let namespace = self.parts[part as usize].namespace.clone();
+        // In a cache with limits the order of writing decides what is evicted later.
+        let keeps_order = writer.cache(&namespace)?.is_some_and(Cache::is_limited);
+        let mut address = Address { namespace, name: EntryName::nothing() };
+        let make = |packed: &Packed<'_>| {
+            address.name.become_checked(packed.name);
+            loaded.count(self.make(writer, &address, packed)?)
+        };
+        match keeps_order {
+            true => run::as_they_came(part, self.spill.as_ref(), &self.heap, make),
+            false => self.in_order(part, make),
+        }
+    }
+
+    fn make(&self, writer: &mut Writer<'_>, address: &Address, packed: &Packed<'_>) -> Result<Made> {
+        let Change::Set { value, life } = &packed.change else {
+            let was_there = writer.delete(address, &Condition::default())?;
+            return Ok(if was_there { Made::Deleted } else { Made::Nothing });
+        };
+        if self.options.on_conflict != OnConflict::Replace && writer.is_there(address)? {
+            return self.on_conflict(packed);
+        }
+        let written = match life {
+            Life::Default => writer.set(address, value, &SetOptions::default()).map(drop),
+            Life::Ttl(ttl) => {
+                writer.set(address, value, &SetOptions { ttl: Some(*ttl), ..SetOptions::default() }).map(drop)
+            }
+            life if life.has_ended(writer.now()) => return Ok(Made::Skipped),
+            Life::Kept { created, updated, expires, writer: by } => {
+                writer.set_as_kept(address, value, (*created, *updated, *expires), by.as_deref())
+            }
+        };
+        written.map_err(|error| error.at(Place { line: packed.line, column: 0 }))?;
+        Ok(Made::Set { replaced: false })
+    }
+
+    /// What becomes of a change whose entry is there, unless that is replaced.
+    fn on_conflict(&self, packed: &Packed<'_>) -> Result<Made> {
+        if self.options.on_conflict == OnConflict::Skip {
+            return Ok(Made::Skipped);
+        }
+        let what =
+            format!("line {}: the key `{}` is there already; nothing was written", packed.line, packed.name);
+        Err(Error::new(ErrorKind::Conflict, what))
+    }
+}
+
+impl Part {
+    /// Notes what the namespace has to allow for this entry.
+    fn note(&mut self, at: Place, name: &EntryName, value: &[u8], life: &Life) {
+        if matches!(life, Life::Ttl(_) | Life::Kept { expires: Some(_), .. }) {
+            self.expires = self.expires.or(Some(at));
+        }
+        let size = super::cache::footprint(name.as_str(), value.len() as u64);
+        if self.largest.is_none_or(|(largest, _)| size > largest) {
+            self.largest = Some((size, at));
+        }
+    }
+
+    fn check(&self, space: Option<&Space>) -> Result<()> {
+        let cache = space.and_then(|space| space.cache.as_ref());
+        if let (Some(at), None) = (self.expires, cache) {
+            return Err(super::no_ttl().at(at));
+        }
+        match (cache, self.largest) {
+            (Some(cache), Some((size, at))) => cache.check_fits(size).map_err(|error| error.at(at)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Life {
+    /// Whether what it belongs to is gone at `now`.
+    fn has_ended(&self, now: Millis) -> bool {
+        matches!(self, Self::Kept { expires: Some(expires), .. } if *expires <= now)
+    }
+}
+
+/// What became of a change.
+enum Made {
+    Set { replaced: bool },
+    Deleted,
+    Skipped,
+    Nothing,
+}
+
+impl Loaded {
+    fn count(&mut self, made: Made) -> Result<()> {
+        match made {
+            Made::Set { replaced } => {
+                self.set += 1;
+                self.replaced += u64::from(replaced);
+            }
+            Made::Deleted => self.deleted += 1,
+            Made::Skipped => self.skipped += 1,
+            Made::Nothing => {}
+        }
+        Ok(())
+    }
+
+    /// Adds what another load has done.
+    pub fn add(&mut self, other: Self) {
+        self.set += other.set;
+        self.replaced += other.replaced;
+        self.deleted += other.deleted;
+        self.skipped += other.skipped;
+    }
+}
+
+/// Follows the changes of one namespace without making them.
+struct Preview<'v> {
+    load: &'v Load<'v>,
+    view: &'v dyn View,
+    space: Option<&'v Space>,
+    /// The last entry, and whether it would be there by now.
+    last: Option<(String, bool)>,
+}
+
+impl Preview<'_> {
+    fn make(&mut self, packed: &Packed<'_>) -> Result<Made> {
+        let is_there = self.is_there(packed.name)?;
+        let made = match &packed.change {
+            Change::Delete if is_there => Made::Deleted,
+            Change::Delete => Made::Nothing,
+            Change::Set { .. } if is_there && self.load.options.on_conflict != OnConflict::Replace => {
+                self.load.on_conflict(packed)?
+            }
+            Change::Set { life, .. } if life.has_ended(self.load.store.now()) => Made::Skipped,
+            Change::Set { .. } => Made::Set { replaced: is_there },
+        };
+        let is_there = match made {
+            Made::Set { .. } => true,
+            Made::Deleted => false,
+            Made::Skipped | Made::Nothing => is_there,
+        };
+        self.last = Some((packed.name.to_owned(), is_there));
+        Ok(made)
+    }
+
+    fn is_there(&self, name: &str) -> Result<bool> {
+        match (&self.last, self.space) {
+            (Some((last, is_there)), _) if last == name => Ok(*is_there),
+            (_, Some(space)) => {
+                let head = self.view.head(space, name)?;
+                Ok(head.is_some_and(|head| head.visible_at(self.load.store.now())))
+            }
+            (_, None) => Ok(false),
+        }
+    }
+}
