@@ -138,6 +138,11 @@ impl Delimiter {
         !(c.is_alphanumeric() || c.is_whitespace() || c.is_control() || "_-=;\"'`".contains(c))
     }
 
+    /// Many delimiters, more than an address has characters; those of ASCII come first.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        ('!'..='\u{2fff}').filter(|c| Self::is_allowed(*c)).map(Self)
+    }
+
     /// The character itself.
     pub fn char(self) -> char {
         self.0
@@ -217,12 +222,21 @@ impl EntryName {
     /// # Errors
     /// Parts that are empty, too long, or hold control characters.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        Self::check(text).map(|()| Self(text.to_owned()))
+    }
+
+    /// Becomes the name that `text` is, in the memory it has.
+    ///
+    /// # Errors
+    /// Those of [`EntryName::parse`].
+    pub(crate) fn assign(&mut self, text: &str) -> Result<(), AddressError> {
+        Self::check(text).map(|()| self.become_checked(text))
+    }
+
+    fn check(text: &str) -> Result<(), AddressError> {
         match text.rfind(CONTEXT_MARK) {
-            Some(at) => Self::with_context(&text[..at], &text[at + CONTEXT_MARK.len()..]),
-            None => {
-                check_part(Part::Key, text, MAX_KEY_BYTES)?;
-                Ok(Self(text.to_owned()))
-            }
+            Some(at) => Self::check_both(&text[..at], &text[at + CONTEXT_MARK.len()..]),
+            None => check_part(Part::Key, text, MAX_KEY_BYTES),
         }
     }
 
@@ -231,15 +245,19 @@ impl EntryName {
     /// # Errors
     /// Parts that are empty, too long, or hold control characters; a context that could not be told from the key again.
     pub fn with_context(key: &str, context: &str) -> Result<Self, AddressError> {
+        Self::check_both(key, context).map(|()| Self(format!("{key}{CONTEXT_MARK}{context}")))
+    }
+
+    fn check_both(key: &str, context: &str) -> Result<(), AddressError> {
         check_part(Part::Key, key, MAX_KEY_BYTES)?;
         check_part(Part::Context, context, MAX_KEY_BYTES)?;
         if context.starts_with('_') || context.contains(CONTEXT_MARK) {
             return Err(AddressError::AmbiguousContext(context.to_owned()));
         }
-        Ok(Self(format!("{key}{CONTEXT_MARK}{context}")))
+        Ok(())
     }
 
-    /// No name yet; for [`EntryName::become_checked`].
+    /// No name yet; to be filled by [`EntryName::assign`] or [`EntryName::become_checked`].
     pub(crate) fn nothing() -> Self {
         Self(String::new())
     }

@@ -4,6 +4,7 @@
 //! - [`address`], [`record`], [`clock`], [`error`]: plain data and the rules of names and time.
 //! - [`engine`]: what keeps the data. [`engine::sqlite`] for files, [`engine::memory`] for none.
 //! - [`store`]: reading and writing under the rules of caches, expiry and conditions. Start at [`Store`].
+//! - [`stream`]: the text form of many writes, as grammar alone.
 //! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys.
 //!
 //! The crate reads no environment, prints nothing, and needs no async runtime.
@@ -16,6 +17,7 @@ pub mod glob;
 pub mod json;
 pub mod record;
 pub mod store;
+pub mod stream;
 mod sys;
 
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};

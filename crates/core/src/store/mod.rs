@@ -152,10 +152,6 @@ impl Store {
         Ok(found.into_iter().next().and_then(Found::into_visible))
     }
 
-    fn check_size(&self, bytes: usize) -> Result<()> {
-        check_size(bytes, self.max_value_bytes)
-    }
-
     /// Reads whole entries; see [`Store::find`].
     fn records<'a>(&self, addresses: &'a [Address], first_only: bool) -> Result<Vec<Found<'a, Record>>> {
         self.find(addresses, first_only, |record| &record.head, |view, space, name| view.get(space, name))

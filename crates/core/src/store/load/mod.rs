@@ -39,6 +39,8 @@ pub struct LoadOptions {
     pub atomic: bool,
     /// Refuses two changes of one entry.
     pub unique: bool,
+    /// Refuses larger values as they come; 64 MiB unless set.
+    pub max_value_bytes: u64,
 }
 
 impl Default for LoadOptions {
@@ -49,6 +51,7 @@ impl Default for LoadOptions {
             on_conflict: OnConflict::default(),
             atomic: false,
             unique: false,
+            max_value_bytes: super::DEFAULT_MAX_VALUE_BYTES,
         }
     }
 }
@@ -131,9 +134,21 @@ pub struct Loaded {
     pub skipped: u64,
 }
 
-/// Changes that are collected to be made together; see [`Store::load`].
-pub struct Load<'s> {
-    store: &'s Store,
+/// Changes that are collected to be made together.
+///
+/// # Examples
+/// ```
+/// use prontodb_core::store::{Change, Life, Load, LoadOptions, Place};
+/// use prontodb_core::{EntryName, Namespace, Store};
+///
+/// let mut load = Load::new(LoadOptions::default());
+/// let prices = Namespace::new("shop", "prices")?;
+/// let change = Change::Set { value: b"120", life: Life::Default };
+/// load.push(Place { line: 1, column: 1 }, &prices, &EntryName::parse("apple")?, change)?;
+/// assert_eq!(load.commit(&Store::in_memory())?.set, 1);
+/// # Ok::<(), prontodb_core::Error>(())
+/// ```
+pub struct Load {
     options: LoadOptions,
     parts: Vec<Part>,
     numbers: BTreeMap<Namespace, u32>,
@@ -151,15 +166,13 @@ struct Part {
     largest: Option<(u64, Place)>,
 }
 
-impl Store {
+impl Load {
     /// Begins to collect changes.
-    pub fn load(&self, options: LoadOptions) -> Load<'_> {
+    pub fn new(options: LoadOptions) -> Self {
         let (parts, numbers, heap) = (Vec::new(), BTreeMap::new(), Heap::default());
-        Load { store: self, options, parts, numbers, heap, spill: None, changes: 0 }
+        Self { options, parts, numbers, heap, spill: None, changes: 0 }
     }
-}
 
-impl Load<'_> {
     /// Adds a change, which `at` names in messages. Those of one entry are made in the order in which they are added.
     ///
     /// # Errors
@@ -173,7 +186,7 @@ impl Load<'_> {
     ) -> Result<()> {
         let part = self.part(namespace);
         if let Change::Set { value, life } = &change {
-            self.store.check_size(value.len()).map_err(|error| error.at(at))?;
+            super::check_size(value.len(), self.options.max_value_bytes).map_err(|error| error.at(at))?;
             self.parts[part as usize].note(at, name, value, life);
         }
         let packed = Packed { order: self.heap.next_order(), line: at.line, name: name.as_str(), change };
@@ -192,7 +205,7 @@ impl Load<'_> {
         self.changes == 0
     }
 
-    /// Checks all changes against what is there, then makes them: one transaction for each namespace in the order in which
+    /// Checks all changes against what is in `store`, then makes them: one transaction for each namespace in the order in which
     /// they first appeared, or one for all.
     ///
     /// # Errors
@@ -200,31 +213,32 @@ impl Load<'_> {
     /// [`ErrorKind::Limit`] for one that its cache has no room for, and [`ErrorKind::Invalid`] for a repeated entry where
     /// those are refused. [`ErrorKind::Conflict`] for an entry that is there, and the errors of writing, leave the
     /// transactions before them as they are.
-    pub fn commit(mut self) -> Result<Loaded> {
-        self.check()?;
+    pub fn commit(mut self, store: &Store) -> Result<Loaded> {
+        self.check(store)?;
         let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
         if self.options.atomic {
-            return self.write(&parts);
+            return self.write(store, &parts);
         }
         let mut loaded = Loaded::default();
         for part in parts {
-            loaded.add(self.write(&[part])?);
+            loaded.add(self.write(store, &[part])?);
         }
         Ok(loaded)
     }
 
-    /// What [`Load::commit`] would do. Writes nothing.
+    /// What [`Load::commit`] would do to `store`. Writes nothing.
     ///
     /// # Errors
     /// Those that it would return.
-    pub fn preview(mut self) -> Result<Loaded> {
-        self.check()?;
+    pub fn preview(mut self, store: &Store) -> Result<Loaded> {
+        self.check(store)?;
         let mut loaded = Loaded::default();
-        self.store.engine.read(&mut |view| {
+        let now = store.now();
+        store.engine.read(&mut |view| {
             loaded = Loaded::default();
             for (part, number) in self.parts.iter().zip(0..) {
                 let space = view.space(&part.namespace)?;
-                let mut preview = Preview { load: &self, view, space: space.as_ref(), last: None };
+                let mut preview = Preview { load: &self, view, space: space.as_ref(), now, last: None };
                 self.in_order(number, |packed| loaded.count(preview.make(packed)?))?;
             }
             Ok(())
@@ -259,12 +273,12 @@ impl Load<'_> {
     }
 
     /// Finds out, as far as that is possible beforehand, whether all changes can be made.
-    fn check(&mut self) -> Result<()> {
+    fn check(&mut self, store: &Store) -> Result<()> {
         self.heap.sort();
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
         }
-        self.store.engine.read(&mut |view| {
+        store.engine.read(&mut |view| {
             self.parts.iter().try_for_each(|part| part.check(view.space(&part.namespace)?.as_ref()))
         })
     }
@@ -284,8 +298,8 @@ impl Load<'_> {
     }
 
     /// Makes the changes of some namespaces in one transaction.
-    fn write(&self, parts: &[u32]) -> Result<Loaded> {
-        self.store.write(|writer| {
+    fn write(&self, store: &Store, parts: &[u32]) -> Result<Loaded> {
+        store.write(|writer| {
             let mut loaded = Loaded::default();
             for &part in parts {
                 self.apply(writer, part, &mut loaded)?;
@@ -406,9 +420,10 @@ impl Loaded {
 
 /// Follows the changes of one namespace without making them.
 struct Preview<'v> {
-    load: &'v Load<'v>,
+    load: &'v Load,
     view: &'v dyn View,
     space: Option<&'v Space>,
+    now: Millis,
     /// The last entry, and whether it would be there by now.
     last: Option<(String, bool)>,
 }
@@ -422,7 +437,7 @@ impl Preview<'_> {
             Change::Set { .. } if is_there && self.load.options.on_conflict != OnConflict::Replace => {
                 self.load.on_conflict(packed)?
             }
-            Change::Set { life, .. } if life.has_ended(self.load.store.now()) => Made::Skipped,
+            Change::Set { life, .. } if life.has_ended(self.now) => Made::Skipped,
             Change::Set { .. } => Made::Set { replaced: is_there },
         };
         let is_there = match made {
@@ -439,7 +454,7 @@ impl Preview<'_> {
             (Some((last, is_there)), _) if last == name => Ok(*is_there),
             (_, Some(space)) => {
                 let head = self.view.head(space, name)?;
-                Ok(head.is_some_and(|head| head.visible_at(self.load.store.now())))
+                Ok(head.is_some_and(|head| head.visible_at(self.now)))
             }
             (_, None) => Ok(false),
         }

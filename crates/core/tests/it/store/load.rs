@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use prontodb_core::store::{Change, Condition, Life, LoadOptions, Loaded, OnConflict, Place, SetOptions};
+use prontodb_core::store::{
+    Change, Condition, Life, Load, LoadOptions, Loaded, OnConflict, Place, SetOptions,
+};
 use prontodb_core::{EntryName, ErrorKind, Millis, Namespace, Result, Store};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
@@ -14,7 +16,6 @@ use super::{Lab, address, everything, namespace, ttl};
 on_each_engine! {
     changes_come_out_as_if_made_one_by_one
     what_a_namespace_cannot_hold_stops_all
-    a_value_that_is_too_large_is_refused_as_it_comes
     entries_that_are_there_are_replaced_kept_or_stop_all
     repeated_entries_are_refused_where_that_is_asked_for
     each_namespace_is_a_transaction_unless_all_are_one
@@ -41,15 +42,11 @@ fn set_for(value: &str, millis: u64) -> Change<'_> {
 
 /// Loads changes whose lines are their places from 1.
 fn load(store: &Store, options: LoadOptions, changes: &[(&str, &str, Change<'_>)]) -> Result<Loaded> {
-    collected(store, options, changes)?.commit()
+    collected(options, changes)?.commit(store)
 }
 
-fn collected<'s>(
-    store: &'s Store,
-    options: LoadOptions,
-    changes: &[(&str, &str, Change<'_>)],
-) -> Result<prontodb_core::store::Load<'s>> {
-    let mut load = store.load(options);
+fn collected(options: LoadOptions, changes: &[(&str, &str, Change<'_>)]) -> Result<Load> {
+    let mut load = Load::new(options);
     for (line, (space, key, change)) in (1..).zip(changes) {
         load.push(at(line), &namespace(space), &name(key), change.clone())?;
     }
@@ -138,11 +135,11 @@ fn changes_come_out_as_if_made_one_by_one(lab: &Lab) {
         after.iter().try_for_each(|step| step.make(&one_by_one.store)).unwrap();
         let spill_folder = Some(folder.path().to_owned());
         let options = LoadOptions { memory_bytes, atomic, spill_folder, ..LoadOptions::default() };
-        let mut load = loaded.store.load(options);
+        let mut load = Load::new(options);
         for (line, step) in (1..).zip(&after) {
             load.push(at(line), &namespace(SPACES[step.space]), &name(&step.key()), step.change()).unwrap();
         }
-        load.commit().unwrap();
+        load.commit(&loaded.store).unwrap();
         prop_assert_eq!(state(&loaded), state(&one_by_one));
         prop_assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "files left behind");
         Ok(())
@@ -164,9 +161,11 @@ fn what_a_namespace_cannot_hold_stops_all(lab: &Lab) {
     }
 }
 
-fn a_value_that_is_too_large_is_refused_as_it_comes(lab: &Lab) {
+#[test]
+fn a_value_that_is_too_large_is_refused_as_it_comes() {
     let value = vec![0; usize::try_from(super::MAX_VALUE_BYTES).unwrap() + 1];
-    let mut load = lab.store.load(LoadOptions::default());
+    let max_value_bytes = super::MAX_VALUE_BYTES;
+    let mut load = Load::new(LoadOptions { max_value_bytes, ..LoadOptions::default() });
     let place = Place { line: 7, column: 3 };
     let change = Change::Set { value: &value, life: Life::Default };
     let error = load.push(place, &namespace("a.b"), &name("k"), change).unwrap_err();
@@ -208,7 +207,7 @@ fn repeated_entries_are_refused_where_that_is_asked_for(lab: &Lab) {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.to_string(), "the key `k` is there twice, in lines 1 and 4");
         assert!(lab.store.namespaces(None).unwrap().is_empty());
-        assert!(collected(&lab.store, options, &changes).unwrap().preview().is_err());
+        assert!(collected(options, &changes).unwrap().preview(&lab.store).is_err());
     }
     load(&lab.store, LoadOptions::default(), &changes).unwrap();
     assert_eq!(lab.value("a.b.k").unwrap(), b"4");
@@ -275,7 +274,7 @@ fn a_preview_writes_nothing_and_tells_what_would_be(lab: &Lab) {
     ];
     let preview = |on_conflict| {
         let options = LoadOptions { on_conflict, ..LoadOptions::default() };
-        collected(&lab.store, options, &changes).unwrap().preview()
+        collected(options, &changes).unwrap().preview(&lab.store)
     };
     let loaded = preview(OnConflict::Replace).unwrap();
     assert_eq!(loaded, Loaded { set: 4, replaced: 2, deleted: 1, skipped: 0 });
@@ -295,9 +294,8 @@ fn a_deletion_makes_no_namespace(lab: &Lab) {
 
 #[test]
 fn a_folder_that_is_not_there_is_told() {
-    let lab = Lab::in_memory();
     let spill_folder = Some("/not/there".into());
-    let mut load = lab.store.load(LoadOptions { memory_bytes: 1, spill_folder, ..LoadOptions::default() });
+    let mut load = Load::new(LoadOptions { memory_bytes: 1, spill_folder, ..LoadOptions::default() });
     let space = Namespace::new("a", "b").unwrap();
     let error = load.push(at(1), &space, &name("k"), set("v")).unwrap_err();
     assert!(error.to_string().starts_with("cannot make a temporary file"), "{error}");

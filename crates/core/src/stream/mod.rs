@@ -1,0 +1,106 @@
+//! The stream: `key=value;` tokens with directives between them, as `prontodb stream` reads and `scan --stream` writes.
+//!
+//! Grammar only: [`Parser`] turns text that comes in pieces into [`Item`]s and does no I/O, [`Printer`] turns entries into
+//! text. docs/stream.md has the grammar on one page.
+
+mod lexer;
+mod parser;
+mod printer;
+
+use std::fmt;
+
+pub use self::parser::{Credentials, Item, Options, Parser, Step};
+pub use self::printer::Printer;
+use crate::address::AddressError;
+use crate::clock::TtlError;
+use crate::error::{Error, ErrorKind};
+use crate::store::Place;
+
+/// What a value in base64 begins with.
+const BASE64_MARK: &[u8] = b"b64:";
+/// What the name of a directive begins with.
+const META_MARK: &[u8] = b"meta:";
+
+/// Why a text is no stream, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamError {
+    /// Line and column; columns count bytes.
+    pub place: Place,
+    /// What is wrong there.
+    pub trouble: Trouble,
+}
+
+/// What is wrong with a stream. No message repeats text that might be a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// A token without `=`.
+    #[error("a token without `=`; key=value is wanted, and meta:name=value")]
+    NoEquals,
+    /// A quote that nothing closes.
+    #[error("the quote that begins here is never closed")]
+    Unterminated,
+    /// Text between a closing quote and what has to follow it.
+    #[error("text behind the closing quote; write `\\\"` for a quote inside")]
+    BehindQuote,
+    /// A zero byte.
+    #[error("a zero byte; write it as \\x00 in quotes, or the value as b64:…")]
+    Nul,
+    /// A `\` that begins nothing known.
+    #[error("an escape that is none of \\\" \\\\ \\n \\t \\r \\xHH")]
+    Escape,
+    /// Text behind `b64:` that is no base64.
+    #[error("no base64 behind `b64:`; write other values that begin so in quotes")]
+    Base64,
+    /// A token that goes on for too long.
+    #[error("a token of more than {0} bytes; is a `;` missing?")]
+    TooLong(usize),
+    /// A key or directive that is no text.
+    #[error("a {0} that is not UTF-8")]
+    NotText(&'static str),
+    /// A directive that there is not.
+    #[error("there is no meta:{0}; path, ns, project, namespace, delim, ttl, op and sec:… are known")]
+    UnknownMeta(String),
+    /// A name, a namespace or a delimiter that is none.
+    #[error("{0}")]
+    Address(#[from] AddressError),
+    /// A time to live that is none.
+    #[error("{0}")]
+    Ttl(#[from] TtlError),
+    /// An operation that is none.
+    #[error("meta:op is set or del")]
+    Op,
+    /// A value for a key that is to be removed.
+    #[error("meta:op=del takes keys without a value, as in key=")]
+    ValueOfDeletion,
+    /// No credentials where they are needed.
+    #[error(
+        "the credentials are missing; they come first, as meta:sec:apikey=K or meta:sec:session=S or meta:sec:pass=P;meta:sec:user=U"
+    )]
+    NoCredentials,
+    /// Credentials behind other tokens, or a second time.
+    #[error("credentials come first, and once")]
+    LateCredentials,
+    /// A user before the password, or none behind it.
+    #[error("meta:sec:pass comes first and meta:sec:user behind it")]
+    HalfCredentials,
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.trouble)
+    }
+}
+
+impl std::error::Error for StreamError {}
+
+impl From<StreamError> for Error {
+    fn from(error: StreamError) -> Self {
+        let kind = match error.trouble {
+            Trouble::TooLong(_) => ErrorKind::Limit,
+            Trouble::NoCredentials | Trouble::LateCredentials | Trouble::HalfCredentials => ErrorKind::Denied,
+            _ => ErrorKind::Invalid,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
