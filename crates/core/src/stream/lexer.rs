@@ -107,8 +107,10 @@ impl Lexer {
             return Ok(if is_last { Lexed::End } else { Lexed::NeedsMore });
         }
         let mut scan = std::mem::take(&mut self.scan);
-        let is_whole = scan.run(text, is_last).map_err(|(at, trouble)| self.error(text, at, trouble))?;
-        if scan.at > self.max_token_bytes {
+        let window = &text[..text.len().min(self.max_token_bytes.saturating_add(1))];
+        let is_last = is_last && text.len() <= self.max_token_bytes;
+        let is_whole = scan.run(window, is_last).map_err(|(at, trouble)| self.error(text, at, trouble))?;
+        if !is_whole && window.len() > self.max_token_bytes {
             return Err(self.error(text, 0, Trouble::TooLong(self.max_token_bytes)));
         }
         if !is_whole {

@@ -1,16 +1,18 @@
 //! The stream: `key=value;` tokens with directives between them, as `prontodb stream` reads and `scan --stream` writes.
 //!
-//! Grammar only: [`Parser`] turns text that comes in pieces into [`Item`]s and does no I/O, [`Printer`] turns entries into
-//! text. docs/stream.md has the grammar on one page.
+//! [`Parser`] turns text that comes in pieces into [`Item`]s, [`Printer`] turns entries into text: both are grammar, and do
+//! no I/O. [`read`] feeds a parser from a reader. docs/stream.md has the grammar on one page.
 
 mod lexer;
 mod parser;
 mod printer;
+mod reader;
 
 use std::fmt;
 
 pub use self::parser::{Credentials, Item, Options, Parser, Step};
 pub use self::printer::Printer;
+pub use self::reader::read;
 use crate::address::AddressError;
 use crate::clock::TtlError;
 use crate::error::{Error, ErrorKind};

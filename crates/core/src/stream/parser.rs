@@ -173,7 +173,11 @@ impl Parser {
     ///
     /// # Errors
     /// See [`Trouble`]. A parser that has failed is not to be asked again.
-    pub fn next<'p>(&'p mut self, text: &mut &'p [u8], is_last: bool) -> Result<Step<'p>, StreamError> {
+    pub fn next<'p, 'i: 'p>(
+        &'p mut self,
+        text: &mut &'i [u8],
+        is_last: bool,
+    ) -> Result<Step<'p>, StreamError> {
         match self.next_token(text, is_last)? {
             Found::Entry(token) => self.entry(token).map(Step::Item),
             Found::Credentials(credentials) => Ok(Step::Item(Item::Credentials(credentials))),

@@ -7,3 +7,4 @@ mod invariants;
 mod memory;
 mod sqlite;
 mod store;
+mod stream;
