@@ -14,6 +14,7 @@ use crate::{commands, help};
 const VALUE_FLAGS: &[&str] = &[
     "after",
     "busy-timeout-ms",
+    "chunk",
     "config",
     "context",
     "cursor",

@@ -169,6 +169,13 @@ impl Context {
         Duration::from_millis(self.settings.busy_timeout_ms.value)
     }
 
+    /// A folder for unnamed files next to the database, or as near to it as there is one.
+    pub fn spill_folder(&self) -> Result<PathBuf, Failure> {
+        let path = &self.selection()?.path;
+        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+        Ok(folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf))
+    }
+
     /// How the database at `path` is opened.
     pub fn open_options(&self, path: PathBuf, access: Access) -> OpenOptions {
         OpenOptions {

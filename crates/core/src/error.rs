@@ -63,6 +63,13 @@ impl Error {
         self
     }
 
+    /// Says something more behind it.
+    #[must_use]
+    pub fn and(mut self, more: impl fmt::Display) -> Self {
+        self.what = format!("{}; {more}", self.what);
+        self
+    }
+
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -5,7 +5,8 @@ use prontodb_core::address::{Delimiter, Short};
 use prontodb_core::engine::{Fields, Row};
 use prontodb_core::glob::Glob;
 use prontodb_core::store::{Query, Sink};
-use prontodb_core::{Address, Listing, Millis, Namespace, Result as CoreResult};
+use prontodb_core::stream::Printer as StreamPrinter;
+use prontodb_core::{Address, Listing, Millis, Namespace, Result as CoreResult, Ttl};
 
 use super::{Run, ttl};
 use crate::context::{Context, Session};
@@ -41,6 +42,10 @@ struct Arguments {
     /// One JSON object a line
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
+
+    /// As a stream for prontodb stream, with values and remaining times to live
+    #[arg(long, conflicts_with_all = ["json", "jsonl", "count", "long", "zero", "include_expired"])]
+    stream: bool,
 
     /// No more than so many
     #[arg(long, value_name = "N")]
@@ -93,6 +98,7 @@ enum Format {
     Text { end: u8 },
     Json,
     JsonLines,
+    Stream,
     Count,
 }
 
@@ -109,6 +115,8 @@ impl Arguments {
             values,
             now: store.now(),
             delimiter: cx.notation.delimiter,
+            stream: StreamPrinter::new(cx.notation.delimiter),
+            namespace: Namespace::default(),
             place: String::new(),
             place_is_unwritable: false,
             unwritable: 0,
@@ -124,6 +132,7 @@ impl Arguments {
             printer.place_is_unwritable =
                 holds_delimiter(&part.namespace, printer.delimiter) && !part.place.is_empty();
             printer.place = part.place;
+            printer.namespace = part.namespace.clone();
             let query = Query { limit: left, ..part.query };
             store.list(&part.namespace, &query, &mut printer).map_err(Failure::from)?;
         }
@@ -138,6 +147,7 @@ impl Arguments {
         match self {
             Self { count: true, .. } => Format::Count,
             Self { jsonl: true, .. } => Format::JsonLines,
+            Self { stream: true, .. } => Format::Stream,
             _ if json => Format::Json,
             _ => Format::Text { end: if self.zero { 0 } else { b'\n' } },
         }
@@ -157,6 +167,7 @@ impl Arguments {
             context: cx.listed_context()?,
             include_expired: self.include_expired,
             fields: match (values && !self.count, self.long) {
+                _ if self.stream => Fields::All,
                 (false, false) => Fields::Names,
                 (false, true) => Fields::Heads,
                 (true, false) => Fields::Values,
@@ -265,6 +276,9 @@ struct Printer<'a> {
     values: bool,
     now: Millis,
     delimiter: Delimiter,
+    stream: StreamPrinter,
+    namespace: Namespace,
+    /// What is printed in front of the keys of the namespace.
     place: String,
     place_is_unwritable: bool,
     /// Entries whose line cannot be used as an address under this delimiter.
@@ -275,12 +289,18 @@ struct Printer<'a> {
 
 impl Sink for Printer<'_> {
     fn row(&mut self, row: Row<'_>) {
-        if self.place_is_unwritable || row.name.contains(self.delimiter.char()) {
+        let is_unwritable = self.place_is_unwritable || row.name.contains(self.delimiter.char());
+        if is_unwritable && self.format != Format::Stream {
             self.unwritable += 1;
         }
         match self.format {
             Format::Count => {}
             Format::Text { end } => self.text(row, end),
+            Format::Stream => {
+                let left = row.head.and_then(|head| ttl::left(head, self.now));
+                let ttl = left.and_then(|millis| Ttl::from_millis(millis.max(1)).ok());
+                self.stream.entry(self.out.buffer(), &self.namespace, row.name, ttl, row.value);
+            }
             Format::Json if self.shown > 0 => self.json(row, b","),
             Format::Json => self.json(row, b""),
             Format::JsonLines => {

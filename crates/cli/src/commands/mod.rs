@@ -21,6 +21,7 @@ mod nss;
 mod projects;
 mod rename;
 mod set;
+mod stream;
 mod touch;
 mod ttl;
 mod version;
@@ -131,6 +132,7 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("keys"),
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
+    command::<stream::Stream>("stream"),
     command::<projects::Projects>("projects"),
     command::<namespaces::Namespaces>("namespaces"),
     command::<nss::Nss>("nss"),

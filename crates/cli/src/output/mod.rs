@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod json;
+pub mod progress;
 
 use std::io::{self, Write};
 

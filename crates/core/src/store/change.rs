@@ -69,7 +69,12 @@ pub struct Writer<'t> {
 
 /// The spaces that a transaction has met, as it has left them.
 #[derive(Default)]
-struct Spaces(BTreeMap<Namespace, Opened>);
+struct Spaces {
+    opened: Vec<Opened>,
+    numbers: BTreeMap<Namespace, usize>,
+    /// The one that was asked for last; most often it is the next one, too.
+    last: usize,
+}
 
 /// A space, and how full it was when it was first met.
 struct Opened {
@@ -389,7 +394,7 @@ impl<'t> Writer<'t> {
 
     /// Stores how full the caches are that have changed.
     pub(super) fn finish(self) -> Result<()> {
-        for Opened { space, stored } in self.spaces.0.into_values() {
+        for Opened { space, stored } in self.spaces.opened {
             let usage = space.cache.as_ref().map(|cache| cache.usage);
             if usage != stored {
                 self.txn.set_cache(&space, space.cache.as_ref())?;
@@ -402,11 +407,17 @@ impl<'t> Writer<'t> {
 impl Spaces {
     /// The space of a namespace, if there is one.
     fn find(&mut self, txn: &mut dyn Txn, namespace: &Namespace, now: Millis) -> Result<Option<&mut Space>> {
-        if !self.0.contains_key(namespace) {
+        let known = match self.opened.get(self.last) {
+            Some(last) if last.space.namespace == *namespace => Some(self.last),
+            _ => self.numbers.get(namespace).copied(),
+        };
+        if let Some(known) = known {
+            self.last = known;
+        } else {
             let Some(space) = txn.space(namespace)? else { return Ok(None) };
             self.meet(txn, space, now)?;
         }
-        Ok(self.0.get_mut(namespace).map(|opened| &mut opened.space))
+        Ok(self.opened.get_mut(self.last).map(|opened| &mut opened.space))
     }
 
     /// The space of a namespace, made when it is not there.
@@ -420,8 +431,7 @@ impl Spaces {
             let space = txn.create_space(namespace, now)?;
             self.meet(txn, space, now)?;
         }
-        let vanished = || Error::new(ErrorKind::Io, "a namespace vanished while it was written");
-        self.0.get_mut(namespace).map(|opened| &mut opened.space).ok_or_else(vanished)
+        Ok(&mut self.opened[self.last].space)
     }
 
     /// Remembers a space. Some of what has expired in a cache goes first, so that all that follows finds it gone.
@@ -430,7 +440,9 @@ impl Spaces {
         if space.cache.is_some() {
             cache::sweep(txn, &mut space, now, cache::SWEEP)?;
         }
-        self.0.insert(space.namespace.clone(), Opened { space, stored });
+        self.last = self.opened.len();
+        self.numbers.insert(space.namespace.clone(), self.last);
+        self.opened.push(Opened { space, stored });
         Ok(())
     }
 }

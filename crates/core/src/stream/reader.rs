@@ -12,17 +12,17 @@ const BLOCK: usize = 256 * 1024;
 ///
 /// # Errors
 /// Those of the grammar, with their place, those of the source, and those of `visit`; each ends it.
-pub fn read(
+pub fn read<E: From<Error>>(
     source: impl Read,
     options: Options,
-    mut visit: impl FnMut(Item<'_>) -> Result<()>,
-) -> Result<()> {
+    mut visit: impl FnMut(Item<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut parser = Parser::new(options);
     let mut buffer = Buffer::new(source);
     loop {
         let mut text = buffer.text();
         loop {
-            match parser.next(&mut text, buffer.is_last)? {
+            match parser.next(&mut text, buffer.is_last).map_err(Error::from)? {
                 Step::Item(item) => visit(item)?,
                 Step::NeedsMore => break,
                 Step::End => return Ok(()),

@@ -344,7 +344,7 @@ fn pieces_are_read_like_the_whole() {
             pieces.push(seen(&item));
             Ok(())
         });
-        prop_assert_eq!(read.map(|()| pieces).map_err(|error| error.to_string()), whole);
+        prop_assert_eq!(read.map(|()| pieces).map_err(|error: Error| error.to_string()), whole);
         Ok(())
     });
 }
@@ -429,7 +429,7 @@ fn a_source_that_fails_is_told() {
             Err(io::Error::other("it broke"))
         }
     }
-    let error = stream::read(Broken, Options::default(), |_| Ok(())).unwrap_err();
+    let error: Error = stream::read(Broken, Options::default(), |_| Ok(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert_eq!(error.to_string(), "cannot read the stream");
 }

@@ -26,6 +26,15 @@ pub(super) struct SqliteTxn<'a> {
     version: Option<Version>,
     /// Whether the file has ever held a large value; asked once.
     has_large: Option<bool>,
+    storing: Option<Storing<'a>>,
+}
+
+/// The statement that stored the last entry, with what is bound to it: for the next of many, most of that is the same.
+struct Storing<'a> {
+    template: &'static str,
+    space: u64,
+    head: Head,
+    statement: CachedStatement<'a>,
 }
 
 impl<'a> SqliteView<'a> {
@@ -230,7 +239,7 @@ impl Bounds {
 
 impl<'a> SqliteTxn<'a> {
     pub(super) fn new(view: SqliteView<'a>) -> Self {
-        Self { view, version: None, has_large: None }
+        Self { view, version: None, has_large: None, storing: None }
     }
 
     /// Where the value of the entry is that is stored under this name, if it is a large one.
@@ -261,6 +270,13 @@ impl<'a> SqliteTxn<'a> {
         Ok(id)
     }
 
+    fn remove_large(&mut self, id: Option<i64>) -> Result<()> {
+        match id {
+            Some(id) => self.view.execute(sql::REMOVE_LARGE, [id]).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// Runs [`sql::PUT`] or [`sql::UPSERT`], with a large value put apart.
     fn store(
         &mut self,
@@ -277,28 +293,56 @@ impl<'a> SqliteTxn<'a> {
         } else {
             (None, Some(self.put_large(replaced, value)?))
         };
-        let row = params![
-            signed(space.id),
-            name,
-            signed(head.version.0),
-            head.created.0,
-            head.updated.0,
-            head.expires.map(|at| at.0),
-            head.writer,
-            head.rank.map(signed),
-            signed(value.len() as u64),
-            large,
-            inline,
-        ];
-        self.view.execute(&layout::statement(template, space), row).map(drop)
+        let kept = self.storing.take().filter(|last| last.fits(template, space, head));
+        let mut storing = match kept {
+            Some(storing) => storing,
+            None => Storing::prepare(self.view, template, space, head)?,
+        };
+        self.view.checked(storing.run(name, value.len(), large, inline))?;
+        self.storing = Some(storing);
+        Ok(())
+    }
+}
+
+impl<'a> Storing<'a> {
+    fn prepare(view: SqliteView<'a>, template: &'static str, space: &Space, head: &Head) -> Result<Self> {
+        let mut statement = view.prepare(&layout::statement(template, space))?;
+        view.checked(bind_head(&mut statement, space, head))?;
+        Ok(Self { template, space: space.id, head: head.clone(), statement })
     }
 
-    fn remove_large(&mut self, id: Option<i64>) -> Result<()> {
-        match id {
-            Some(id) => self.view.execute(sql::REMOVE_LARGE, [id]).map(drop),
-            None => Ok(()),
-        }
+    /// Whether it stores entries of this space with a head that differs in size alone.
+    fn fits(&self, template: &'static str, space: &Space, head: &Head) -> bool {
+        let bound = |head: &Head| (head.version, head.created, head.updated, head.expires, head.rank);
+        std::ptr::eq(self.template, template)
+            && self.space == space.id
+            && bound(&self.head) == bound(head)
+            && self.head.writer == head.writer
     }
+
+    fn run(
+        &mut self,
+        name: &str,
+        size: usize,
+        large: Option<i64>,
+        inline: Option<&[u8]>,
+    ) -> rusqlite::Result<()> {
+        self.statement.raw_bind_parameter(2, name)?;
+        self.statement.raw_bind_parameter(9, signed(size as u64))?;
+        self.statement.raw_bind_parameter(10, large)?;
+        self.statement.raw_bind_parameter(11, inline)?;
+        self.statement.raw_execute().map(drop)
+    }
+}
+
+fn bind_head(statement: &mut CachedStatement<'_>, space: &Space, head: &Head) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, signed(space.id))?;
+    statement.raw_bind_parameter(3, signed(head.version.0))?;
+    statement.raw_bind_parameter(4, head.created.0)?;
+    statement.raw_bind_parameter(5, head.updated.0)?;
+    statement.raw_bind_parameter(6, head.expires.map(|at| at.0))?;
+    statement.raw_bind_parameter(7, head.writer.as_deref())?;
+    statement.raw_bind_parameter(8, head.rank.map(signed))
 }
 
 impl View for SqliteTxn<'_> {

@@ -221,7 +221,8 @@ impl Load {
         }
         let mut loaded = Loaded::default();
         for part in parts {
-            loaded.add(self.write(store, &[part])?);
+            let written = self.write(store, &[part]);
+            loaded.add(written.map_err(|error| error.after(&loaded, part))?);
         }
         Ok(loaded)
     }
@@ -368,10 +369,16 @@ impl Part {
         }
     }
 
+    fn no_ttl(&self) -> Error {
+        let (project, namespace) = (self.namespace.project(), self.namespace.namespace());
+        let what = format!("namespace {namespace} of project {project} is no cache, and keeps no TTL");
+        Error::new(ErrorKind::NoTtl, what)
+    }
+
     fn check(&self, space: Option<&Space>) -> Result<()> {
         let cache = space.and_then(|space| space.cache.as_ref());
         if let (Some(at), None) = (self.expires, cache) {
-            return Err(super::no_ttl().at(at));
+            return Err(self.no_ttl().at(at));
         }
         match (cache, self.largest) {
             (Some(cache), Some((size, at))) => cache.check_fits(size).map_err(|error| error.at(at)),
@@ -393,6 +400,19 @@ enum Made {
     Deleted,
     Skipped,
     Nothing,
+}
+
+impl Error {
+    /// Says what was done before, in the namespaces in front of number `part`.
+    fn after(self, loaded: &Loaded, part: u32) -> Self {
+        match part {
+            0 => self,
+            _ => self.and(format!(
+                "what is for the {part} namespaces before is written: {} entries set, {} removed",
+                loaded.set, loaded.deleted
+            )),
+        }
+    }
 }
 
 impl Loaded {

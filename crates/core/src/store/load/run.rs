@@ -94,8 +94,7 @@ impl<'h> Merge<'h> {
         let files = spill.into_iter().flat_map(|spill| spill.of(part)).map(Run::Spilled);
         let mut sources = BinaryHeap::new();
         for (age, run) in files.chain([Run::of_heap(part, heap)]).enumerate() {
-            let mut source = Source { age, run };
-            if source.run.begin()? {
+            if let Some(source) = Source::begin(age, run)? {
                 sources.push(source);
             }
         }
@@ -106,7 +105,7 @@ impl<'h> Merge<'h> {
     pub fn for_each(mut self, mut visit: impl FnMut(&Packed<'_>) -> Result<()>) -> Result<()> {
         while let Some(mut first) = self.sources.peek_mut() {
             visit(&packed::read(first.run.record())?)?;
-            if !first.run.advance()? {
+            if !first.advance()? {
                 PeekMut::pop(first);
             }
         }
@@ -141,11 +140,28 @@ pub(super) fn as_they_came(
 struct Source<'h> {
     age: usize,
     run: Run<'h>,
+    /// Of the present change; decides most comparisons.
+    front: u64,
+}
+
+impl<'h> Source<'h> {
+    /// A source at the first change of a run; `None` when there is none.
+    fn begin(age: usize, mut run: Run<'h>) -> Result<Option<Self>> {
+        let has_change = run.begin()?;
+        Ok(has_change.then(|| Self { age, front: front(run.name()), run }))
+    }
+
+    /// Goes to the next change; says whether there is one.
+    fn advance(&mut self) -> Result<bool> {
+        let has_change = self.run.advance()?;
+        self.front = if has_change { front(self.run.name()) } else { 0 };
+        Ok(has_change)
+    }
 }
 
 impl Ord for Source<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        let order = packed::name(self.run.record()).cmp(packed::name(other.run.record()));
+        let order = self.front.cmp(&other.front).then_with(|| self.run.name().cmp(other.run.name()));
         order.then(self.age.cmp(&other.age)).reverse()
     }
 }
@@ -192,6 +208,10 @@ impl<'h> Run<'h> {
             }
             Self::Spilled(file) => file.advance(),
         }
+    }
+
+    fn name(&self) -> &[u8] {
+        packed::name(self.record())
     }
 
     fn record(&self) -> &[u8] {

@@ -1,0 +1,150 @@
+use std::io;
+use std::mem;
+use std::num::NonZeroU64;
+
+use prontodb_core::store::{Load, LoadOptions, Loaded, Place};
+use prontodb_core::stream::{self, Item, Options};
+
+use super::{Addressing, Run};
+use crate::context::{Context, Session};
+use crate::exit::{Code, Failure};
+use crate::output::progress::Progress;
+use crate::output::{self, counted};
+
+/// Room in a token for its key and for the quotes and escapes of its value.
+const TOKEN_OVERHEAD: u64 = 64 * 1024;
+
+/// Write what standard input says, many entries in one go
+///
+/// Input is tokens with `;` behind each: meta:path=project.namespace, then key=value. All of it is checked before anything
+/// is written; then each namespace is one transaction. docs/stream.md has the grammar. Nothing is printed; stderr says how
+/// much was written.
+#[derive(clap::Args)]
+pub struct Stream {
+    /// Write all namespaces in one transaction
+    #[arg(long, conflicts_with = "chunk")]
+    atomic: bool,
+
+    /// Write after every N entries: for streams that have no end, or are larger than the disk has room for twice
+    #[arg(long, value_name = "N")]
+    chunk: Option<NonZeroU64>,
+}
+
+impl Run for Stream {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let options = Options {
+            namespace: cx.notation.defaults.clone(),
+            delimiter: cx.notation.delimiter,
+            needs_credentials: false,
+            max_token_bytes: longest_token(cx.settings.max_value_bytes.value),
+        };
+        let mut writing = Writing::begin(cx, &self)?;
+        let read = stream::read(io::stdin().lock(), options, |item| writing.take(item));
+        match read.and_then(|()| writing.commit()) {
+            Ok(()) => {
+                output::note(&writing.summary());
+                Ok(Code::Done)
+            }
+            Err(failure) => Err(writing.explain(failure)),
+        }
+    }
+}
+
+/// The longest token that can hold a value of so many bytes, in base64.
+fn longest_token(value_bytes: u64) -> usize {
+    usize::try_from(value_bytes / 3 * 4 + TOKEN_OVERHEAD).unwrap_or(usize::MAX)
+}
+
+/// What has been read, and what of it has been written.
+struct Writing<'c> {
+    cx: &'c Context,
+    options: LoadOptions,
+    chunk: Option<u64>,
+    load: Load,
+    store: Option<Session>,
+    written: Loaded,
+    /// Where the last entry stands that was read, and the last that was written.
+    read_to: Place,
+    written_to: Option<Place>,
+    progress: Progress,
+}
+
+impl<'c> Writing<'c> {
+    fn begin(cx: &'c Context, arguments: &Stream) -> Result<Self, Failure> {
+        let options = LoadOptions {
+            spill_folder: Some(cx.spill_folder()?),
+            atomic: arguments.atomic,
+            max_value_bytes: cx.settings.max_value_bytes.value,
+            ..LoadOptions::default()
+        };
+        Ok(Self {
+            cx,
+            chunk: arguments.chunk.map(NonZeroU64::get),
+            load: Load::new(options.clone()),
+            options,
+            store: None,
+            written: Loaded::default(),
+            read_to: Place::default(),
+            written_to: None,
+            progress: Progress::begin(),
+        })
+    }
+
+    fn take(&mut self, item: Item<'_>) -> Result<(), Failure> {
+        match item {
+            Item::Credentials(_) => Ok(()),
+            Item::Entry { at, namespace, name, change } => {
+                self.load.push(at, namespace, name, change)?;
+                self.read_to = at;
+                self.step()
+            }
+        }
+    }
+
+    /// Writes a chunk when it is full.
+    fn step(&mut self) -> Result<(), Failure> {
+        let collected = self.load.len();
+        if collected.is_multiple_of(1000) {
+            self.progress.show("read", self.written.set + self.written.deleted + collected);
+        }
+        if self.chunk.is_some_and(|chunk| collected >= chunk) { self.commit() } else { Ok(()) }
+    }
+
+    /// Writes what has been collected.
+    fn commit(&mut self) -> Result<(), Failure> {
+        if self.load.is_empty() {
+            return Ok(());
+        }
+        let store = match &self.store {
+            Some(store) => store,
+            None => self.store.insert(self.cx.open_to_write()?),
+        };
+        let load = mem::replace(&mut self.load, Load::new(self.options.clone()));
+        self.written.add(load.commit(store)?);
+        self.written_to = Some(self.read_to);
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let Loaded { set, deleted, .. } = self.written;
+        let removed = if deleted > 0 { format!(", removed {deleted}") } else { String::new() };
+        format!("wrote {}{removed}", counted(set, "entry", "entries"))
+    }
+
+    /// Says what helps, and how far the chunks came before it.
+    fn explain(&self, failure: Failure) -> Failure {
+        let failure = match (self.written_to, failure.kind) {
+            (Some(place), _) => {
+                failure.hint(format!("everything up to {place} is written: {}", self.summary()))
+            }
+            (None, "no_ttl") => failure.hint("prontodb create-cache PROJECT.NAMESPACE SECONDS makes it one"),
+            _ => failure,
+        };
+        match failure.hint {
+            None => self.cx.with_hint(failure),
+            Some(_) => failure,
+        }
+    }
+}
