@@ -4,6 +4,7 @@
 
 pub mod entries;
 pub mod eviction;
+pub mod records;
 pub mod scans;
 pub mod spaces;
 pub mod writes;
@@ -39,6 +40,16 @@ macro_rules! engine_suite {
                     a_space_stops_being_a_cache
                     cache_settings_are_those_of_one_space
                     cache_settings_leave_the_entries_alone
+                ;
+                records:
+                    a_new_engine_has_no_records
+                    a_record_comes_back
+                    a_second_record_replaces_the_first
+                    a_removed_record_is_gone
+                    records_come_in_the_byte_order_of_keys
+                    keys_of_records_are_data
+                    a_failed_write_leaves_records
+                    records_leave_entries_and_the_revision_alone
                 ;
                 entries:
                     an_absent_entry_is_none

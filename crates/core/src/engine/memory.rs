@@ -9,7 +9,9 @@ use std::mem;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{PoisonError, RwLock};
 
-use super::{Cache, Candidate, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix};
+use super::{
+    Cache, Candidate, Catalog, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix,
+};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::error::{Error, ErrorKind, Result};
@@ -72,6 +74,8 @@ struct State {
     last_id: u64,
     spaces: BTreeMap<Namespace, Space>,
     entries: BTreeMap<u64, Entries>,
+    /// Records of catalogs, by catalog and key.
+    records: BTreeMap<(Catalog, String), String>,
     journal: Journal,
 }
 
@@ -91,6 +95,7 @@ enum Change {
     Space { namespace: Namespace, before: Option<Space> },
     Entry { space: u64, name: String, before: Option<Record> },
     Head { space: u64, name: String, before: Head },
+    Record { key: (Catalog, String), before: Option<String> },
 }
 
 impl State {
@@ -114,6 +119,10 @@ impl State {
                     None => drop(entries.remove(&name)),
                 }
             }
+            Change::Record { key, before } => match before {
+                Some(record) => drop(self.records.insert(key, record)),
+                None => drop(self.records.remove(&key)),
+            },
             Change::Head { space, name, before } => {
                 if let Some(record) = self.entries.entry(space).or_default().get_mut(&name) {
                     record.head = before;
@@ -130,7 +139,7 @@ impl State {
         }
     }
 
-    fn record(&self, space: &Space, name: &str) -> Option<&Record> {
+    fn entry(&self, space: &Space, name: &str) -> Option<&Record> {
         self.entries.get(&space.id)?.get(name)
     }
 
@@ -174,11 +183,11 @@ impl View for State {
     }
 
     fn head(&self, space: &Space, name: &str) -> Result<Option<Head>> {
-        Ok(self.record(space, name).map(|record| record.head.clone()))
+        Ok(self.entry(space, name).map(|record| record.head.clone()))
     }
 
     fn get(&self, space: &Space, name: &str) -> Result<Option<Record>> {
-        Ok(self.record(space, name).cloned())
+        Ok(self.entry(space, name).cloned())
     }
 
     fn scan(
@@ -204,6 +213,16 @@ impl View for State {
             totals.last_write = totals.last_write.max(Some(head.updated));
         }
         Ok(totals)
+    }
+
+    fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
+        Ok(self.records.get(&(catalog, key.to_owned())).cloned())
+    }
+
+    fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>> {
+        let behind = self.records.range((Bound::Excluded((catalog, after.to_owned())), Bound::Unbounded));
+        let of_catalog = behind.take_while(|((of, _), _)| *of == catalog);
+        Ok(of_catalog.take(limit).map(|((_, key), record)| (key.clone(), record.clone())).collect())
     }
 
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
@@ -273,6 +292,20 @@ impl Txn for State {
     fn remove(&mut self, space: &Space, name: &str) -> Result<()> {
         let Some((name, record)) = self.entries_mut(space)?.remove_entry(name) else { return Ok(()) };
         self.journal.changes.push(Change::Entry { space: space.id, name, before: Some(record) });
+        Ok(())
+    }
+
+    fn put_record(&mut self, catalog: Catalog, key: &str, record: &str) -> Result<()> {
+        let key = (catalog, key.to_owned());
+        let before = self.records.insert(key.clone(), record.to_owned());
+        self.journal.changes.push(Change::Record { key, before });
+        Ok(())
+    }
+
+    fn remove_record(&mut self, catalog: Catalog, key: &str) -> Result<()> {
+        let key = (catalog, key.to_owned());
+        let before = self.records.remove(&key);
+        self.journal.changes.push(Change::Record { key, before });
         Ok(())
     }
 

@@ -68,6 +68,12 @@ pub trait View {
         visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
     ) -> Result<()>;
 
+    /// A record of a catalog.
+    fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>>;
+
+    /// Up to `limit` records of a catalog behind the key `after`, each with its key, in the byte order of keys.
+    fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>>;
+
     /// Number and size of the entries there at `visible_at`; of all, expired or not, with `None`.
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals>;
 
@@ -113,11 +119,49 @@ pub trait Txn: View {
     /// Removes an entry, if it is there.
     fn remove(&mut self, space: &Space, name: &str) -> Result<()>;
 
+    /// Stores a record of a catalog, in place of the one of this key if there is one.
+    fn put_record(&mut self, catalog: Catalog, key: &str, record: &str) -> Result<()>;
+
+    /// Removes a record of a catalog, if it is there.
+    fn remove_record(&mut self, catalog: Catalog, key: &str) -> Result<()>;
+
     /// Gives every entry of a space its version as rank, or takes all ranks away.
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()>;
 
     /// Makes every entry of a space one that never expires.
     fn keep_all(&mut self, space: &Space) -> Result<()>;
+}
+
+/// What is kept beside the entries, as JSON records with keys that are not empty. Most databases have none of it, and pay
+/// nothing for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Catalog {
+    /// Who may log in.
+    Users,
+    /// Tokens for programs.
+    ApiKeys,
+    /// Tokens of those who have logged in.
+    Sessions,
+    /// Who may do what where.
+    Grants,
+    /// Who did what, when.
+    Audit,
+}
+
+impl Catalog {
+    /// Every catalog.
+    pub const ALL: [Self; 5] = [Self::Users, Self::ApiKeys, Self::Sessions, Self::Grants, Self::Audit];
+
+    /// What it is called where names are needed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Users => "sec_users",
+            Self::ApiKeys => "sec_api_keys",
+            Self::Sessions => "sec_sessions",
+            Self::Grants => "sec_grants",
+            Self::Audit => "sec_audit",
+        }
+    }
 }
 
 /// Where the entries of one namespace are kept.

@@ -1,14 +1,23 @@
 //! Which physical table a space lies in, and how statements are written for it.
 
 use super::sql;
-use crate::engine::{Fields, Range, Space};
+use crate::engine::{Catalog, Fields, Range, Space};
 
 /// The columns of an entry, apart from its name, in the order that [`super::rows`] reads them.
 const HEAD_COLUMNS: &str = "name, version, created, updated, expires, writer, rank, size";
 
 /// A statement for the table of `space`. Table names are made by this program alone.
 pub(super) fn statement(template: &str, space: &Space) -> String {
-    template.replace("{table}", &space.table)
+    of_table(template, &space.table)
+}
+
+/// A statement for the table of a catalog.
+pub(super) fn of_catalog(template: &str, catalog: Catalog) -> String {
+    of_table(template, catalog.name())
+}
+
+fn of_table(template: &str, table: &str) -> String {
+    template.replace("{table}", table)
 }
 
 /// The scan of a range: only the columns that are wanted, so that values are not read in vain.

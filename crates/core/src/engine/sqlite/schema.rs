@@ -41,6 +41,10 @@ pub(super) const RANK_INDEX: &str =
 pub(super) const LARGE_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS large_values(id INTEGER PRIMARY KEY,value BLOB NOT NULL)STRICT";
 
+/// Holds the records of a catalog; made with the first of them.
+pub(super) const CATALOG_TABLE: &str =
+    "CREATE TABLE IF NOT EXISTS {table}(key TEXT PRIMARY KEY,record TEXT NOT NULL)STRICT,WITHOUT ROWID";
+
 /// The most bytes of name and value that a row of entries holds. SQLite keeps 1,002 bytes of a row on its page of 4,096
 /// (https://sqlite.org/fileformat2.html, "Cell Payload Overflow Pages") and reads the whole of a longer one whenever it
 /// compares names; the numbers of the row take up to 80.

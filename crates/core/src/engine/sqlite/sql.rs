@@ -100,3 +100,9 @@ pub(super) const VICTIMS_LASTING: &str = "
 pub(super) const RANK_ALL: &str = "UPDATE {table} SET rank = version WHERE ns = ?1";
 pub(super) const UNRANK_ALL: &str = "UPDATE {table} SET rank = NULL WHERE ns = ?1 AND rank IS NOT NULL";
 pub(super) const KEEP_ALL: &str = "UPDATE {table} SET expires = NULL WHERE ns = ?1 AND expires IS NOT NULL";
+
+pub(super) const HAS_TABLE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+pub(super) const RECORD: &str = "SELECT record FROM {table} WHERE key = ?1";
+pub(super) const RECORDS: &str = "SELECT key, record FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const PUT_RECORD: &str = "INSERT OR REPLACE INTO {table} (key, record) VALUES (?1, ?2)";
+pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";

@@ -9,7 +9,9 @@ use super::rows::{self, Value, signed};
 use super::{error, layout, schema, sql};
 use crate::address::Namespace;
 use crate::clock::Millis;
-use crate::engine::{Cache, Candidate, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix};
+use crate::engine::{
+    Cache, Candidate, Catalog, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix,
+};
 use crate::error::Result;
 use crate::record::{Head, Record, Version};
 
@@ -121,6 +123,14 @@ impl<'a> SqliteView<'a> {
     }
 }
 
+impl SqliteView<'_> {
+    /// Whether a catalog has ever had a record.
+    fn has(&self, catalog: Catalog) -> Result<bool> {
+        let count = self.one(sql::HAS_TABLE, [catalog.name()], |row| rows::unsigned(row, 0))?;
+        Ok(count.is_some_and(|count| count > 0))
+    }
+}
+
 impl View for SqliteView<'_> {
     fn revision(&self) -> Result<Version> {
         self.number(sql::REVISION).map(Version)
@@ -183,6 +193,21 @@ impl View for SqliteView<'_> {
             })
         });
         Ok(totals?.unwrap_or_default())
+    }
+
+    fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
+        if !self.has(catalog)? {
+            return Ok(None);
+        }
+        self.one(&layout::of_catalog(sql::RECORD, catalog), [key], |row| row.get(0))
+    }
+
+    fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>> {
+        if !self.has(catalog)? {
+            return Ok(Vec::new());
+        }
+        let statement = layout::of_catalog(sql::RECORDS, catalog);
+        self.all(&statement, params![after, signed(limit as u64)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
@@ -379,6 +404,14 @@ impl View for SqliteTxn<'_> {
         self.view.totals(space, visible_at)
     }
 
+    fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
+        self.view.record(catalog, key)
+    }
+
+    fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>> {
+        self.view.records(catalog, after, limit)
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         self.view.expired(space, now, limit)
     }
@@ -459,6 +492,18 @@ impl Txn for SqliteTxn<'_> {
         let large = self.large_of(space, name)?;
         self.remove_large(large)?;
         self.view.execute(&layout::statement(sql::REMOVE, space), params![signed(space.id), name]).map(drop)
+    }
+
+    fn put_record(&mut self, catalog: Catalog, key: &str, record: &str) -> Result<()> {
+        self.view.execute(&layout::of_catalog(schema::CATALOG_TABLE, catalog), [])?;
+        self.view.execute(&layout::of_catalog(sql::PUT_RECORD, catalog), [key, record]).map(drop)
+    }
+
+    fn remove_record(&mut self, catalog: Catalog, key: &str) -> Result<()> {
+        if !self.view.has(catalog)? {
+            return Ok(());
+        }
+        self.view.execute(&layout::of_catalog(sql::REMOVE_RECORD, catalog), [key]).map(drop)
     }
 
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
