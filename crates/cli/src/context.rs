@@ -8,15 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
+use prontodb_core::auth::Identity;
 use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
 use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
 use crate::cursors::Cursors;
 use crate::engines::{self, Access, Lifetime, OpenOptions};
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::output::{self, Out};
 use crate::paths::{self, Roots};
+use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
 use crate::user::{self, User};
 
@@ -134,6 +136,11 @@ impl Context {
 
     /// Opens the database for writing, and makes it if need be.
     pub fn open_to_write(&self) -> Result<Session, Failure> {
+        self.open_to_write_as(self.local_identity()?)
+    }
+
+    /// The same for somebody who has proved who they are already.
+    pub fn open_to_write_as(&self, identity: Option<Identity>) -> Result<Session, Failure> {
         let selection = self.selection()?;
         if self.roots().is_by_name(&selection.path) {
             make_folder(&selection.path)?;
@@ -141,11 +148,12 @@ impl Context {
         let store = self.open(selection, Access::Write);
         let store = store.map_err(|error| self.with_hint(chosen(error.into(), selection)))?;
         selection.remember(self.surroundings(), self.patience())?;
-        Ok(self.configure(store))
+        Ok(self.configure(store, identity))
     }
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
     pub fn open_existing(&self) -> Result<Session, Failure> {
+        let identity = self.local_identity()?;
         let selection = self.selection()?;
         let store = match self.open(selection, Access::Read) {
             Ok(store) => store,
@@ -157,7 +165,36 @@ impl Context {
             Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
         };
         selection.select(self.surroundings(), self.patience())?;
-        Ok(self.configure(store))
+        Ok(self.configure(store, identity))
+    }
+
+    /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
+    pub fn open_for_login(&self) -> Result<Session, Failure> {
+        let selection = self.selection()?;
+        let store = match self.open(selection, Access::Read) {
+            Ok(store) => store,
+            Err(error) if error.kind() == ErrorKind::NoDatabase => Store::in_memory(),
+            Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
+        };
+        Ok(self.configure(store, None))
+    }
+
+    /// Who this command acts for: the owner of the file, unless `security.local` asks for proof.
+    fn local_identity(&self) -> Result<Option<Identity>, Failure> {
+        if !self.settings.security_local.value {
+            return Ok(None);
+        }
+        let Some(credentials) = secret::from_environment() else {
+            let source = &self.settings.security_local.source;
+            return Err(Failure::new(
+                Code::Denied,
+                "denied",
+                format!("security.local asks for proof of who you are, from {source}"),
+            )
+            .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"));
+        };
+        let known = self.open_for_login()?.authenticate(&credentials);
+        known.map(Some).map_err(|error| self.with_hint(error.into()))
     }
 
     fn open(&self, selection: &Selection, access: Access) -> Result<Store, prontodb_core::Error> {
@@ -187,9 +224,13 @@ impl Context {
         }
     }
 
-    fn configure(&self, store: Store) -> Session {
-        let store = store.with_max_value_bytes(self.settings.max_value_bytes.value);
-        ManuallyDrop::new(store.with_writer(self.writer().value))
+    fn configure(&self, store: Store, identity: Option<Identity>) -> Session {
+        let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
+        let store = store.with_writer(self.writer().value).with_seed(secret::seed());
+        ManuallyDrop::new(match identity {
+            Some(identity) => store.with_writer(Some(identity.name.clone())).act_as(identity),
+            None => store,
+        })
     }
 
     /// Who is recorded as the writer: the user, else the one that the system's environment names.

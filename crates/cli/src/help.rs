@@ -92,9 +92,9 @@ pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
     };
     let mut names: Vec<_> = within(group).map(last_word).collect();
     if group.is_empty() {
-        names.extend(GROUPS.iter().map(|group| group.name));
         names.push("help");
     }
+    names.extend(groups_within(group).map(|(word, _)| word));
     let hint = if group.is_empty() {
         "prontodb help tells more".to_owned()
     } else {
@@ -163,10 +163,20 @@ fn first_line(text: &str) -> String {
 }
 
 fn within(group: &str) -> impl Iterator<Item = &'static Command> {
-    commands::all().filter(move |command| match command.name.split_once(' ') {
-        Some((first, _)) => first == group,
-        None => group.is_empty(),
-    })
+    commands::all().filter(move |command| parent(command.name) == group)
+}
+
+/// The groups right within a group, each as its last word.
+fn groups_within(group: &str) -> impl Iterator<Item = (&'static str, &'static Group)> {
+    GROUPS
+        .iter()
+        .filter(move |within| parent(within.name) == group)
+        .map(|within| (within.name.rsplit(' ').next().unwrap_or(within.name), within))
+}
+
+/// All words of a name but the last.
+fn parent(name: &str) -> &str {
+    name.rsplit_once(' ').map_or("", |(parent, _)| parent)
 }
 
 fn last_word(command: &Command) -> &'static str {
@@ -187,10 +197,10 @@ fn overview(group: &str) -> String {
     for command in within(group) {
         line(&mut text, last_word(command), &about(command));
     }
+    for (word, Group { about, .. }) in groups_within(group) {
+        line(&mut text, word, &format!("{about} (a group of commands)"));
+    }
     if group.is_empty() {
-        for Group { name, about, .. } in GROUPS {
-            line(&mut text, name, &format!("{about} (a group of commands)"));
-        }
         line(&mut text, "help", "Show this, or the help of a command");
         text.push_str(BASICS);
     }

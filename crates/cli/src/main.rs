@@ -18,6 +18,7 @@ mod output;
 mod paths;
 mod replace;
 mod run;
+mod secret;
 mod selection;
 mod stdin;
 mod user;

@@ -4,12 +4,14 @@
 //! - [`address`], [`record`], [`clock`], [`error`]: plain data and the rules of names and time.
 //! - [`engine`]: what keeps the data. [`engine::sqlite`] for files, [`engine::memory`] for none.
 //! - [`store`]: reading and writing under the rules of caches, expiry and conditions. Start at [`Store`].
+//! - [`auth`]: who may do what; users, API keys, sessions, grants.
 //! - [`stream`]: the text form of many writes, as grammar alone.
 //! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys.
 //!
 //! The crate reads no environment, prints nothing, and needs no async runtime.
 
 pub mod address;
+pub mod auth;
 pub mod clock;
 pub mod engine;
 pub mod error;

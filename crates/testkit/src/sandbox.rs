@@ -142,6 +142,16 @@ impl Call {
         self
     }
 
+    /// Adds arguments.
+    pub fn args<I>(mut self, args: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<OsString>,
+    {
+        self.words.extend(args.into_iter().map(Into::into));
+        self
+    }
+
     /// Puts another program and its arguments in front, one that runs what follows them.
     pub fn under<I>(mut self, wrapper: I) -> Self
     where

@@ -5,6 +5,7 @@
 mod admin;
 mod allow;
 mod append;
+mod auth;
 mod config;
 mod context;
 mod copy;
@@ -19,6 +20,7 @@ mod list;
 mod namespaces;
 mod nss;
 mod projects;
+mod proto;
 mod rename;
 mod set;
 mod stream;
@@ -141,6 +143,21 @@ static COMMANDS: &[Command] = &[
     command::<admin::set_cache::SetCache>("admin set-cache"),
     command::<admin::drop_cache::DropCache>("admin drop-cache"),
     command::<admin::gc::Gc>("admin gc"),
+    command::<admin::user::add::Add>("admin user add"),
+    command::<admin::user::list::List>("admin user list"),
+    command::<admin::user::passwd::Passwd>("admin user passwd"),
+    command::<admin::user::del::Del>("admin user del"),
+    command::<admin::key::create::Create>("admin key create"),
+    command::<admin::key::list::List>("admin key list"),
+    command::<admin::key::revoke::Revoke>("admin key revoke"),
+    command::<admin::grant::Grant>("admin grant"),
+    command::<admin::grants::Grants>("admin grants"),
+    command::<admin::revoke::Revoke>("admin revoke"),
+    command::<admin::audit::Audit>("admin audit"),
+    command::<auth::login::Login>("auth login"),
+    command::<auth::logout::Logout>("auth logout"),
+    command::<auth::whoami::Whoami>("auth whoami"),
+    command::<proto::Auth>("proto auth"),
     command::<cursor::set::Set>("cursor set"),
     command::<cursor::select::Select>("cursor NAME"),
     command::<cursor::list::List>("cursor list"),
@@ -165,19 +182,29 @@ pub struct Group {
     pub name: &'static str,
     /// What its commands are about.
     pub about: &'static str,
-    /// The command that takes a word behind it which is none of the group's commands.
-    otherwise: Option<&'static str>,
+    /// The command that takes a word behind it which is none of the group's commands, and which words it takes.
+    otherwise: Option<Otherwise>,
 }
 
-const fn group(name: &'static str, about: &'static str, otherwise: Option<&'static str>) -> Group {
+type Otherwise = (&'static str, fn(&str) -> bool);
+
+const fn group(name: &'static str, about: &'static str, otherwise: Option<Otherwise>) -> Group {
     Group { name, about, otherwise }
 }
 
 /// All groups.
 pub static GROUPS: &[Group] = &[
-    group("cursor", "Save, list and select databases", Some("cursor NAME")),
+    group("cursor", "Save, list and select databases", Some(("cursor NAME", |_| true))),
     group("config", "Read and change the configuration", None),
-    group("admin", "Look after caches and the database", None),
+    group("auth", "Prove who you are", None),
+    group("proto", "The same in the words of the stream", None),
+    group(
+        "admin",
+        "Look after caches, users and the database",
+        Some(("admin user add", |word| word.starts_with("user="))),
+    ),
+    group("admin user", "Users and their passwords", None),
+    group("admin key", "API keys, for programs", None),
 ];
 
 /// What the words of a command line name.
@@ -244,17 +271,18 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
 pub fn is_group(path: &[String], word: &str) -> bool {
     match path {
         [] => word == "help" || GROUPS.iter().any(|group| group.name == word),
-        [first, ..] => first == "help",
+        [first, ..] if first == "help" => true,
+        path => GROUPS.iter().any(|group| group.name == format!("{} {word}", path.join(" "))),
     }
 }
 
 /// The command for `word` behind the words of `path`, where that is an argument already, and no command of the group.
 pub fn otherwise(path: &[String], word: &str) -> Option<&'static str> {
     let [first] = path else { return None };
-    let otherwise = GROUPS.iter().find(|group| group.name == first)?.otherwise?;
+    let (otherwise, takes) = GROUPS.iter().find(|group| group.name == first)?.otherwise?;
     let name = format!("{first} {word}");
     let is_command = word == "help" || COMMANDS.iter().any(|command| command.name == name);
-    (!is_command || name == otherwise).then_some(otherwise)
+    ((!is_command || name == otherwise) && takes(word)).then_some(otherwise)
 }
 
 /// What the words of a command line name.

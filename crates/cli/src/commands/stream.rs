@@ -2,14 +2,17 @@ use std::io;
 use std::mem;
 use std::num::NonZeroU64;
 
+use prontodb_core::Store;
+use prontodb_core::auth::{Credentials, Identity};
 use prontodb_core::store::{Load, LoadOptions, Loaded, Place};
 use prontodb_core::stream::{self, Item, Options};
 
-use super::{Addressing, Run};
+use super::{Addressing, Run, auth};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output::progress::Progress;
 use crate::output::{self, counted};
+use crate::secret;
 
 /// Room in a token for its key and for the quotes and escapes of its value.
 const TOKEN_OVERHEAD: u64 = 64 * 1024;
@@ -37,10 +40,13 @@ impl Run for Stream {
         let options = Options {
             namespace: cx.notation.defaults.clone(),
             delimiter: cx.notation.delimiter,
-            needs_credentials: false,
+            needs_credentials: cx.settings.security_required.value && secret::from_environment().is_none(),
             max_token_bytes: longest_token(cx.settings.max_value_bytes.value),
         };
         let mut writing = Writing::begin(cx, &self)?;
+        if let Some(credentials) = secret::from_environment() {
+            writing.authenticate(&credentials)?;
+        }
         let read = stream::read(io::stdin().lock(), options, |item| writing.take(item));
         match read.and_then(|()| writing.commit()) {
             Ok(()) => {
@@ -63,6 +69,7 @@ struct Writing<'c> {
     options: LoadOptions,
     chunk: Option<u64>,
     load: Load,
+    identity: Option<Identity>,
     store: Option<Session>,
     written: Loaded,
     /// Where the last entry stands that was read, and the last that was written.
@@ -84,6 +91,7 @@ impl<'c> Writing<'c> {
             chunk: arguments.chunk.map(NonZeroU64::get),
             load: Load::new(options.clone()),
             options,
+            identity: None,
             store: None,
             written: Loaded::default(),
             read_to: Place::default(),
@@ -94,13 +102,22 @@ impl<'c> Writing<'c> {
 
     fn take(&mut self, item: Item<'_>) -> Result<(), Failure> {
         match item {
-            Item::Credentials(_) => Ok(()),
+            Item::Credentials(credentials) => self.authenticate(&credentials),
             Item::Entry { at, namespace, name, change } => {
                 self.load.push(at, namespace, name, change)?;
                 self.read_to = at;
                 self.step()
             }
         }
+    }
+
+    /// Finds out who writes, before anything else is done for them.
+    fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Failure> {
+        let store = self.cx.open_for_login()?;
+        let identity = store.authenticate(credentials)?;
+        auth::warn_of_known_password(&store, &identity)?;
+        self.identity = Some(identity);
+        Ok(())
     }
 
     /// Writes a chunk when it is full.
@@ -117,14 +134,25 @@ impl<'c> Writing<'c> {
         if self.load.is_empty() {
             return Ok(());
         }
-        let store = match &self.store {
-            Some(store) => store,
-            None => self.store.insert(self.cx.open_to_write()?),
-        };
+        if self.store.is_none() {
+            self.store = Some(self.open()?);
+        }
+        let Some(store) = &self.store else { return Ok(()) };
         let load = mem::replace(&mut self.load, Load::new(self.options.clone()));
         self.written.add(load.commit(store)?);
         self.written_to = Some(self.read_to);
         Ok(())
+    }
+
+    fn open(&mut self) -> Result<Session, Failure> {
+        if !self.cx.selection()?.path.exists() {
+            // What cannot be written does not make a database either.
+            self.load.check(&Store::in_memory())?;
+        }
+        match self.identity.clone() {
+            None => self.cx.open_to_write(),
+            identity => self.cx.open_to_write_as(identity),
+        }
     }
 
     fn summary(&self) -> String {
@@ -139,6 +167,9 @@ impl<'c> Writing<'c> {
             (Some(place), _) => {
                 failure.hint(format!("everything up to {place} is written: {}", self.summary()))
             }
+            (None, "denied") if failure.message.contains("credentials are missing") => failure.hint(
+                "prontodb auth login USER prints a session; PRONTO_SECURITY=false lets streams in without",
+            ),
             (None, "no_ttl") => failure.hint("prontodb create-cache PROJECT.NAMESPACE SECONDS makes it one"),
             _ => failure,
         };

@@ -63,6 +63,8 @@ keys! {
     durability: Durability = "durability", "normal", read_durability, "With `full`, no power cut undoes a write that is done; with `normal` it may undo the last ones";
     max_value_bytes: u64 = "max_value_bytes", "67108864", read_value_bytes, "The largest value that is stored";
     ns_delim: Delimiter = "ns_delim", ".", read_delimiter, "The character between the parts of an address";
+    security_local: bool = "security.local", "false", read_truth, "With `true`, every command has to prove who it is, with PRONTO_SESSION or PRONTO_API_KEY";
+    security_required: bool = "security.required", "true", read_truth, "Whether streams begin with credentials; PRONTO_SECURITY says the same";
 }
 
 /// A key of the configuration.
@@ -137,6 +139,12 @@ impl ToPlain for u64 {
     }
 }
 
+impl ToPlain for bool {
+    fn plain(&self) -> Plain {
+        Plain::Text(self.to_string())
+    }
+}
+
 impl ToPlain for String {
     fn plain(&self) -> Plain {
         Plain::Text(self.clone())
@@ -181,6 +189,10 @@ fn read_durability(text: &str) -> Result<Durability, String> {
         "full" => Ok(Durability::Full),
         _ => Err("`normal` or `full` is needed".to_owned()),
     }
+}
+
+fn read_truth(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "`true` or `false` is needed".to_owned())
 }
 
 fn read_delimiter(text: &str) -> Result<Delimiter, String> {
@@ -293,6 +305,8 @@ mod tests {
             "DURABILITY",
             "MAX_VALUE_BYTES",
             "NS_DELIM",
+            "SECURITY_LOCAL",
+            "SECURITY_REQUIRED",
         ];
         assert_eq!(variables, wanted.map(|name| format!("PRONTO_{name}")));
         const DOTTED: [u8; 16] = variable("backup.ok");

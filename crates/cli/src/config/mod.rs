@@ -145,11 +145,12 @@ impl Layers<'_> {
         if let Some((flag, value)) = self.flags.get(key.name) {
             return Ok((value.into(), Source::Flag(flag)));
         }
-        if let Some(value) = paths::variable(self.env, key.variable) {
+        for variable in [Some(key.variable), short_variable(key)].into_iter().flatten() {
+            let Some(value) = paths::variable(self.env, variable) else { continue };
             let text = value
                 .into_string()
-                .map_err(|_| Failure::invalid(format!("the value of {} is not UTF-8", key.variable)))?;
-            return Ok((text.into(), Source::Env(key.variable)));
+                .map_err(|_| Failure::invalid(format!("the value of {variable} is not UTF-8")))?;
+            return Ok((text.into(), Source::Env(variable)));
         }
         if let Some(file) = self.file
             && let Some(text) = file.value(key.name)?
@@ -169,6 +170,11 @@ impl Layers<'_> {
         };
         Failure::invalid(in_one_line(&format!("{what}; {why}")))
     }
+}
+
+/// The other variable that says the same.
+fn short_variable(key: &Key) -> Option<&'static str> {
+    (key.name == "security.required").then_some("PRONTO_SECURITY")
 }
 
 /// The text with control characters written out.

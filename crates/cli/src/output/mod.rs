@@ -30,6 +30,22 @@ impl Out {
         self.push(b"\n");
     }
 
+    /// Keeps a list: with `is_json` an array, whose members `show` writes without anything between them.
+    pub fn list<T>(&mut self, is_json: bool, items: &[T], show: impl Fn(&mut Self, &T)) {
+        if is_json {
+            self.push(b"[");
+        }
+        for (number, item) in items.iter().enumerate() {
+            if is_json && number > 0 {
+                self.push(b",");
+            }
+            show(self, item);
+        }
+        if is_json {
+            self.push(b"]\n");
+        }
+    }
+
     /// What is kept, for writers of formats.
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.kept

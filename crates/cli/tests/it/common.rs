@@ -252,3 +252,35 @@ impl Drop for LockHolder {
         let _ = self.0.wait();
     }
 }
+
+/// The password of the user sam.
+pub const PASSWORD: &str = "a secret of sam";
+
+/// Makes the user sam, who may administer, the API key ci and a grant, in the database that `flags` name.
+pub fn make_people(s: &Sandbox, flags: &[&str]) {
+    for line in ["admin user add sam --role admin", "admin key create ci", "admin grant sam read p.*"] {
+        let words: Vec<_> = line.split(' ').collect();
+        s.run([flags, &words[..]].concat()).env("PRONTO_PASS", PASSWORD).succeeds();
+    }
+}
+
+/// A call with all that its command needs besides arguments: people, a password, a session, input.
+pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Call {
+    let needs_people = ["passwd", "del", "revoke", "grant", "login", "logout", "auth"];
+    let is_about_people = ["admin user", "admin key", "admin grant", "admin revoke", "auth", "proto"];
+    if is_about_people.iter().any(|words| command.starts_with(words))
+        && needs_people.iter().any(|word| command.ends_with(word))
+    {
+        make_people(s, flags);
+    }
+    let call = call.env("PRONTO_PASS", PASSWORD).env("PRONTO_SECURITY", "false");
+    match command {
+        "stream" => call.stdin("k=v;"),
+        "proto auth" => call.stdin(format!("pass={PASSWORD}; user=sam;")),
+        "auth logout" => {
+            let login = s.run([flags, &["auth", "login", "sam"]].concat()).env("PRONTO_PASS", PASSWORD);
+            call.env("PRONTO_SESSION", login.succeeds().stdout().trim_end())
+        }
+        _ => call,
+    }
+}

@@ -60,7 +60,7 @@ fn list_prints_every_key_in_order() {
     let sandbox = sandbox();
     sandbox.run(["config", "list"]).prints(
         "busy_timeout_ms=5000\ndefault_namespace=default\ndefault_project=default\ndurability=normal\n\
-         max_value_bytes=67108864\nns_delim=.\n",
+         max_value_bytes=67108864\nns_delim=.\nsecurity.local=false\nsecurity.required=true\n",
     );
 }
 
@@ -73,7 +73,7 @@ fn list_as_json_says_where_values_come_from() {
     assert_eq!(list["durability"], json!({"value": "full", "source": "--durable"}));
     assert_eq!(list["default_project"], json!({"value": "web", "source": "PRONTO_DEFAULT_PROJECT"}));
     assert_eq!(list["ns_delim"], json!({"value": ".", "source": "default"}));
-    assert_eq!(list.as_object().unwrap().len(), 6);
+    assert_eq!(list.as_object().unwrap().len(), 8);
 }
 
 #[test]
@@ -225,7 +225,8 @@ fn files_that_cannot_be_read_are_errors_with_their_place() {
 fn unknown_keys_in_the_file_are_one_warning_each() {
     let (sandbox, path) = with_file("busy_timeout = 1\nns_delim = '|'\n[servr]\nport = 1\nhost = 'x'\n");
     sandbox.run(["set", "a|b", "v"]).prints("");
-    let known = "busy_timeout_ms, default_namespace, default_project, durability, max_value_bytes, ns_delim";
+    let known = "busy_timeout_ms, default_namespace, default_project, durability, max_value_bytes, ns_delim, \
+        security.local, security.required";
     let path = path.display();
     sandbox.run(["get", "a|b"]).prints("v\n").stderr_is(&format!(
         "prontodb: warning: unknown key `busy_timeout` in {path}, line 1; did you mean busy_timeout_ms?\n\

@@ -1,6 +1,6 @@
 //! Flags stand before or after the command and work on every command; unknown ones are errors.
 
-use crate::common::{data_folder, databases, refused, refuses, sandbox, sandbox_with};
+use crate::common::{data_folder, databases, made_ready, refused, refuses, sandbox, sandbox_with};
 use crate::help_version::COMMANDS;
 
 /// Arguments with which each command works in [`a_place`], with `|` as the delimiter.
@@ -20,6 +20,14 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
         "cursor list" | "cursor active" | "cursor clear" | "context" | "allow" | "deny" => &[],
         "keys" | "ls" | "scan" => &["p|n"],
+        "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
+        "auth logout" | "auth whoami" => &[],
+        "admin user add" | "admin key create" => &["joe"],
+        "admin user passwd" | "admin user del" | "auth login" => &["sam"],
+        "admin key revoke" => &["ci"],
+        "admin grant" => &["sam", "write", "p|*"],
+        "admin revoke" => &["sam", "p|*"],
+        "proto auth" => &["pass=a secret of sam;", "user=sam;"],
         _ => &["p|n|k"],
     }
 }
@@ -49,7 +57,7 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
             [&SHARED_FLAGS[..3], &words, &SHARED_FLAGS[3..], arguments].concat(),
         ] {
             let s = a_place();
-            s.run(args).succeeds();
+            made_ready(&s, &["--database", "other"], command, s.run(args)).succeeds();
             assert!(!data_folder(&s).join("main").exists(), "{command} does not see --database");
         }
     }

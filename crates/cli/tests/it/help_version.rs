@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 35] = [
+pub(crate) const COMMANDS: [&str; 51] = [
     "set",
     "get",
     "del",
@@ -17,6 +17,7 @@ pub(crate) const COMMANDS: [&str; 35] = [
     "keys",
     "ls",
     "scan",
+    "stream",
     "projects",
     "namespaces",
     "nss",
@@ -25,6 +26,21 @@ pub(crate) const COMMANDS: [&str; 35] = [
     "admin set-cache",
     "admin drop-cache",
     "admin gc",
+    "admin user add",
+    "admin user list",
+    "admin user passwd",
+    "admin user del",
+    "admin key create",
+    "admin key list",
+    "admin key revoke",
+    "admin grant",
+    "admin grants",
+    "admin revoke",
+    "admin audit",
+    "auth login",
+    "auth logout",
+    "auth whoami",
+    "proto auth",
     "config get",
     "config set",
     "config list",

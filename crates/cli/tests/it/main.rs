@@ -4,6 +4,7 @@
 
 mod addresses;
 mod append;
+mod auth;
 mod bad_input;
 mod bad_luck;
 mod caches;
@@ -40,6 +41,7 @@ mod scan;
 mod set;
 mod set_conditions;
 mod side_by_side;
+mod stream;
 mod touch;
 mod ttl;
 mod users;

@@ -5,14 +5,14 @@ use std::fs;
 use prontodb_testkit::sandbox::{Call, Sandbox};
 use serde_json::{Value, json};
 
-use crate::common::{contents, data_folder, database_file, json_of, refused, refuses, sandbox};
+use crate::common::{contents, data_folder, database_file, json_of, made_ready, refused, refuses, sandbox};
 use crate::contexts::{
     cursor_file, directory_file, follow, good_cursor, home_is_empty, plant, saved, stopped, two_files, work,
 };
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 36] = [
+const LINES: [&str; 52] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -26,6 +26,7 @@ const LINES: [&str; 36] = [
     "keys p.n",
     "ls p.n",
     "scan p.n",
+    "stream",
     "projects",
     "namespaces -p p",
     "nss",
@@ -34,6 +35,21 @@ const LINES: [&str; 36] = [
     "admin set-cache p.c timeout=80",
     "admin drop-cache p.c",
     "admin gc",
+    "admin user add joe",
+    "admin user list",
+    "admin user passwd sam",
+    "admin user del sam",
+    "admin key create other",
+    "admin key list",
+    "admin key revoke ci",
+    "admin grant sam write p.*",
+    "admin grants",
+    "admin revoke sam p.*",
+    "admin audit",
+    "auth login sam",
+    "auth logout",
+    "auth whoami",
+    "proto auth -",
     "config get ns_delim",
     "config set busy_timeout_ms 4000",
     "config list",
@@ -80,6 +96,12 @@ fn assert_for_alice(s: &Sandbox, call: Call) {
     assert!(only_alice_was_here(s));
 }
 
+/// The command of a line.
+fn command_of(line: &str) -> &'static str {
+    let is_of = |command: &&&str| line == **command || line.starts_with(&format!("{command} "));
+    COMMANDS.iter().find(is_of).copied().unwrap_or("cursor NAME")
+}
+
 #[test]
 fn every_command_is_tried() {
     for command in COMMANDS {
@@ -98,7 +120,7 @@ fn the_flag_works_on_every_command_before_and_after_it() {
         for args in [[user, first, rest].concat(), [first, user, rest].concat(), [first, rest, user].concat()]
         {
             let s = place_of_alice();
-            assert_for_alice(&s, s.run(args));
+            assert_for_alice(&s, made_ready(&s, user, command_of(line), s.run(args)));
         }
     }
 }
@@ -107,7 +129,8 @@ fn the_flag_works_on_every_command_before_and_after_it() {
 fn the_variable_works_on_every_command() {
     for line in LINES {
         let s = place_of_alice();
-        assert_for_alice(&s, s.run(line.split(' ')).env("PRONTO_USER", "alice"));
+        let call = s.run(line.split(' ')).env("PRONTO_USER", "alice");
+        assert_for_alice(&s, made_ready(&s, &["--user", "alice"], command_of(line), call));
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Store, cache, expiry};
-use crate::address::{Address, Namespace};
+use crate::address::{Address, Delimiter, Namespace};
+use crate::auth::{self, Action, Decision};
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Space, Txn, Usage};
 use crate::error::{Error, ErrorKind, Result};
@@ -65,6 +66,9 @@ pub struct Writer<'t> {
     max_value_bytes: u64,
     writer: Option<&'t str>,
     spaces: Spaces,
+    store: &'t Store,
+    /// How many changes were made where; counted for everybody but the owner, for the audit log.
+    changed: BTreeMap<Namespace, u64>,
 }
 
 /// The spaces that a transaction has met, as it has left them.
@@ -101,11 +105,17 @@ impl Store {
     /// Those of `body`; [`ErrorKind::Busy`] when other writers took too long; those of writing.
     pub fn write<T>(&self, mut body: impl FnMut(&mut Writer<'_>) -> Result<T>) -> Result<T> {
         let mut answer = None;
-        self.engine.write(&mut |txn| {
+        let written = self.engine.write(&mut |txn| {
             let mut writer = self.writer_on(txn);
             answer = Some(body(&mut writer)?);
             writer.finish()
-        })?;
+        });
+        if let (Err(error), Some(identity)) = (&written, &self.identity)
+            && error.kind() == ErrorKind::Denied
+        {
+            self.note_refused(identity, "write", &error.to_string());
+        }
+        written?;
         answer.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not run the transaction"))
     }
 
@@ -117,6 +127,8 @@ impl Store {
             max_value_bytes: self.max_value_bytes,
             writer: self.writer.as_deref(),
             spaces: Spaces::default(),
+            store: self,
+            changed: BTreeMap::new(),
         }
     }
 
@@ -225,6 +237,7 @@ impl<'t> Writer<'t> {
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
         let head = Head { version, updated, expires, writer, rank, ..stored };
         self.txn.put_head(space, address.name.as_str(), &head)?;
+        self.note_change(&address.namespace);
         Ok(Some(version))
     }
 
@@ -236,7 +249,11 @@ impl<'t> Writer<'t> {
     /// [`ErrorKind::Conflict`] when the target is there and must not be, [`ErrorKind::Limit`].
     pub fn copy(&mut self, from: &Address, to: &Address, options: CopyOptions) -> Result<Option<Version>> {
         let now = self.now;
-        let Some(source) = self.record(from)? else { return Ok(None) };
+        if options.move_source {
+            self.allow(Action::Write, &from.namespace)?;
+        }
+        self.allow(Action::Write, &to.namespace)?;
+        let Some(source) = self.record_for(Action::Read, from)? else { return Ok(None) };
         let target = self.stored_head(to)?;
         if options.if_absent {
             let absent = Condition { presence: Some(Presence::Absent), ..Condition::default() };
@@ -261,11 +278,11 @@ impl<'t> Writer<'t> {
 
     /// Does what a cache asks for when one of its entries is read.
     pub(super) fn note_read(&mut self, address: &Address) -> Result<()> {
-        let Some(stored) = self.stored_head(address)? else { return Ok(()) };
+        let Some(space) = self.spaces.find(self.txn, &address.namespace, self.now)? else { return Ok(()) };
+        let Some(stored) = self.txn.head(space, address.name.as_str())? else { return Ok(()) };
         if !stored.visible_at(self.now) {
             return self.remove(address, &stored);
         }
-        let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
         self.txn.put_head(space, address.name.as_str(), &Head { rank, ..stored })
     }
@@ -298,8 +315,24 @@ impl<'t> Writer<'t> {
         self.put(address, stored.as_ref(), &Entry { value, created, updated, expires, writer: by }).map(drop)
     }
 
+    /// Refuses what whom it acts for may not do.
+    fn allow(&self, action: Action, namespace: &Namespace) -> Result<()> {
+        match self.store.decide(action, Some(namespace)) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+        }
+    }
+
+    /// Counts a change for the audit log.
+    fn note_change(&mut self, namespace: &Namespace) {
+        if self.store.identity.is_some() {
+            *self.changed.entry(namespace.clone()).or_default() += 1;
+        }
+    }
+
     /// The head of what lies at an address, expired or not.
     fn stored_head(&mut self, address: &Address) -> Result<Option<Head>> {
+        self.allow(Action::Write, &address.namespace)?;
         match self.spaces.find(self.txn, &address.namespace, self.now)? {
             Some(space) => self.txn.head(space, address.name.as_str()),
             None => Ok(None),
@@ -308,6 +341,12 @@ impl<'t> Writer<'t> {
 
     /// The entry at an address, if it is there now.
     fn record(&mut self, address: &Address) -> Result<Option<Record>> {
+        self.record_for(Action::Write, address)
+    }
+
+    /// The same for what is not to be changed by it.
+    fn record_for(&mut self, action: Action, address: &Address) -> Result<Option<Record>> {
+        self.allow(action, &address.namespace)?;
         let record = match self.spaces.find(self.txn, &address.namespace, self.now)? {
             Some(space) => self.txn.get(space, address.name.as_str())?,
             None => None,
@@ -320,6 +359,7 @@ impl<'t> Writer<'t> {
     }
 
     pub(super) fn cache(&mut self, namespace: &Namespace) -> Result<Option<&Cache>> {
+        self.allow(Action::Write, namespace)?;
         let space = self.spaces.find(self.txn, namespace, self.now)?;
         Ok(space.and_then(|space| space.cache.as_ref()))
     }
@@ -358,6 +398,7 @@ impl<'t> Writer<'t> {
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let head = Head { version, created, updated, expires, writer, rank: None, size };
         self.txn.upsert(space, address.name.as_str(), &head, value)?;
+        self.note_change(&address.namespace);
         Ok(version)
     }
 
@@ -375,6 +416,7 @@ impl<'t> Writer<'t> {
         let head = Head { version, created, updated, expires, writer, rank, size };
         self.txn.put(space, name, &head, value)?;
         cache::make_room(self.txn, space, Some(name), self.now)?;
+        self.note_change(&address.namespace);
         Ok(version)
     }
 
@@ -389,11 +431,18 @@ impl<'t> Writer<'t> {
         if let Some(cache) = &mut space.cache {
             cache.subtract(name, stored.size);
         }
+        self.note_change(&address.namespace);
         Ok(())
     }
 
-    /// Stores how full the caches are that have changed.
+    /// Stores how full the caches are that have changed, and who has changed what.
     pub(super) fn finish(self) -> Result<()> {
+        if let Some(identity) = &self.store.identity {
+            for (namespace, count) in &self.changed {
+                let target = format!("{} {count}", namespace.display(Delimiter::default()));
+                auth::append_event(self.txn, &self.store.event(&identity.name, "write", &target, true))?;
+            }
+        }
         for Opened { space, stored } in self.spaces.opened {
             let usage = space.cache.as_ref().map(|cache| cache.usage);
             if usage != stored {

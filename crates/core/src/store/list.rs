@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::Store;
 use super::change::Condition;
 use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
+use crate::auth::Action;
 use crate::engine::{Fields, Range, Row};
 use crate::error::Result;
 use crate::glob::Glob;
@@ -67,6 +68,7 @@ impl Store {
     /// # Errors
     /// Those of reading, and those of the sink.
     pub fn list(&self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<u64> {
+        self.allow(Action::Read, Some(namespace))?;
         let mut shown = 0;
         let mut evicts = false;
         let mut after = query.after.clone();
@@ -130,6 +132,7 @@ impl Store {
     /// # Errors
     /// Those of reading and writing.
     pub fn delete_matching(&self, namespace: &Namespace, query: &Query) -> Result<u64> {
+        self.allow(Action::Write, Some(namespace))?;
         let mut removed = 0;
         let mut left = query.limit;
         loop {

@@ -16,7 +16,9 @@ pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place}
 pub use self::settings::CacheSettings;
 pub use self::spaces::{NamespaceInfo, Removed};
 
-use crate::address::Address;
+use crate::address::{Address, Namespace};
+use crate::auth::Seed;
+use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{Cache, Engine, Policy, Space, View};
@@ -44,6 +46,9 @@ pub struct Store {
     clock: Box<dyn Clock>,
     max_value_bytes: u64,
     writer: Option<String>,
+    identity: Option<Identity>,
+    origin: &'static str,
+    seed: Seed,
 }
 
 impl Store {
@@ -54,6 +59,9 @@ impl Store {
             clock: Box::new(SystemClock),
             max_value_bytes: DEFAULT_MAX_VALUE_BYTES,
             writer: None,
+            identity: None,
+            origin: "library",
+            seed: Seed::default(),
         }
     }
 
@@ -81,6 +89,65 @@ impl Store {
     pub fn with_writer(mut self, writer: Option<String>) -> Self {
         self.writer = writer;
         self
+    }
+
+    /// Acts for somebody who has proved who they are, and does only what they may. Without, a store acts for the owner of its
+    /// file, who may do everything.
+    #[must_use]
+    pub fn act_as(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Says in the audit log from where things are done.
+    #[must_use]
+    pub fn with_origin(mut self, origin: &'static str) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The user there is before anybody has made one.
+    #[must_use]
+    pub fn with_seed(mut self, seed: Seed) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Who it acts for; `None` is the owner of the file.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    pub(crate) fn origin(&self) -> &'static str {
+        self.origin
+    }
+
+    pub(crate) fn seed(&self) -> &Seed {
+        &self.seed
+    }
+
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Refuses what whom it acts for may not do, and writes that down. Every way into the store comes by here.
+    pub(crate) fn allow(&self, action: Action, namespace: Option<&Namespace>) -> Result<()> {
+        let Decision::Denied(why) = self.decide(action, namespace) else { return Ok(()) };
+        if let Some(identity) = &self.identity {
+            self.note_refused(identity, &action.to_string(), &why);
+        }
+        Err(Error::new(ErrorKind::Denied, why))
+    }
+
+    /// Whether whom it acts for may do something.
+    fn decide(&self, action: Action, namespace: Option<&Namespace>) -> Decision {
+        let decide = |identity| policy::decide(identity, action, namespace);
+        self.identity.as_ref().map_or(Decision::Allowed, decide)
+    }
+
+    /// The same for something to be shown or left out.
+    fn may_read(&self, namespace: &Namespace) -> bool {
+        self.decide(Action::Read, Some(namespace)) == Decision::Allowed
     }
 
     /// What time it is for this store.
@@ -165,6 +232,7 @@ impl Store {
         head: fn(&T) -> &Head,
         read: fn(&dyn View, &Space, &str) -> Result<Option<T>>,
     ) -> Result<Vec<Found<'a, T>>> {
+        addresses.iter().try_for_each(|address| self.allow(Action::Read, Some(&address.namespace)))?;
         let mut all = Vec::with_capacity(addresses.len());
         self.engine.read(&mut |view| {
             all.clear();

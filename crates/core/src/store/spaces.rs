@@ -4,6 +4,7 @@ use super::Store;
 use super::cache;
 use super::settings::CacheSettings;
 use crate::address::Namespace;
+use crate::auth::Action;
 use crate::engine::{Cache, Range, Space, Totals, Txn, Usage};
 use crate::error::{Error, ErrorKind, Result};
 use std::ops::ControlFlow;
@@ -38,6 +39,7 @@ impl Store {
         let mut spaces = Vec::new();
         self.engine.read(&mut |view| {
             spaces = view.spaces(project)?;
+            spaces.retain(|space| self.may_read(&space.namespace));
             Ok(())
         })?;
         Ok(spaces)
@@ -55,7 +57,8 @@ impl Store {
                 let totals = view.totals(&space, Some(now))?;
                 Ok(NamespaceInfo { space, totals })
             };
-            described = view.spaces(project)?.into_iter().map(describe).collect::<Result<_>>()?;
+            let spaces = view.spaces(project)?.into_iter().filter(|space| self.may_read(&space.namespace));
+            described = spaces.map(describe).collect::<Result<_>>()?;
             Ok(())
         })?;
         Ok(described)
@@ -81,6 +84,7 @@ impl Store {
         if settings.timeout.is_none() {
             return Err(Error::new(ErrorKind::Invalid, "a cache needs a timeout"));
         }
+        self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
         self.engine.write(&mut |txn| {
             let space = match txn.space(namespace)? {
@@ -98,6 +102,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no cache.
     pub fn set_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
+        self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
         self.engine.write(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
@@ -112,6 +117,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no cache.
     pub fn drop_cache(&self, namespace: &Namespace, discard: bool) -> Result<()> {
+        self.allow(Action::Admin, Some(namespace))?;
         self.engine.write(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             let mut space = space.ok_or_else(not_a_cache)?;
@@ -131,6 +137,7 @@ impl Store {
     /// # Errors
     /// Those of writing.
     pub fn collect_garbage(&self) -> Result<Removed> {
+        self.allow(Action::Admin, None)?;
         let mut removed = Removed::default();
         for space in self.namespaces(None)?.iter().filter(|space| space.cache.is_some()) {
             let entries = self.purge(&space.namespace)?;

@@ -10,7 +10,7 @@ mod reader;
 
 use std::fmt;
 
-pub use self::parser::{Credentials, Item, Options, Parser, Step};
+pub use self::parser::{Item, Options, Parser, Step};
 pub use self::printer::Printer;
 pub use self::reader::read;
 use crate::address::AddressError;

@@ -1,14 +1,14 @@
 //! What tokens mean: directives act from where they stand, all other tokens are entries.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memchr;
+use secrecy::SecretString;
 
 use super::lexer::{Lexed, Lexer, Part, Token};
 use super::{BASE64_MARK, META_MARK, StreamError, Trouble};
 use crate::address::{AddressError, Delimiter, EntryName, Namespace, Notation, Part as AddressPart};
+use crate::auth::Credentials;
 use crate::clock::Ttl;
 use crate::store::{Change, Life, Place};
 
@@ -65,7 +65,7 @@ enum Security {
     /// Nothing but credentials has come.
     Open,
     /// A password, and where it stood.
-    Password(String, Place),
+    Password(SecretString, Place),
     /// Something else has come, or the credentials are complete.
     Closed,
 }
@@ -105,32 +105,6 @@ pub enum Step<'p> {
     NeedsMore,
     /// To the end.
     End,
-}
-
-/// Who says to write, and what proves it.
-pub enum Credentials {
-    /// `meta:sec:pass` and `meta:sec:user`.
-    Password {
-        /// The user.
-        user: String,
-        /// The password.
-        password: String,
-    },
-    /// `meta:sec:apikey`.
-    ApiKey(String),
-    /// `meta:sec:session`.
-    Session(String),
-}
-
-/// Secrets are not for logs.
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Password { .. } => "a password",
-            Self::ApiKey(_) => "an API key",
-            Self::Session(_) => "a session",
-        })
-    }
 }
 
 impl Default for Options {
@@ -286,14 +260,14 @@ impl Security {
                 return Err(at(Trouble::LateCredentials));
             }
             ("pass", Self::Open) => {
-                *self = Self::Password(value.to_owned(), token.place());
+                *self = Self::Password(value.into(), token.place());
                 return Ok(None);
             }
             ("user", Self::Password(password, _)) => {
                 Credentials::Password { user: value.to_owned(), password }
             }
-            ("apikey", Self::Open) => Credentials::ApiKey(value.to_owned()),
-            ("session", Self::Open) => Credentials::Session(value.to_owned()),
+            ("apikey", Self::Open) => Credentials::ApiKey(value.into()),
+            ("session", Self::Open) => Credentials::Session(value.into()),
             ("pass" | "user" | "apikey" | "session", _) => return Err(at(Trouble::HalfCredentials)),
             _ => return Err(at(Trouble::UnknownMeta(shortened(&format!("sec:{kind}"))))),
         };

@@ -2,11 +2,13 @@
 
 use std::io::{self, Read};
 
+use prontodb_core::auth::Credentials;
 use prontodb_core::store::{Change, Life};
-use prontodb_core::stream::{self, Credentials, Item, Options, Parser, Printer, Step, StreamError};
+use prontodb_core::stream::{self, Item, Options, Parser, Printer, Step, StreamError};
 use prontodb_core::{Delimiter, EntryName, Error, ErrorKind, Namespace, Ttl};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
+use secrecy::ExposeSecret;
 
 /// An entry as tests compare it: address, TTL in milliseconds, and value unless it is removed.
 type Seen = (String, Option<i64>, Option<Vec<u8>>);
@@ -14,10 +16,12 @@ type Seen = (String, Option<i64>, Option<Vec<u8>>);
 fn seen(item: &Item<'_>) -> Seen {
     match item {
         Item::Credentials(Credentials::Password { user, password }) => {
-            (format!("{user} by {password}"), None, None)
+            (format!("{user} by {}", password.expose_secret()), None, None)
         }
-        Item::Credentials(Credentials::ApiKey(key)) => (format!("key {key}"), None, None),
-        Item::Credentials(Credentials::Session(session)) => (format!("session {session}"), None, None),
+        Item::Credentials(Credentials::ApiKey(key)) => (format!("key {}", key.expose_secret()), None, None),
+        Item::Credentials(Credentials::Session(session)) => {
+            (format!("session {}", session.expose_secret()), None, None)
+        }
         Item::Entry { namespace, name, change, .. } => {
             let address = format!("{}|{}|{name}", namespace.project(), namespace.namespace());
             match change {

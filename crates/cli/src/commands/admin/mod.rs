@@ -1,9 +1,15 @@
 //! `prontodb admin …`
 
+pub mod audit;
 pub mod create_cache;
 pub mod drop_cache;
 pub mod gc;
+pub mod grant;
+pub mod grants;
+pub mod key;
+pub mod revoke;
 pub mod set_cache;
+pub mod user;
 
 use std::ffi::OsString;
 

@@ -19,6 +19,7 @@ use self::spill::Spill;
 use super::Store;
 use super::change::{Condition, SetOptions, Writer};
 use crate::address::{Address, EntryName, Namespace};
+use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Space, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -273,8 +274,12 @@ impl Load {
         Merge::of(part, self.spill.as_ref(), &self.heap)?.for_each(visit)
     }
 
-    /// Finds out, as far as that is possible beforehand, whether all changes can be made.
-    fn check(&mut self, store: &Store) -> Result<()> {
+    /// Finds out, as far as that is possible beforehand, whether all changes can be made; [`Load::commit`] does so, too.
+    ///
+    /// # Errors
+    /// Those of [`Load::commit`] that come before anything is written.
+    pub fn check(&mut self, store: &Store) -> Result<()> {
+        self.parts.iter().try_for_each(|part| store.allow(Action::Write, Some(&part.namespace)))?;
         self.heap.sort();
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;

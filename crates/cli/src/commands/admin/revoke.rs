@@ -1,0 +1,26 @@
+use prontodb_core::auth::Pattern;
+
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Take back what was granted
+#[derive(clap::Args)]
+pub struct Revoke {
+    /// The user, or the name of the API key
+    who: String,
+
+    /// The pattern, as it was granted
+    pattern: String,
+}
+
+impl Run for Revoke {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let pattern = Pattern::parse(&self.pattern, cx.notation.delimiter)?;
+        let revoked = cx.open_to_write()?.revoke_grant(&self.who, &pattern);
+        revoked.map_err(|error| cx.with_hint(error.into()))?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,24 @@
+use super::{explained, warn_of_known_password};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Remove a user, with their sessions and grants
+///
+/// The last one who may administer stays.
+#[derive(clap::Args)]
+pub struct Del {
+    /// The user
+    name: String,
+}
+
+impl Run for Del {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let store = cx.open_to_write()?;
+        explained(cx, store.remove_user(&self.name))?;
+        warn_of_known_password(&store)?;
+        Ok(Code::Done)
+    }
+}

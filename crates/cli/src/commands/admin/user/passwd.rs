@@ -1,0 +1,32 @@
+use std::path::PathBuf;
+
+use super::explained;
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::secret;
+
+/// Change a user's password
+///
+/// Their sessions end with it. The password comes from --pass-file, from PRONTO_PASS, or is asked for.
+#[derive(clap::Args)]
+pub struct Passwd {
+    /// The user
+    name: String,
+
+    /// A file that holds the new password; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pass_file: Option<PathBuf>,
+}
+
+impl Run for Passwd {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let password =
+            secret::password(self.pass_file.as_deref(), &format!("new password of {}", self.name))?;
+        let store = cx.open_to_write()?;
+        explained(cx, store.set_password(&self.name, &password))?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,422 @@
+//! Who may: credentials on streams and commands, users, API keys, sessions, grants, and what is kept of secrets.
+
+use std::fs;
+use std::path::PathBuf;
+
+use prontodb_testkit::sandbox::{Call, Outcome, Sandbox};
+use serde_json::Value;
+
+use crate::common::{
+    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with,
+};
+
+fn stream(s: &Sandbox, text: &str) -> Call {
+    s.run(["stream"]).stdin(text)
+}
+
+fn admin(s: &Sandbox, line: &str) -> Outcome {
+    s.run(line.split(' ')).env("PRONTO_PASS", PASSWORD).succeeds()
+}
+
+/// A sandbox with the user sam, who has no role.
+fn with_sam() -> Sandbox {
+    let s = sandbox();
+    admin(&s, "admin user add sam");
+    s
+}
+
+fn login(s: &Sandbox, name: &str) -> String {
+    admin(s, &format!("auth login {name}")).stdout().trim_end().to_owned()
+}
+
+fn key(s: &Sandbox, name: &str, flags: &str) -> String {
+    admin(s, &format!("admin key create {name}{flags}")).stdout().trim_end().to_owned()
+}
+
+/// A command of somebody who has to prove who they are.
+fn local(s: &Sandbox, line: &str, variable: &str, token: &str) -> Call {
+    s.run(line.split(' ')).env("PRONTO_SECURITY_LOCAL", "true").env(variable, token)
+}
+
+#[test]
+fn a_stream_without_credentials_is_refused() {
+    let s = sandbox();
+    for text in ["", "a=1", "meta:path=p.n; a=1"] {
+        let refused = stream(&s, text).fails(5);
+        refused.stderr_has("the credentials are missing").stderr_has("hint: ").stdout_is("");
+    }
+    for text in [
+        "meta:sec:user=admin; meta:sec:pass=pronto!; a=1",
+        "meta:sec:pass=pronto!; a=1",
+        "a=1; meta:sec:pass=pronto!; meta:sec:user=admin",
+        "meta:sec:pass=wrong; meta:sec:user=admin; a=1",
+        "meta:sec:pass=pronto!; meta:sec:user=nobody; a=1",
+        "meta:sec:apikey=pdbk_00_00; a=1",
+        "meta:sec:apikey=nonsense; a=1",
+        "meta:sec:session=pdbs_00_00; a=1",
+        "meta:sec:session=; a=1",
+    ] {
+        stream(&s, text).fails(5).stderr_lacks("pronto!").stdout_is("");
+    }
+    assert!(contents(&s).is_empty(), "{:?}", contents(&s));
+}
+
+#[test]
+fn credentials_are_asked_for_unless_the_configuration_says_otherwise() {
+    let s = sandbox();
+    stream(&s, "a=1").env("PRONTO_SECURITY", "false").succeeds();
+    stream(&s, "a=1").env("PRONTO_SECURITY_REQUIRED", "false").succeeds();
+    stream(&s, "a=1").env("PRONTO_SECURITY", "maybe").fails(1).stderr_has("PRONTO_SECURITY=maybe");
+    s.run(["config", "set", "security.required", "false"]).succeeds();
+    stream(&s, "a=1").succeeds();
+    stream(&s, "a=1").env("PRONTO_SECURITY", "true").fails(5);
+    stream(&s, "meta:sec:pass=wrong;meta:sec:user=admin;a=1")
+        .fails(5)
+        .stderr_has("the credentials are wrong");
+}
+
+#[test]
+fn the_seeded_admin_may_and_is_warned() {
+    let s = sandbox();
+    let text = "meta:sec:pass=pronto!; meta:sec:user=admin; meta:path=p.n; a=1";
+    stream(&s, text).succeeds().stderr_has("admin user passwd admin").stderr_has("wrote 1 entry");
+    s.run(["get", "p.n.a", "--meta"]).succeeds().stdout_has("writer: admin");
+    let changed = s.run(["admin", "user", "passwd", "admin"]).env("PRONTO_PASS", PASSWORD).succeeds();
+    changed.stderr_lacks("everybody knows");
+    stream(&s, text).fails(5);
+    let text = text.replace("pronto!", PASSWORD);
+    stream(&s, &text).succeeds().stderr_lacks("everybody knows");
+}
+
+#[test]
+fn the_environment_may_give_another_seed() {
+    let s = sandbox();
+    let with_seed = |text: &str| {
+        let call = stream(&s, text).env("PRONTO_ADMIN_USER", "root");
+        call.env("PRONTO_ADMIN_PASS", "deep secret")
+    };
+    with_seed("meta:sec:pass=deep secret; meta:sec:user=root; a=1")
+        .succeeds()
+        .stderr_lacks("everybody knows");
+    with_seed("meta:sec:pass=pronto!; meta:sec:user=admin; a=1").fails(5);
+    let users = s
+        .run(["admin", "user", "list"])
+        .env("PRONTO_ADMIN_USER", "root")
+        .env("PRONTO_ADMIN_PASS", "deep secret");
+    users.prints("root\tadmin\n");
+}
+
+#[test]
+fn users_are_made_listed_changed_and_removed() {
+    let s = with_sam();
+    admin(&s, "admin user add ann --role read");
+    s.run(["admin", "user", "list"]).prints("admin\tadmin\nann\tread\nsam\t-\n");
+    let users = json_of(s.run(["admin", "user", "list", "--json"]));
+    assert_eq!(users[1]["user"], "ann");
+    assert_eq!(users[2]["role"], Value::Null);
+    assert!(users[2].get("password").is_none());
+    let again = s.run(["admin", "user", "add", "sam"]).env("PRONTO_PASS", "x").fails(3);
+    again.stderr_has("there is a user or key sam already");
+    s.run(["admin", "user", "del", "sam"]).succeeds();
+    s.run(["admin", "user", "del", "sam"]).fails(1).stderr_has("there is no user sam");
+    s.run(["admin", "user", "passwd", "sam"]).env("PRONTO_PASS", "x").fails(1);
+    s.run(["admin", "user", "del", "admin"]).fails(3).stderr_has("the last user who may administer");
+}
+
+#[test]
+fn names_of_users_are_plain() {
+    let s = sandbox();
+    let long = "x".repeat(33);
+    for name in ["", "1a", "a b", "../a", "a.b", "a/b", "ä", "a\u{1b}[2J", "-a", long.as_str()] {
+        let call = s.run(["admin", "user", "add", "--", name]).env("PRONTO_PASS", "x");
+        let outcome = call.fails_with_one_of(&[1, 64]);
+        outcome.stderr_lacks("\u{1b}");
+    }
+    s.run(["admin", "user", "add", "sam", "--role", "king"])
+        .env("PRONTO_PASS", "x")
+        .fails(1)
+        .stderr_has("read, write and admin are");
+    s.run(["admin", "user", "add", "sam"])
+        .env("PRONTO_PASS", "")
+        .fails(1)
+        .stderr_has("the password is empty");
+}
+
+#[test]
+fn passwords_come_from_files_standard_input_and_the_environment() {
+    let s = sandbox();
+    fs::write(s.path("secret"), "from a file\n").unwrap();
+    s.run(["admin", "user", "add", "ann", "--pass-file", "secret"]).succeeds();
+    s.run(["admin", "user", "add", "bob", "--pass-file", "-"]).stdin("from stdin\r\n").succeeds();
+    s.run(["admin", "user", "add", "cid"]).env("PRONTO_PASS", "from the environment").succeeds();
+    refused(&s, &["admin", "user", "add", "dan"], 64, "usage").stderr_has("--pass-file");
+    for (name, password) in [("ann", "from a file"), ("bob", "from stdin"), ("cid", "from the environment")] {
+        s.run(["auth", "login", name]).env("PRONTO_PASS", password).succeeds().stdout_has("pdbs_");
+        s.run(["auth", "login", name])
+            .env("PRONTO_PASS", format!("{password} "))
+            .fails(5)
+            .stderr_has("the credentials are wrong");
+    }
+    s.run(["admin", "user", "add", "eve", "--pass-file", "missing"])
+        .fails(1)
+        .stderr_has("cannot read missing");
+}
+
+#[test]
+fn the_spellings_of_the_stream_say_the_same_and_warn() {
+    let s = sandbox();
+    let added = s.run(["admin", "user=sam;pass=hunter2;"]).succeeds();
+    added.stderr_has("can see command lines").stderr_lacks("hunter2");
+    s.run(["admin", "user=ann;", "pass=hunter2"]).succeeds();
+    s.run(["admin", "user=bob;", "--pass-file", "-"]).stdin("hunter2").succeeds().stderr_lacks("can see");
+    let login = s.run(["proto", "auth", "pass=hunter2;", "user=sam;"]).succeeds();
+    login.stdout_has("pdbs_").stderr_has("can see command lines");
+    s.run(["proto", "auth", "-"])
+        .stdin("pass=hunter2; user=bob;")
+        .succeeds()
+        .stderr_lacks("can see")
+        .stdout_has("pdbs_");
+    let key = key(&s, "ci", "");
+    s.run(["proto", "auth", &format!("sec={key}")]).prints("ci\n");
+    for words in [&["user=sam;", "pass=hunter2;"][..], &["pass=hunter2;"], &["sec=x;", "y"], &["hunter2"]] {
+        let args = [&["proto", "auth"][..], words].concat();
+        s.run(&args).fails(64).stderr_lacks("hunter2");
+    }
+    s.run(&["proto", "auth", "pass=wrong;user=sam"]).fails(5);
+}
+
+#[test]
+fn sessions_prove_who_somebody_is_until_they_end() {
+    let s = with_sam();
+    let token = login(&s, "sam");
+    let whoami = |token: &str| s.run(["auth", "whoami"]).env("PRONTO_SESSION", token);
+    whoami(&token).prints("sam\t-\n");
+    s.run(["auth", "whoami"]).prints("owner\tadmin\n");
+    s.run(["auth", "logout"]).env("PRONTO_SESSION", &token).succeeds();
+    whoami(&token).fails(5).stderr_has("the credentials are wrong").stderr_lacks(&token);
+    s.run(["auth", "logout"]).env("PRONTO_SESSION", &token).fails(5);
+    refused(&s, &["auth", "logout"], 64, "usage");
+    let token = login(&s, "sam");
+    admin(&s, "admin user passwd sam");
+    whoami(&token).fails(5);
+    let token = login(&s, "sam");
+    s.run(["admin", "user", "del", "sam"]).succeeds();
+    whoami(&token).fails(5);
+    let cut = &token[..token.len() - 1];
+    whoami(cut).fails(5);
+}
+
+#[test]
+fn api_keys_are_shown_once_and_end() {
+    let s = sandbox();
+    let token = key(&s, "ci", " --role write");
+    s.run(["admin", "key", "list"]).succeeds().stdout_has("\tci\twrite\t-\n").stdout_lacks(&token);
+    s.run(["auth", "whoami"]).env("PRONTO_API_KEY", &token).prints("ci\twrite\n");
+    stream(&s, &format!("meta:sec:apikey={token}; meta:path=p.n; a=1")).succeeds();
+    stream(&s, "meta:path=p.n; b=1").env("PRONTO_API_KEY", &token).succeeds();
+    s.run(["admin", "key", "create", "ci"]).fails(3);
+    s.run(["admin", "key", "revoke", "ci"]).succeeds();
+    s.run(["auth", "whoami"]).env("PRONTO_API_KEY", &token).fails(5);
+    s.run(["admin", "key", "revoke", "ci"]).fails(1).stderr_has("there is no API key ci");
+    s.run(["admin", "key", "create", "late", "--ttl", "0"]).fails(1);
+}
+
+#[test]
+fn grants_say_who_may_do_what_where() {
+    let s = with_sam();
+    for (address, value) in [("tasks.open.a", "1"), ("tasks.done.b", "2"), ("other.open.c", "3")] {
+        s.run(["set", address, value]).prints("");
+    }
+    admin(&s, "admin grant sam read tasks.*");
+    admin(&s, "admin grant sam write tasks.open");
+    s.run(["admin", "grants"]).prints("sam\tread\ttasks.*\nsam\twrite\ttasks.open\n");
+    let token = login(&s, "sam");
+    let as_sam = |line: &str| local(&s, line, "PRONTO_SESSION", &token);
+    as_sam("get tasks.done.b").prints("2\n");
+    as_sam("set tasks.open.a 9").prints("");
+    as_sam("set tasks.done.b 9")
+        .fails(5)
+        .stderr_has("sam may not write to namespace done of project tasks; sam has the role read there");
+    as_sam("get other.open.c").fails(5).stdout_is("");
+    as_sam("keys").prints("tasks.done.b\ntasks.open.a\n");
+    as_sam("nss").prints("tasks.done\ntasks.open\n");
+    as_sam("projects").prints("tasks\n");
+    as_sam("copy tasks.done.b tasks.open.b").prints("");
+    as_sam("copy tasks.open.b tasks.done.c").fails(5);
+    as_sam("copy tasks.done.b tasks.open.c --move").fails(5);
+    as_sam("admin revoke sam tasks.*").fails(5);
+    admin(&s, "admin grant sam read tasks.open");
+    as_sam("set tasks.open.a 1").fails(5);
+    admin(&s, "admin revoke sam tasks.*");
+    as_sam("get tasks.done.b").fails(5);
+    s.run(["admin", "revoke", "sam", "tasks.*"]).fails(1).stderr_has("nothing is granted to sam by tasks.*");
+    for bad in [
+        "admin grant nobody read a.b",
+        "admin grant sam king a.b",
+        "admin grant sam read a",
+        "admin grant sam read a.b.c",
+        "admin grant sam read a.",
+    ] {
+        s.run(bad.split(' ')).fails(1);
+    }
+}
+
+/// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
+const GUARDED: [&str; 34] = [
+    "set p.n.new 1",
+    "get p.n.k",
+    "get p.n.k --include-expired",
+    "get p.n.k p.n.l --json",
+    "get p.n.k --context c --fallback",
+    "del p.n.k",
+    "del p.n --prefix --yes",
+    "exists p.n.k",
+    "incr p.n.k",
+    "append p.n.k 1",
+    "touch p.n.k",
+    "ttl p.n.k",
+    "rename p.n.k p.n.new",
+    "copy p.n.k p.n.new",
+    "keys p.n",
+    "scan p.n",
+    "scan p.n --stream",
+    "create-cache p.new 90",
+    "admin set-cache p.c timeout=80",
+    "admin drop-cache p.c",
+    "admin gc",
+    "admin user add joe",
+    "admin user list",
+    "admin user passwd sam",
+    "admin user del sam",
+    "admin key create other",
+    "admin key list",
+    "admin key revoke ci",
+    "admin grant sam write p.*",
+    "admin grants",
+    "admin revoke sam p.*",
+    "admin audit",
+    "set p.n.k 2 --if-present",
+    "keys p.n --count",
+];
+
+fn furnished() -> Sandbox {
+    let s = sandbox_with([("p.n.k", "1"), ("p.n.l", "1")]);
+    s.run(["create-cache", "p.c", "90"]).prints("");
+    for line in [
+        "admin user add sam --role admin",
+        "admin user add ann",
+        "admin key create ci",
+        "admin grant sam read p.*",
+    ] {
+        admin(&s, line);
+    }
+    s
+}
+
+#[test]
+fn nothing_is_done_for_those_who_may_nothing() {
+    let s = furnished();
+    let token = login(&s, "ann");
+    let before = s.run(["scan"]).succeeds().stdout();
+    let users = s.run(["admin", "user", "list"]).succeeds().stdout();
+    for line in GUARDED {
+        let outcome = local(&s, line, "PRONTO_SESSION", &token).env("PRONTO_PASS", "x").fails(5);
+        outcome.stdout_is("").stderr_has("ann may not");
+        let unproved =
+            s.run(line.split(' ')).env("PRONTO_SECURITY_LOCAL", "true").env("PRONTO_PASS", "x").fails(5);
+        unproved.stdout_is("").stderr_has("PRONTO_SESSION");
+    }
+    assert_eq!(s.run(["scan"]).succeeds().stdout(), before);
+    assert_eq!(s.run(["admin", "user", "list"]).succeeds().stdout(), users);
+    local(&s, "projects", "PRONTO_SESSION", &token).prints("");
+}
+
+#[test]
+fn everything_is_done_for_those_who_may_everything() {
+    for line in GUARDED {
+        let s = furnished();
+        let token = login(&s, "sam");
+        local(&s, line, "PRONTO_SESSION", &token).env("PRONTO_PASS", "x").succeeds();
+    }
+}
+
+#[test]
+fn the_log_tells_who_did_what_and_no_secret() {
+    let s = with_sam();
+    let token = login(&s, "sam");
+    stream(&s, &format!("meta:sec:session={token}; meta:path=p.n; k=a value of sam")).fails(5);
+    admin(&s, "admin grant sam write p.n");
+    stream(&s, &format!("meta:sec:session={token}; meta:path=p.n; k=a value of sam; l=2")).succeeds();
+    s.run(["auth", "login", "sam"]).env("PRONTO_PASS", "a wrong one").fails(5);
+    let log = s.run(["admin", "audit"]).succeeds().stdout();
+    let lines: Vec<Vec<_>> = log.lines().map(|line| line.split('\t').skip(1).collect()).collect();
+    assert_eq!(
+        lines,
+        [
+            vec!["owner", "cli", "done", "add user", "sam"],
+            vec!["sam", "cli", "done", "log in", ""],
+            vec![
+                "sam",
+                "cli",
+                "refused",
+                "write to",
+                "sam may not write to namespace n of project p; sam has no role there"
+            ],
+            vec!["owner", "cli", "done", "grant", "sam write p.n"],
+            vec!["sam", "cli", "done", "write", "p.n 2"],
+            vec!["sam", "cli", "refused", "log in", ""],
+        ]
+    );
+    let events = json_of(s.run(["admin", "audit", "--json"]));
+    assert_eq!(events.as_array().unwrap().len(), 6);
+    assert_eq!(events[4]["outcome"], "done");
+    for secret in [PASSWORD, token.as_str(), "a value of sam", "a wrong one"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
+
+/// Every byte that is kept anywhere below the home directory.
+fn all_that_is_kept(s: &Sandbox) -> Vec<u8> {
+    let mut folders: Vec<PathBuf> = vec![data_folder(s)];
+    let mut bytes = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { bytes.extend(fs::read(path).unwrap()) }
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_secret_lies_in_a_file() {
+    let s = with_sam();
+    let (session, key) = (login(&s, "sam"), key(&s, "ci", ""));
+    stream(&s, &format!("meta:sec:pass={PASSWORD};meta:sec:user=sam;k=1")).fails(5);
+    let kept = all_that_is_kept(&s);
+    let secret_part = |token: &str| token.rsplit('_').next().unwrap().to_owned();
+    for secret in [PASSWORD.to_owned(), "pronto!".to_owned(), secret_part(&session), secret_part(&key)] {
+        assert!(!kept.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} is kept");
+    }
+    assert!(kept.windows(9).any(|window| window == b"$argon2id"));
+}
+
+#[test]
+fn databases_without_users_have_no_tables_for_them() {
+    let s = sandbox_with([("k", "v")]);
+    s.run(["admin", "user", "list"]).prints("admin\tadmin\n");
+    s.run(["admin", "audit"]).prints("");
+    s.run(["admin", "grants"]).prints("");
+    let kept = fs::read(database_file(&s, "main")).unwrap();
+    assert!(!kept.windows(4).any(|window| window == b"sec_"));
+}
+
+#[test]
+fn many_make_users_at_once() {
+    let s = sandbox();
+    let running: Vec<_> = (0..8)
+        .map(|number| s.run(["admin", "user", "add", &format!("u{number}")]).env("PRONTO_PASS", "x").spawn())
+        .collect();
+    running.into_iter().for_each(|one| drop(one.wait().succeeds()));
+    assert_eq!(s.run(["admin", "user", "list"]).succeeds().stdout().lines().count(), 9);
+}

@@ -1,0 +1,92 @@
+//! The audit log: who did what, when, from where. It only grows, and never holds values or secrets.
+
+use serde::{Deserialize, Serialize};
+
+use super::Identity;
+use super::records::{self, Kept};
+use crate::clock::Millis;
+use crate::engine::{Catalog, Txn};
+use crate::error::Result;
+use crate::store::Store;
+
+/// Something that was done, or tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// Who; `owner` is whoever may read the file.
+    pub who: String,
+    /// From where: the way into the store that was taken.
+    pub origin: String,
+    /// What was done, a word or two.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// Whether it was done.
+    pub done: bool,
+}
+
+impl Kept for Event {
+    const CATALOG: Catalog = Catalog::Audit;
+}
+
+/// Who acts where nobody had to prove it.
+pub(super) const OWNER: &str = "owner";
+
+impl Store {
+    /// Up to `limit` events behind the key `after`, the oldest first, each with its key.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Denied`] to all but admins, and those of reading.
+    pub fn audit_log(&self, after: &str, limit: usize) -> Result<Vec<(String, Event)>> {
+        self.allow_admin()?;
+        self.viewed(|view| {
+            let records = view.records(Catalog::Audit, after, limit)?;
+            records.into_iter().map(|(key, record)| Ok((key, records::read(&record)?))).collect()
+        })
+    }
+
+    /// An event of this moment and this store.
+    pub(crate) fn event(&self, who: &str, action: &str, target: &str, done: bool) -> Event {
+        Event {
+            at: self.now().0,
+            who: who.to_owned(),
+            origin: self.origin().to_owned(),
+            action: action.to_owned(),
+            target: target.to_owned(),
+            done,
+        }
+    }
+
+    /// Adds something that this store's own user has done.
+    pub(super) fn note_done(&self, txn: &mut dyn Txn, action: &str, target: &str) -> Result<()> {
+        let who = self.identity().map_or(OWNER, |identity| identity.name.as_str());
+        append(txn, &self.event(who, action, target, true))
+    }
+
+    /// Adds that something was refused, where that can be written.
+    pub(crate) fn note_refused(&self, identity: &Identity, action: &str, target: &str) {
+        let event = self.event(&identity.name, action, target, false);
+        // The refusal stands, whether it can be written down or not.
+        let _ = self.engine().write_at_once(&mut |txn| append(txn, &event));
+    }
+
+    /// Adds that a log in failed, where that can be written.
+    pub(super) fn note_failed_login(&self, who: &str) {
+        let event = self.event(who, "log in", "", false);
+        let _ = self.engine().write_at_once(&mut |txn| append(txn, &event));
+    }
+}
+
+/// Adds an event behind all others of its moment.
+pub(crate) fn append(txn: &mut dyn Txn, event: &Event) -> Result<()> {
+    let moment = Millis(event.at).0.max(0);
+    let mut number = 0;
+    loop {
+        let key = format!("{moment:015}-{number:06}");
+        if txn.record(Catalog::Audit, &key)?.is_none() {
+            return records::keep(txn, &key, event);
+        }
+        number += 1;
+    }
+}

@@ -1,0 +1,65 @@
+//! Grants: roles of users and API keys in namespaces.
+
+use super::policy::{Grant, Pattern, Role};
+use super::records::{self, Kept};
+use crate::address::Delimiter;
+use crate::engine::Catalog;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Store;
+
+impl Kept for Grant {
+    const CATALOG: Catalog = Catalog::Grants;
+}
+
+impl Store {
+    /// All grants, by who has them and where.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to all but admins, and those of reading.
+    pub fn grants(&self) -> Result<Vec<Grant>> {
+        self.allow_admin()?;
+        let grants: Vec<(String, Grant)> = self.viewed(|view| records::all(view))?;
+        Ok(grants.into_iter().map(|(_, grant)| grant).collect())
+    }
+
+    /// Gives somebody a role in the namespaces that a pattern means, in place of the one they have by the same pattern.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when there is neither a user nor an API key of this name, [`ErrorKind::Denied`].
+    pub fn grant(&self, who: &str, role: Role, pattern: &Pattern) -> Result<()> {
+        let target = format!("{who} {role} {}", pattern.display(Delimiter::default()));
+        self.administer("grant", &target, |txn| {
+            self.materialise_seed(txn)?;
+            let is_user = self.role_of_user(txn, who)?.is_some();
+            let mut keys = records::all::<super::keys::ApiKey, _>(txn)?.into_iter();
+            if !is_user && !keys.any(|(_, key)| key.name == who) {
+                return Err(Error::new(ErrorKind::Invalid, format!("there is no user and no API key {who}")));
+            }
+            let grant = Grant { who: who.to_owned(), role, pattern: pattern.clone() };
+            records::keep(txn, &key_of(who, pattern), &grant)
+        })
+    }
+
+    /// Takes back what was granted to somebody by this pattern.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when there is no such grant, [`ErrorKind::Denied`].
+    pub fn revoke_grant(&self, who: &str, pattern: &Pattern) -> Result<()> {
+        let shown = pattern.display(Delimiter::default());
+        self.administer("revoke", &format!("{who} {shown}"), |txn| {
+            let key = key_of(who, pattern);
+            if records::find::<Grant, _>(txn, &key)?.is_none() {
+                return Err(Error::new(
+                    ErrorKind::Invalid,
+                    format!("nothing is granted to {who} by {shown}"),
+                ));
+            }
+            txn.remove_record(Catalog::Grants, &key)
+        })
+    }
+}
+
+/// Names of users hold no blanks; the parts of a pattern hold no newlines.
+fn key_of(who: &str, pattern: &Pattern) -> String {
+    format!("{who} {}\n{}", pattern.project, pattern.namespace)
+}

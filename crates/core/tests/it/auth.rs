@@ -1,0 +1,199 @@
+//! Who may: what the library promises that the program's tests cannot see, above all time.
+
+use std::sync::Arc;
+
+use prontodb_core::auth::policy::{self, Action, Decision, Grant, Identity, Pattern, Role};
+use prontodb_core::auth::{Credentials, Seed};
+use prontodb_core::engine::memory::MemoryEngine;
+use prontodb_core::store::{Query, SetOptions};
+use prontodb_core::{Address, Delimiter, ErrorKind, ManualClock, Millis, Namespace, Notation, Store, Ttl};
+use prontodb_testkit::properties;
+use proptest::prelude::*;
+use proptest::sample::select;
+use secrecy::{ExposeSecret, SecretString};
+
+fn secret(text: &str) -> SecretString {
+    text.into()
+}
+
+fn password(user: &str, password: &str) -> Credentials {
+    Credentials::Password { user: user.to_owned(), password: secret(password) }
+}
+
+fn ttl(seconds: u64) -> Ttl {
+    Ttl::from_millis(seconds * 1000).unwrap()
+}
+
+/// A store with the user sam, and its clock.
+fn with_sam() -> (Store, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::at(Millis(1_000_000)));
+    let store = Store::new(MemoryEngine::new()).with_clock(Arc::clone(&clock));
+    store.add_user("sam", &secret("pass"), None).unwrap();
+    (store, clock)
+}
+
+fn address(text: &str) -> Address {
+    Notation::default().address(text).unwrap()
+}
+
+#[test]
+fn sessions_hold_to_the_millisecond() {
+    let (store, clock) = with_sam();
+    let sam = store.authenticate(&password("sam", "pass")).unwrap();
+    let session = Credentials::Session(store.begin_session(&sam, ttl(60)).unwrap());
+    clock.advance(59_999);
+    assert_eq!(store.authenticate(&session).unwrap().name, "sam");
+    clock.advance(1);
+    let error = store.authenticate(&session).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Denied, "the session has expired"));
+}
+
+#[test]
+fn api_keys_hold_to_the_millisecond() {
+    let (store, clock) = with_sam();
+    let key = Credentials::ApiKey(store.create_api_key("ci", Some(Role::Read), Some(ttl(1))).unwrap());
+    clock.advance(999);
+    assert_eq!(store.authenticate(&key).unwrap().role, Some(Role::Read));
+    clock.advance(1);
+    assert_eq!(store.authenticate(&key).unwrap_err().to_string(), "the API key ci has expired");
+}
+
+#[test]
+fn expired_sessions_make_room_for_new_ones() {
+    let (store, clock) = with_sam();
+    let sam = store.authenticate(&password("sam", "pass")).unwrap();
+    let first = store.begin_session(&sam, ttl(1)).unwrap();
+    clock.advance(1000);
+    store.begin_session(&sam, ttl(1)).unwrap();
+    let error = store.authenticate(&Credentials::Session(first)).unwrap_err();
+    assert_eq!(error.to_string(), "the credentials are wrong", "it is not kept any more");
+}
+
+#[test]
+fn wrong_credentials_are_all_told_the_same() {
+    let (store, _) = with_sam();
+    let session = {
+        let sam = store.authenticate(&password("sam", "pass")).unwrap();
+        store.begin_session(&sam, ttl(60)).unwrap()
+    };
+    let key = store.create_api_key("ci", None, None).unwrap();
+    let changed = |token: &SecretString| {
+        let mut text = token.expose_secret().to_owned();
+        let last = if text.ends_with('0') { '1' } else { '0' };
+        text.pop();
+        text.push(last);
+        secret(&text)
+    };
+    for credentials in [
+        password("sam", "wrong"),
+        password("sam", ""),
+        password("nobody", "pass"),
+        password("admin", "wrong"),
+        Credentials::Session(changed(&session)),
+        Credentials::Session(key.clone()),
+        Credentials::Session(secret("")),
+        Credentials::ApiKey(changed(&key)),
+        Credentials::ApiKey(session),
+        Credentials::ApiKey(secret("pdbk_")),
+    ] {
+        let error = store.authenticate(&credentials).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::Denied, "the credentials are wrong")
+        );
+    }
+}
+
+#[test]
+fn the_seeded_user_is_there_until_users_are_made() {
+    let seed = Seed { user: "root".to_owned(), password: secret("deep") };
+    let store = Store::in_memory().with_seed(seed);
+    assert!(store.authenticate(&password("admin", "pronto!")).is_err());
+    assert_eq!(store.authenticate(&password("root", "deep")).unwrap().role, Some(Role::Admin));
+    assert_eq!(store.users().unwrap()[0].created, None, "a look makes nothing");
+    store.set_password("root", &secret("deeper")).unwrap();
+    assert!(store.authenticate(&password("root", "deep")).is_err());
+    assert!(store.authenticate(&password("root", "deeper")).is_ok());
+    let other = store.with_seed(Seed::default());
+    assert!(other.authenticate(&password("admin", "pronto!")).is_err(), "the seed is over");
+}
+
+#[test]
+fn a_store_that_acts_for_somebody_does_only_what_they_may() {
+    let (store, _) = with_sam();
+    store.set(&address("a.b.k"), b"1", &SetOptions::default()).unwrap();
+    store.grant("sam", Role::Read, &Pattern::parse("a.*", Delimiter::default()).unwrap()).unwrap();
+    let sam = store.authenticate(&password("sam", "pass")).unwrap();
+    let store = store.act_as(sam);
+    assert_eq!(store.get(&address("a.b.k")).unwrap().unwrap().value, b"1");
+    let denied = |error: prontodb_core::Error| error.kind() == ErrorKind::Denied;
+    assert!(denied(store.set(&address("a.b.k"), b"2", &SetOptions::default()).unwrap_err()));
+    assert!(denied(store.get(&address("c.d.k")).unwrap_err()));
+    assert!(denied(store.delete_matching(address("a.b.k").namespace(), &Query::default()).unwrap_err()));
+    assert!(denied(store.add_user("joe", &secret("x"), None).unwrap_err()));
+    assert!(denied(store.audit_log("", 9).unwrap_err()));
+}
+
+trait InNamespace {
+    fn namespace(&self) -> &Namespace;
+}
+
+impl InNamespace for Address {
+    fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+}
+
+/// The same decision, made by looking at every grant by itself.
+fn model(identity: &Identity, action: Action, namespace: Option<&Namespace>) -> bool {
+    let enough = |role: Role| match (role, action) {
+        (Role::Admin, _) | (Role::Write, Action::Write | Action::Read) | (Role::Read, Action::Read) => true,
+        (Role::Write | Role::Read, _) => false,
+    };
+    let means = |glob: &str, name: Option<&str>| match name {
+        Some(name) => glob == "*" || glob == name || (glob == "a*" && name.starts_with('a')),
+        None => glob == "*",
+    };
+    identity.role.is_some_and(enough)
+        || identity.grants.iter().any(|grant| {
+            enough(grant.role)
+                && means(&grant.pattern.project, namespace.map(Namespace::project))
+                && means(&grant.pattern.namespace, namespace.map(Namespace::namespace))
+        })
+}
+
+#[test]
+fn decisions_follow_from_each_grant_by_itself() {
+    let role = || select(&[Role::Read, Role::Write, Role::Admin][..]);
+    let glob = || select(&["*", "a*", "a", "ab", "b"][..]).prop_map(str::to_owned);
+    let grant = (role(), glob(), glob()).prop_map(|(role, project, namespace)| Grant {
+        who: "sam".to_owned(),
+        role,
+        pattern: Pattern { project, namespace },
+    });
+    let name = || select(&["a", "ab", "b", "c"][..]);
+    let place = prop::option::weighted(0.9, (name(), name()));
+    let action = select(&[Action::Read, Action::Write, Action::Admin][..]);
+    let strategy = (prop::option::weighted(0.2, role()), prop::collection::vec(grant, 0..4), place, action);
+    properties::check(2000, &strategy, |(role, grants, place, action)| {
+        let identity = Identity { name: "sam".to_owned(), role, grants };
+        let namespace = place.map(|(project, namespace)| Namespace::new(project, namespace).unwrap());
+        let decision = policy::decide(&identity, action, namespace.as_ref());
+        prop_assert_eq!(decision == Decision::Allowed, model(&identity, action, namespace.as_ref()));
+        if let Decision::Denied(why) = decision {
+            prop_assert!(why.starts_with("sam may not "), "{}", why);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn patterns_are_read_in_the_delimiter_in_use() {
+    let parse = |text: &str, delimiter: &str| Pattern::parse(text, delimiter.parse().unwrap());
+    let pattern = parse("a.b/*", "/").unwrap();
+    assert_eq!((pattern.project.as_str(), pattern.namespace.as_str()), ("a.b", "*"));
+    assert_eq!(parse("*", ".").unwrap().display(Delimiter::default()), "*.*");
+    for bad in ["", "a", "a.", ".a", "a.b.c", "a.[b"] {
+        assert_eq!(parse(bad, ".").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
+    }
+}
