@@ -160,18 +160,25 @@ fn reference(sandbox: &Sandbox) -> String {
          ```text\n{shared}```\n",
         help(&[])
     );
-    for (command, is_group) in commands(&help(&[])) {
-        let inner = if is_group { commands(&help(&[&command])) } else { Vec::new() };
-        let mut topics: Vec<_> = inner.iter().map(|(name, _)| vec![command.as_str(), name]).collect();
-        if !is_group {
-            topics.push(vec![&command]);
-        }
-        for topic in topics {
-            let text = help(&topic).replace(&shared, "").replace("\n\n\n", "\n\n");
-            write!(page, "\n## {}\n\n```text\n{}\n```\n", topic.join(" "), text.trim_end()).unwrap();
-        }
+    for topic in topics(&help, &[]) {
+        let words: Vec<_> = topic.iter().map(String::as_str).collect();
+        let text = help(&words).replace(&shared, "").replace("\n\n\n", "\n\n");
+        write!(page, "\n## {}\n\n```text\n{}\n```\n", words.join(" "), text.trim_end()).unwrap();
     }
     page
+}
+
+/// The commands within a group, and within its groups, each as its words.
+fn topics(help: &dyn Fn(&[&str]) -> String, group: &[&str]) -> Vec<Vec<String>> {
+    let within = commands(&help(group)).into_iter();
+    let topics = within.flat_map(|(name, is_group)| {
+        let words = [group, &[name.as_str()]].concat();
+        match is_group {
+            true => topics(help, &words),
+            false => vec![words.into_iter().map(str::to_owned).collect()],
+        }
+    });
+    topics.collect()
 }
 
 const SHARED_FLAGS: &str = "Flags of every command:\n";
