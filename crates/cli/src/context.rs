@@ -351,6 +351,22 @@ impl Context {
         }
     }
 
+    /// Takes the namespace from the front of a command's words; with `-p` or `-n` the flags say it.
+    pub fn take_namespace<'w>(&self, words: &'w [OsString]) -> Result<(Namespace, &'w [OsString]), Failure> {
+        match words {
+            words if self.notation.short == Short::Keys => Ok((self.notation.defaults.clone(), words)),
+            [namespace, rest @ ..] => Ok((self.namespace(namespace)?, rest)),
+            [] => Err(Failure::usage("the namespace is missing").hint("write it as project.namespace")),
+        }
+    }
+
+    /// Reads what keys of a namespace start with.
+    pub fn prefix(&self, word: &OsStr) -> Result<String, Failure> {
+        let prefix = text(word)?;
+        let checked = self.notation.refuse_delimiter(Part::Prefix, prefix);
+        checked.map(|()| prefix.to_owned()).map_err(|error| self.address_failure(&error))
+    }
+
     /// Reads `project.namespace`; with both flags there is nothing to read.
     pub fn namespace(&self, word: &OsStr) -> Result<Namespace, Failure> {
         Namespace::parse(text(word)?, self.notation.delimiter).map_err(|error| self.address_failure(&error))

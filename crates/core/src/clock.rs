@@ -91,6 +91,14 @@ impl fmt::Display for Ttl {
     }
 }
 
+impl Millis {
+    /// Reads what [`Millis`] prints, or any other moment of RFC 3339 in UTC.
+    pub fn parse(text: &str) -> Option<Self> {
+        let since_epoch = humantime::parse_rfc3339(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since_epoch.as_millis()).ok().map(Self)
+    }
+}
+
 /// Where the store learns what time it is.
 pub trait Clock: Send + Sync {
     /// The present moment.

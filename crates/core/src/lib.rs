@@ -6,6 +6,7 @@
 //! - [`store`]: reading and writing under the rules of caches, expiry and conditions. Start at [`Store`].
 //! - [`auth`]: who may do what; users, API keys, sessions, grants.
 //! - [`stream`]: the text form of many writes, as grammar alone.
+//! - [`transfer`]: entries as files, and back.
 //! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys.
 //!
 //! The crate reads no environment, prints nothing, and needs no async runtime.
@@ -21,6 +22,7 @@ pub mod record;
 pub mod store;
 pub mod stream;
 mod sys;
+pub mod transfer;
 
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl};

@@ -14,7 +14,9 @@ mod del;
 mod deny;
 mod doctor;
 mod exists;
+mod export;
 mod get;
+mod import;
 mod incr;
 mod list;
 mod namespaces;
@@ -135,6 +137,8 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<export::Export>("export"),
+    command::<import::Import>("import"),
     command::<projects::Projects>("projects"),
     command::<namespaces::Namespaces>("namespaces"),
     command::<nss::Nss>("nss"),

@@ -59,7 +59,7 @@ impl Run for Stream {
 }
 
 /// The longest token that can hold a value of so many bytes, in base64.
-fn longest_token(value_bytes: u64) -> usize {
+pub fn longest_token(value_bytes: u64) -> usize {
     usize::try_from(value_bytes / 3 * 4 + TOKEN_OVERHEAD).unwrap_or(usize::MAX)
 }
 

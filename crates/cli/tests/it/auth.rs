@@ -236,7 +236,7 @@ fn grants_say_who_may_do_what_where() {
     as_sam("set tasks.open.a 9").prints("");
     as_sam("set tasks.done.b 9")
         .fails(5)
-        .stderr_has("sam may not write to namespace done of project tasks; sam has the role read there");
+        .stderr_has("sam may not write in namespace done of project tasks; sam has the role read there");
     as_sam("get other.open.c").fails(5).stdout_is("");
     as_sam("keys").prints("tasks.done.b\ntasks.open.a\n");
     as_sam("nss").prints("tasks.done\ntasks.open\n");
@@ -359,8 +359,8 @@ fn the_log_tells_who_did_what_and_no_secret() {
                 "sam",
                 "cli",
                 "refused",
-                "write to",
-                "sam may not write to namespace n of project p; sam has no role there"
+                "write",
+                "sam may not write in namespace n of project p; sam has no role there"
             ],
             vec!["owner", "cli", "done", "grant", "sam write p.n"],
             vec!["sam", "cli", "done", "write", "p.n 2"],

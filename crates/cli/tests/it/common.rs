@@ -276,6 +276,7 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
     let call = call.env("PRONTO_PASS", PASSWORD).env("PRONTO_SECURITY", "false");
     match command {
         "stream" => call.stdin("k=v;"),
+        "import" => call.stdin("k\tMQ==\n"),
         "proto auth" => call.stdin(format!("pass={PASSWORD}; user=sam;")),
         "auth logout" => {
             let login = s.run([flags, &["auth", "login", "sam"]].concat()).env("PRONTO_PASS", PASSWORD);

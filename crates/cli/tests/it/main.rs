@@ -43,6 +43,7 @@ mod set_conditions;
 mod side_by_side;
 mod stream;
 mod touch;
+mod transfer;
 mod ttl;
 mod users;
 

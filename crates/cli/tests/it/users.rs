@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 52] = [
+const LINES: [&str; 54] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -27,6 +27,8 @@ const LINES: [&str; 52] = [
     "ls p.n",
     "scan p.n",
     "stream",
+    "export p.n",
+    "import p.n",
     "projects",
     "namespaces -p p",
     "nss",

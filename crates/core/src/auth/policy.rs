@@ -87,7 +87,7 @@ pub fn decide(identity: &Identity, action: Action, namespace: Option<&Namespace>
     );
     let has =
         role.map_or_else(|| "has no role there".to_owned(), |role| format!("has the role {role} there"));
-    Decision::Denied(format!("{} may not {action} {place}; {} {has}", identity.name, identity.name))
+    Decision::Denied(format!("{} may not {action} in {place}; {} {has}", identity.name, identity.name))
 }
 
 impl Role {
@@ -104,7 +104,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "read",
-            Self::Write => "write to",
+            Self::Write => "write",
             Self::Admin => "administer",
         })
     }

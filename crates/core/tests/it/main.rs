@@ -9,3 +9,4 @@ mod memory;
 mod sqlite;
 mod store;
 mod stream;
+mod transfer;

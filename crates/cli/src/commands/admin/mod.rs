@@ -14,7 +14,6 @@ pub mod user;
 use std::ffi::OsString;
 
 use prontodb_core::Namespace;
-use prontodb_core::address::Short;
 use prontodb_core::store::CacheSettings;
 
 use crate::context::{Context, text};
@@ -23,11 +22,7 @@ use crate::output;
 
 /// Reads the namespace of a command about caches, and the settings behind it.
 fn namespace_and_settings(cx: &Context, words: &[OsString]) -> Result<(Namespace, CacheSettings), Failure> {
-    let (namespace, settings) = match words {
-        words if cx.notation.short == Short::Keys => (cx.notation.defaults.clone(), words),
-        [namespace, settings @ ..] => (cx.namespace(namespace)?, settings),
-        [] => return Err(Failure::usage("the namespace is missing").hint("write it as project.namespace")),
-    };
+    let (namespace, settings) = cx.take_namespace(words)?;
     let settings: Vec<_> = settings.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
     Ok((namespace, CacheSettings::parse(&settings.join(" "))?))
 }

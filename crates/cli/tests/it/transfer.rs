@@ -1,0 +1,145 @@
+//! `export` and `import`: files that bring back what was there, and nothing of those that are wrong.
+
+use std::fs::{self, File};
+
+use prontodb_testkit::sandbox::Sandbox;
+
+use crate::common::{contents, sandbox, sandbox_with};
+
+const FORMATS: [&str; 5] = ["tsv", "json", "jsonl", "csv", "stream"];
+
+/// A sandbox with awkward entries in `p.n`.
+fn furnished() -> Sandbox {
+    let s = sandbox_with([("p.n.a", "1"), ("p.n.b__eu", "two, \"2\";\nlines"), ("p.n.empty", "")]);
+    s.run(["set", "p.n.bytes"]).stdin(b"\xff\x00\r\n").prints("");
+    s
+}
+
+#[test]
+fn every_format_brings_back_every_byte() {
+    let s = furnished();
+    let entries = s.run(["export", "p.n"]).succeeds().stdout();
+    for format in FORMATS {
+        let file = format!("out.{format}");
+        let printed = s.run(["export", "p.n", "--format", format]).succeeds().stdout();
+        s.run(["export", "p.n", "--output", &file]).prints("").stderr_is("");
+        assert_eq!(fs::read_to_string(s.path(&file)).unwrap(), printed, "{format}");
+        let other = sandbox();
+        other
+            .run(["import", "p.n", "--format", format])
+            .stdin(printed)
+            .prints("")
+            .stderr_is("prontodb: imported 4 entries\n");
+        other.run(["export", "p.n"]).prints(entries.clone());
+        other.run(["import", "p.n", &s.path(&file).display().to_string()]).succeeds();
+        other.run(["export", "p.n"]).prints(entries.clone());
+    }
+}
+
+#[test]
+fn a_prefix_and_flags_choose_what_is_exported() {
+    let s = furnished();
+    s.run(["export", "p.n", "b"]).prints("b__eu\tdHdvLCAiMiI7CmxpbmVz\nbytes\t/wANCg==\n");
+    s.run(["export", "-p", "p", "-n", "n", "a"]).prints("a\tMQ==\n");
+    s.run(["export", "p.n", "nothing"]).prints("").stderr_has("there is nothing to export");
+    s.run(["export", "p.n", "nothing", "--format", "json"]).prints("[]\n");
+    s.run(["export", "no.where", "--format", "csv"]).prints("key,value,encoding\n");
+    for words in [&["export"][..], &["export", "p"], &["export", "p.n.a"], &["import"], &["import", "p"]] {
+        s.run(words).fails_with_one_of(&[1, 64]);
+    }
+    s.run(["export", "p.n", "a.b"]).fails(1).stderr_has("holds the delimiter");
+    s.run(["export", "p.n", "--format", "xml"]).fails(1).stderr_has("tsv, json, jsonl, csv and stream are");
+}
+
+#[test]
+fn meta_goes_along_where_it_is_asked_for() {
+    let s = sandbox();
+    s.run(["create-cache", "p.c", "1h"]).prints("");
+    s.run(["set", "p.c.k", "v", "--ttl", "2h", "--user", "ada", "-d", "x.prdb"]).fails(2);
+    s.run(["set", "p.c.k", "v", "--ttl", "2h"]).env("USER", "ada").prints("");
+    let meta = s.run(["get", "p.c.k", "--meta"]).succeeds().stdout();
+    let without_version =
+        |meta: &str| meta.lines().filter(|line| !line.starts_with("version")).collect::<Vec<_>>().join("\n");
+    for format in ["tsv", "json", "jsonl", "csv"] {
+        let printed = s.run(["export", "p.c", "--with-meta", "--format", format]).succeeds().stdout();
+        s.run(["set", "p.c.k", "another"]).prints("");
+        s.run(["import", "p.c", "--with-meta", "--format", format]).stdin(printed.clone()).succeeds();
+        let again = s.run(["get", "p.c.k", "--meta"]).succeeds().stdout();
+        assert_eq!(without_version(&again), without_version(&meta), "{format}");
+        s.run(["import", "p.c", "--format", format]).stdin(printed.clone()).succeeds();
+        assert!(
+            (3500..=3600)
+                .contains(&s.run(["ttl", "p.c.k"]).succeeds().stdout().trim().parse::<u64>().unwrap())
+        );
+        s.run(["import", "p.c", "--with-meta", "--format", format]).stdin(printed.clone()).succeeds();
+        s.run(["import", "p.n", "--with-meta", "--format", format])
+            .stdin(printed)
+            .fails(2)
+            .stderr_has("create-cache p.n");
+    }
+    s.run(["keys", "p.n"]).prints("");
+    s.run(["export", "p.c", "--with-meta", "--format", "stream"]).fails(64);
+}
+
+#[test]
+fn what_is_there_is_replaced_kept_or_stops_all() {
+    let s = sandbox_with([("p.n.a", "1")]);
+    let import = |flags: &[&str]| s.run(["import", "p.n"]).args(flags).stdin("a\tMg==\nz\tMg==\n");
+    import(&["--on-conflict", "fail"])
+        .fails(3)
+        .stderr_has("line 1: the key `a` is there already; nothing was written");
+    s.run(["scan", "p.n"]).prints("a=1\n");
+    for (what, said) in [
+        ("replace", "would import 2 entries, 1 in place of others"),
+        ("skip", "would import 1 entry, 1 skipped"),
+    ] {
+        import(&["--dry-run", "--on-conflict", what]).prints("").stderr_is(&format!("prontodb: {said}\n"));
+    }
+    import(&["--dry-run", "--on-conflict", "fail"]).fails(3);
+    s.run(["scan", "p.n"]).prints("a=1\n");
+    import(&["--on-conflict", "skip"]).succeeds().stderr_is("prontodb: imported 1 entry, 1 skipped\n");
+    s.run(["scan", "p.n"]).prints("a=1\nz=2\n");
+    import(&[]).succeeds();
+    s.run(["scan", "p.n"]).prints("a=2\nz=2\n");
+    import(&["--on-conflict", "ask"]).fails(64);
+}
+
+#[test]
+fn a_bad_line_anywhere_stops_all() {
+    let s = sandbox();
+    for (format, text, wanted) in [
+        ("tsv", "a\tMQ==\nb\tM", "line 2: the value is no base64"),
+        ("tsv", "a\tMQ==\nb", "line 2: there is no tab"),
+        ("tsv", "a\tMQ==\nb\tMQ==\na\tMg==\n", "the key `a` is there twice, in lines 1 and 3"),
+        ("tsv", "a\tMQ==\nb.c\tMQ==\nb__\tMQ==", "line 3: the context is empty"),
+        ("jsonl", "{\"k\":\"a\",\"v\":\"1\"}\n{\"k\":\"b\",\"v\":1}", "line 2: invalid type"),
+        ("json", "[{\"k\":\"a\",\"v\":\"1\"},{\"k\":\"b\"}]", "line 1: one of v and v64"),
+        ("csv", "key,value\na,1\nb", "line 3: "),
+        ("stream", "a=1;b", "line 1, column 5: a token without `=`"),
+    ] {
+        let outcome = s.run(["import", "p.n", "--format", format]).stdin(text).fails(1);
+        outcome.stdout_is("").stderr_has(wanted);
+        s.run(["import", "p.n", "--format", format, "--dry-run"]).stdin(text).fails(1).stderr_has(wanted);
+        assert!(contents(&s).is_empty(), "{format} {text:?}");
+    }
+    let limited = s.run(["import", "p.n"]).stdin("a\tMTIzNDU2\n").env("PRONTO_MAX_VALUE_BYTES", "5");
+    limited.fails(6).stderr_has("line 1: the value is 6 bytes long");
+    s.run(["import", "p.n", "missing.tsv"]).fails(1).stderr_has("cannot read missing.tsv");
+    s.run(["import", "p.n"]).stdin("").succeeds().stderr_is("prontodb: imported 0 entries\n");
+    assert!(contents(&s).is_empty());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_whole_is_not_left_behind() {
+    let s = furnished();
+    fs::write(s.path("kept.tsv"), "before").unwrap();
+    s.run(["export", "p.n", "--output", "missing/x.tsv"]).fails(1).stderr_has("cannot write missing/x.tsv");
+    s.run(["export", "p.n", "--output", "/dev/full"]).fails(1).stderr_has("cannot write /dev/full");
+    s.run(["export", "p.n"]).stdout_to(File::options().write(true).open("/dev/full").unwrap()).fails(1);
+    s.run(["export", "p", "--output", "kept.tsv"]).fails(1);
+    assert_eq!(fs::read_to_string(s.path("kept.tsv")).unwrap(), "before");
+    s.run(["export", "p.n", "--output", "kept.tsv"]).succeeds();
+    assert!(fs::read_to_string(s.path("kept.tsv")).unwrap().starts_with("a\tMQ=="));
+    s.run_other("sh", ["-c", "\"$0\" export p.n | head -c 1", &s.program().display().to_string()])
+        .prints("a");
+}

@@ -1,0 +1,164 @@
+//! `{"k":…,"v":…}`, or `v64` in base64 for values that are not UTF-8: one array of them, or one a line.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use super::{Meta, ReadOptions, invalid, lines, on_line};
+use crate::address::EntryName;
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Head;
+use crate::store::{Change, Place};
+
+/// An entry as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    k: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    v64: Option<String>,
+    #[serde(flatten)]
+    meta: Option<WrittenMeta<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenMeta<'a> {
+    created: String,
+    updated: String,
+    expires: Option<String>,
+    writer: Option<&'a str>,
+}
+
+/// An entry as it is read. What `scan --long --json` prints besides is known, and passed over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    k: String,
+    v: Option<String>,
+    v64: Option<String>,
+    created: Option<String>,
+    updated: Option<String>,
+    expires: Option<String>,
+    writer: Option<String>,
+    #[serde(rename = "version")]
+    _version: Option<IgnoredAny>,
+    #[serde(rename = "size")]
+    _size: Option<IgnoredAny>,
+}
+
+pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&Head>) {
+    let text = std::str::from_utf8(value).ok();
+    let entry = Written {
+        k: name,
+        v: text,
+        v64: text.is_none().then(|| STANDARD.encode(value)),
+        meta: meta.map(|head| WrittenMeta {
+            created: head.created.to_string(),
+            updated: head.updated.to_string(),
+            expires: head.expires.map(|at| at.to_string()),
+            writer: head.writer.as_deref(),
+        }),
+    };
+    // Writing texts to memory cannot fail.
+    let _ = serde_json::to_writer(out, &entry);
+}
+
+type Visit<'v> = &'v mut dyn FnMut(Place, &EntryName, Change<'_>) -> Result<()>;
+
+pub(super) fn read_lines(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
+    lines::for_each(source, options.max_line_bytes, |number, line| {
+        let entry: Given = serde_json::from_slice(line).map_err(|error| invalid(told(&error)))?;
+        show(&entry, number, options, visit)
+    })
+}
+
+/// What is wrong, without the place: lines have theirs already.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or_default().to_owned()
+}
+
+fn show(entry: &Given, line: u64, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
+    let name = EntryName::parse(&entry.k)?;
+    let decoded;
+    let value = match (&entry.v, &entry.v64) {
+        (Some(text), None) => text.as_bytes(),
+        (None, Some(base64)) => {
+            decoded = STANDARD.decode(base64).map_err(|_| invalid("v64 is no base64"))?;
+            decoded.as_slice()
+        }
+        _ => return Err(invalid("one of v and v64 is wanted")),
+    };
+    let meta = Meta {
+        created: entry.created.as_deref(),
+        updated: entry.updated.as_deref(),
+        expires: entry.expires.as_deref(),
+        writer: entry.writer.as_deref(),
+    };
+    visit(on_line(line), &name, Change::Set { value, life: meta.life(options)? })
+}
+
+/// Reads an array as it flows, whatever its length.
+pub(super) fn read_array(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
+    let line = Cell::new(1);
+    let source = Counted { source: BufReader::with_capacity(256 * 1024, source), line: &line };
+    let mut deserializer = serde_json::Deserializer::from_reader(source);
+    let mut failed = None;
+    let entries = Entries { options, visit, line: &line, failed: &mut failed };
+    let read = deserializer.deserialize_seq(entries).and_then(|()| deserializer.end());
+    match (failed, read) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) if error.is_io() => {
+            Err(Error::new(ErrorKind::Io, format!("cannot read the input; {error}")))
+        }
+        (None, Err(error)) => Err(invalid(told(&error)).at(on_line(error.line().try_into().unwrap_or(0)))),
+        (None, Ok(())) => Ok(()),
+    }
+}
+
+/// Counts lines as they are read; the parser reads a byte at a time, so the count is that of the present one.
+struct Counted<'l, R> {
+    source: R,
+    line: &'l Cell<u64>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        let newlines = buffer[..read].iter().filter(|byte| **byte == b'\n').count();
+        self.line.set(self.line.get() + newlines as u64);
+        Ok(read)
+    }
+}
+
+struct Entries<'e> {
+    options: &'e ReadOptions,
+    visit: Visit<'e>,
+    line: &'e Cell<u64>,
+    /// What ended it, where that was not the parser.
+    failed: &'e mut Option<Error>,
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        while let Some(entry) = entries.next_element::<Given>()? {
+            if let Err(error) = show(&entry, self.line.get(), self.options, self.visit) {
+                *self.failed = Some(error.at(on_line(self.line.get())));
+                return Err(A::Error::custom("refused"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! Formats: whatever is written down is read back byte for byte, and what is no such format is refused with its line.
+
+use prontodb_core::store::{Change, Life};
+use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
+use prontodb_core::{Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
+use prontodb_testkit::properties;
+use proptest::prelude::*;
+
+/// Name, value, and times where they are read.
+type Seen = (String, Vec<u8>, Life);
+
+fn namespace() -> Namespace {
+    Namespace::new("p", "n").unwrap()
+}
+
+fn options(format: Format, with_meta: bool) -> ReadOptions {
+    let (namespace, delimiter) = (namespace(), Delimiter::default());
+    ReadOptions { format, with_meta, namespace, delimiter, max_line_bytes: 1 << 20 }
+}
+
+fn read(text: &[u8], options: &ReadOptions) -> prontodb_core::Result<Vec<Seen>> {
+    let mut seen = Vec::new();
+    transfer::read(text, options, &mut |_, name, change| {
+        match change {
+            Change::Set { value, life } => seen.push((name.as_str().to_owned(), value.to_vec(), life)),
+            Change::Delete => panic!("{name} is removed"),
+        }
+        Ok(())
+    })?;
+    Ok(seen)
+}
+
+fn names(text: &str, format: Format) -> Vec<String> {
+    let seen =
+        read(text.as_bytes(), &options(format, false)).unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    seen.into_iter().map(|(name, value, _)| format!("{name}={}", String::from_utf8(value).unwrap())).collect()
+}
+
+fn refusal(text: &[u8], format: Format, with_meta: bool) -> String {
+    match read(text, &ReadOptions { max_line_bytes: 200, ..options(format, with_meta) }) {
+        Err(error) => error.to_string(),
+        Ok(seen) => panic!("{:?} is read as {seen:?}", String::from_utf8_lossy(text)),
+    }
+}
+
+fn hostile_name() -> impl Strategy<Value = String> {
+    const PIECES: &[&str] = &[
+        "=", ";", "\"", "'", ",", "#", " ", "meta:", "b64:", ".", "/", "%", "\u{a0}", "k", "-", "@", "{", "}",
+    ];
+    let piece = prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), "\\PC"];
+    prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
+}
+
+fn hostile_value() -> impl Strategy<Value = Vec<u8>> {
+    const PIECES: &[&[u8]] = &[
+        b"",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\"",
+        b",",
+        b"\t",
+        b"\\",
+        b"\0",
+        b"\xff",
+        b";",
+        b"b64:",
+        b"true",
+        b"\xef\xbb\xbf",
+        b" ",
+        b"x",
+    ];
+    let pieces = prop::collection::vec(prop::sample::select(PIECES), 0..6).prop_map(|pieces| pieces.concat());
+    prop_oneof![pieces, prop::collection::vec(any::<u8>(), 0..30)]
+}
+
+fn moment() -> impl Strategy<Value = Millis> {
+    (0..253_402_300_799_999_i64).prop_map(Millis)
+}
+
+#[test]
+fn what_is_written_down_is_read_back() {
+    let head = (moment(), moment(), prop::option::of(moment()), prop::option::of("[a-z,\" ]{1,8}"));
+    let entries = prop::collection::vec((hostile_name(), hostile_value(), head), 0..8);
+    properties::check(400, &(entries, any::<bool>()), |(entries, with_meta)| {
+        let entries: Vec<_> =
+            entries.into_iter().filter(|(name, ..)| EntryName::parse(name).is_ok()).collect();
+        for format in Format::ALL {
+            let with_meta = with_meta && format != Format::Stream;
+            let (mut writer, mut text) =
+                (Writer::new(format, with_meta, namespace(), Delimiter::default()), Vec::new());
+            let mut wanted = Vec::new();
+            writer.begin(&mut text);
+            for (name, value, (created, updated, expires, by)) in &entries {
+                let expires = expires.filter(|_| format != Format::Stream);
+                let (version, size) = (Version(1), value.len() as u64);
+                let head = Head {
+                    version,
+                    created: *created,
+                    updated: *updated,
+                    expires,
+                    writer: by.clone(),
+                    rank: None,
+                    size,
+                };
+                writer.entry(&mut text, name, value, &head, Millis(0));
+                let kept = Life::Kept { created: *created, updated: *updated, expires, writer: by.clone() };
+                wanted.push((name.clone(), value.clone(), if with_meta { kept } else { Life::Default }));
+            }
+            writer.end(&mut text);
+            let shown = String::from_utf8_lossy(&text).into_owned();
+            let seen = read(&text, &options(format, with_meta));
+            prop_assert_eq!(seen.map_err(|error| error.to_string()), Ok(wanted), "{:?}\n{}", format, shown);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_others_write_is_read_too() {
+    for (format, text, wanted) in [
+        (Format::Tsv, "", vec![]),
+        (Format::Tsv, "\n \r\na\tMQ==\r\n\nb__c\t\n", vec!["a=1", "b__c="]),
+        (Format::Tsv, "a\tMQ==\t\t\t\t", vec!["a=1"]),
+        (
+            Format::JsonLines,
+            "\n{\"k\":\"a\",\"v\":\"1\"}\r\n\n{ \"v64\" : \"MQ==\", \"k\" : \"b\" }",
+            vec!["a=1", "b=1"],
+        ),
+        (
+            Format::JsonLines,
+            "{\"k\":\"a\",\"v\":\"1\",\"version\":3,\"size\":1,\"writer\":null}",
+            vec!["a=1"],
+        ),
+        (Format::Json, " [ ] ", vec![]),
+        (
+            Format::Json,
+            "[{\"k\":\"a\",\"v\":\"\\u00e4\"},\n\n{\"k\":\"b\",\"v\":\"2\"}]\n",
+            vec!["a=ä", "b=2"],
+        ),
+        (Format::Csv, "", vec![]),
+        (Format::Csv, "key,value\r\na,1\r\n\"b\",\"2\n\"\r\n", vec!["a=1", "b=2\n"]),
+        (Format::Csv, "writer,value,key,encoding\nx,MQ==,a,base64\n", vec!["a=1"]),
+        (Format::Stream, "# all\na=1; meta:path=p.n; b=2", vec!["a=1", "b=2"]),
+    ] {
+        assert_eq!(names(text, format), wanted, "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_no_such_format_is_refused_with_its_line() {
+    let long = "x".repeat(300);
+    for (format, text, wanted) in [
+        (Format::Tsv, "a\tMQ==\nb", "line 2: there is no tab"),
+        (Format::Tsv, "a\tMQ==\tx", "line 1: there are 3 columns"),
+        (Format::Tsv, "a\tM", "line 1: the value is no base64"),
+        (Format::Tsv, "\n\na\tMQ", "line 3: the value is no base64"),
+        (Format::Tsv, "a\tMQ==\r\r\n", "line 1: the value is no base64"),
+        (Format::Tsv, "\tMQ==", "line 1: the key is empty"),
+        (Format::Tsv, long.as_str(), "line 1: the line is longer than 200 bytes"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\"}\n{", "line 2: EOF"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":1}", "line 1: invalid type"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\",\"v\":\"2\"}", "line 1: duplicate field `v`"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\",\"v64\":\"MQ==\"}", "line 1: one of v and v64"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v64\":\"M\"}", "line 1: v64 is no base64"),
+        (Format::JsonLines, "{\"v\":\"1\"}", "line 1: missing field `k`"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\"} x", "line 1: trailing characters"),
+        (
+            Format::JsonLines,
+            "{\"k\":\"a\\u0000\",\"v\":\"1\"}",
+            "line 1: the key holds the control character",
+        ),
+        (Format::Json, "", "line 1: EOF"),
+        (Format::Json, "{}", "line 1: invalid type: map, expected an array of entries"),
+        (Format::Json, "[{\"k\":\"a\",\"v\":\"1\"},\n{\"k\":\"b\"}]", "line 2: one of v and v64"),
+        (Format::Json, "[{\"k\":\"a\",\"v\":\"1\"}\n", "line "),
+        (Format::Json, "[]\n[]", "line 2: trailing characters"),
+        (Format::Csv, "key\na", "line 1: there is no column value"),
+        (Format::Csv, "key,value,colour\na,1,red", "line 1: there is no column colour"),
+        (Format::Csv, "key,value,key\na,1,b", "line 1: the column key is there twice"),
+        (Format::Csv, "key,value\na,1\nb", "line 3: there are 1 columns, and 2 in the header"),
+        (Format::Csv, "key,value,encoding\na,1,rot13", "line 2: the encoding `rot13` is not known"),
+        (Format::Csv, "key,value\n,1", "line 2: the key is empty"),
+        (
+            Format::Stream,
+            "a=1;meta:path=q.n;b=1",
+            "line 1, column 19: this entry is for namespace n of project q",
+        ),
+        (Format::Stream, "meta:sec:session=x;a=1", "credentials are for prontodb stream"),
+    ] {
+        let message = refusal(text.as_bytes(), format, false);
+        assert!(message.starts_with(wanted), "{format:?} {text:?}: {message}");
+    }
+    for format in [Format::Tsv, Format::JsonLines, Format::Json, Format::Csv] {
+        let text: &[u8] = if format == Format::Csv { b"key,value\n\xff,1" } else { b"\xff\tMQ==" };
+        let message = refusal(text, format, false);
+        assert!(message.starts_with("line "), "{format:?}: {message}");
+    }
+}
+
+#[test]
+fn meta_that_is_wanted_has_to_be_there() {
+    for (format, text, wanted) in [
+        (Format::Tsv, "a\tMQ==", "line 1: created is missing"),
+        (Format::Tsv, "a\tMQ==\tyesterday\t\t\t", "line 1: created is `yesterday`, which is no moment"),
+        (Format::Tsv, "a\tMQ==\t2026-11-21T09:30:00.000Z\t\t\t", "line 1: updated is missing"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\"}", "line 1: created is missing"),
+        (Format::Json, "[{\"k\":\"a\",\"v\":\"1\",\"created\":\"x\"}]", "line 1: created is `x`"),
+        (Format::Csv, "key,value\na,1", "line 2: created is missing"),
+    ] {
+        let message = refusal(text.as_bytes(), format, true);
+        assert!(message.starts_with(wanted), "{format:?} {text:?}: {message}");
+    }
+}
+
+#[test]
+fn formats_are_known_by_name_and_by_file() {
+    for format in Format::ALL {
+        assert_eq!(format.name().parse::<Format>().unwrap(), format);
+        assert_eq!(Format::of_file(format!("x.{}", format.name().to_uppercase()).as_ref()), Some(format));
+    }
+    assert_eq!("xml".parse::<Format>().unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(Format::of_file("tsv".as_ref()), None);
+}
