@@ -26,7 +26,9 @@ pub(super) fn for_each(
             return Err(Error::new(ErrorKind::Limit, what).at(on_line(number)));
         }
         let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if !text.trim_ascii().is_empty() {
+        // The key of a TSV line may be a blank, and its value empty: what makes a line one is the tab.
+        let is_blank = text.trim_ascii().is_empty() && !text.contains(&b'\t');
+        if !is_blank {
             visit(number, text).map_err(|error| error.at(on_line(number)))?;
         }
     }

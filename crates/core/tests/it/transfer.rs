@@ -122,6 +122,7 @@ fn what_others_write_is_read_too() {
         (Format::Tsv, "", vec![]),
         (Format::Tsv, "\n \r\na\tMQ==\r\n\nb__c\t\n", vec!["a=1", "b__c="]),
         (Format::Tsv, "a\tMQ==\t\t\t\t", vec!["a=1"]),
+        (Format::Tsv, " \t\n", vec![" ="]),
         (
             Format::JsonLines,
             "\n{\"k\":\"a\",\"v\":\"1\"}\r\n\n{ \"v64\" : \"MQ==\", \"k\" : \"b\" }",
