@@ -1,0 +1,41 @@
+//! What the targets for formats have in common.
+
+use prontodb_core::store::Change;
+use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
+use prontodb_core::{Delimiter, Head, Millis, Namespace, Version};
+
+/// Reads a text, with meta and without; what is read is written and read again.
+///
+/// # Panics
+/// When that is not the same.
+pub fn check(format: Format, text: &[u8]) {
+    let _ = read(format, text, true);
+    let Some(seen) = read(format, text, false) else { return };
+    let (mut writer, mut written) = (Writer::new(format, false, namespace(), Delimiter::default()), Vec::new());
+    writer.begin(&mut written);
+    for (name, value) in &seen {
+        let (moment, size) = (Millis(0), value.len() as u64);
+        let head = Head { version: Version(1), created: moment, updated: moment, expires: None, writer: None, rank: None, size };
+        writer.entry(&mut written, name, value, &head, moment);
+    }
+    writer.end(&mut written);
+    assert_eq!(read(format, &written, false), Some(seen));
+}
+
+fn read(format: Format, text: &[u8], with_meta: bool) -> Option<Vec<(String, Vec<u8>)>> {
+    let (namespace, delimiter) = (namespace(), Delimiter::default());
+    let options = ReadOptions { format, with_meta, namespace, delimiter, max_line_bytes: 1 << 20 };
+    let mut seen = Vec::new();
+    transfer::read(text, &options, &mut |_, name, change| {
+        if let Change::Set { value, .. } = change {
+            seen.push((name.to_string(), value.to_vec()));
+        }
+        Ok(())
+    })
+    .ok()
+    .map(|()| seen)
+}
+
+fn namespace() -> Namespace {
+    Namespace::default()
+}
