@@ -179,8 +179,43 @@ impl Context {
         Ok(self.configure(store, None))
     }
 
+    /// Opens a database that is not the selected one, and has to be there.
+    pub fn open_at(&self, path: &Path) -> Result<Session, Failure> {
+        let identity = self.local_identity_at(path)?;
+        let store = self.open_path(path, Access::Read)?;
+        Ok(self.configure(store, identity))
+    }
+
+    /// The same for one that answers as an empty one when it is not there.
+    pub fn open_at_or_empty(&self, path: &Path) -> Result<Session, Failure> {
+        if path.exists() { self.open_at(path) } else { Ok(self.configure(Store::in_memory(), None)) }
+    }
+
+    /// The same for one that is written, and made if need be.
+    pub fn make_at(&self, path: &Path) -> Result<Session, Failure> {
+        let identity = self.local_identity_at(path)?;
+        if self.roots().is_by_name(path) {
+            make_folder(path)?;
+        }
+        let store = self.open_path(path, Access::Write)?;
+        Ok(self.configure(store, identity))
+    }
+
+    fn open_path(&self, path: &Path, access: Access) -> Result<Store, Failure> {
+        let opened = engines::open(&self.open_options(path.to_owned(), access));
+        opened.map_err(|error| self.with_hint(error.into()))
+    }
+
     /// Who this command acts for: the owner of the file, unless `security.local` asks for proof.
     fn local_identity(&self) -> Result<Option<Identity>, Failure> {
+        if !self.settings.security_local.value {
+            return Ok(None);
+        }
+        self.local_identity_at(&self.selection()?.path)
+    }
+
+    /// The same for a database that is not the selected one.
+    fn local_identity_at(&self, path: &Path) -> Result<Option<Identity>, Failure> {
         if !self.settings.security_local.value {
             return Ok(None);
         }
@@ -193,7 +228,8 @@ impl Context {
             )
             .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"));
         };
-        let known = self.open_for_login()?.authenticate(&credentials);
+        let store = if path.exists() { self.open_path(path, Access::Read)? } else { Store::in_memory() };
+        let known = self.configure(store, None).authenticate(&credentials);
         known.map(Some).map_err(|error| self.with_hint(error.into()))
     }
 

@@ -26,6 +26,7 @@ mod proto;
 mod rename;
 mod set;
 mod stream;
+mod sync;
 mod touch;
 mod ttl;
 mod version;
@@ -139,6 +140,7 @@ static COMMANDS: &[Command] = &[
     command::<stream::Stream>("stream"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
+    command::<sync::Sync>("sync"),
     command::<projects::Projects>("projects"),
     command::<namespaces::Namespaces>("namespaces"),
     command::<nss::Nss>("nss"),

@@ -15,6 +15,7 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "config get" => &["ns_delim"],
         "config set" => &["busy_timeout_ms", "4000"],
         "cursor set" => &["new", "file.prdb"],
+        "sync" => &["other", "copy"],
         "cursor rename" => &["saved", "new"],
         "cursor delete" => &["saved"],
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
@@ -65,7 +66,7 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
 
 /// Commands that say what is selected, and so take no flag that does.
 fn is_about_selections(command: &str) -> bool {
-    command.starts_with("cursor") || ["allow", "deny"].contains(&command)
+    command.starts_with("cursor") || ["allow", "deny", "sync"].contains(&command)
 }
 
 #[test]

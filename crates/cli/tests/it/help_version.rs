@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 53] = [
+pub(crate) const COMMANDS: [&str; 54] = [
     "set",
     "get",
     "del",
@@ -20,6 +20,7 @@ pub(crate) const COMMANDS: [&str; 53] = [
     "stream",
     "export",
     "import",
+    "sync",
     "projects",
     "namespaces",
     "nss",

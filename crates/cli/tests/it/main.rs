@@ -42,6 +42,7 @@ mod set;
 mod set_conditions;
 mod side_by_side;
 mod stream;
+mod sync;
 mod touch;
 mod transfer;
 mod ttl;

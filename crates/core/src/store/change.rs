@@ -297,6 +297,11 @@ impl<'t> Writer<'t> {
         Ok(self.visible(stored.as_ref()).is_some())
     }
 
+    /// When an entry expires that is written now without a time to live of its own.
+    pub(super) fn default_expiry(&mut self, namespace: &Namespace) -> Result<Option<Millis>> {
+        self.expiry(namespace, None)
+    }
+
     /// Sets an entry with times (created, updated, expires) and a writer that were kept elsewhere.
     pub(super) fn set_as_kept(
         &mut self,
@@ -306,11 +311,9 @@ impl<'t> Writer<'t> {
         by: Option<&str>,
     ) -> Result<()> {
         self.check_size(value.len())?;
-        let expires = match (self.cache(&address.namespace)?, expires) {
-            (Some(_), Some(at)) => Some(at),
-            (None, Some(_)) => return Err(super::no_ttl()),
-            (_, None) => self.expiry(&address.namespace, None)?,
-        };
+        if expires.is_some() && self.cache(&address.namespace)?.is_none() {
+            return Err(super::no_ttl());
+        }
         let stored = self.stored_head(address)?;
         self.put(address, stored.as_ref(), &Entry { value, created, updated, expires, writer: by }).map(drop)
     }

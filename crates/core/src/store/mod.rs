@@ -9,12 +9,14 @@ mod list;
 mod load;
 mod settings;
 mod spaces;
+mod sync;
 
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::settings::CacheSettings;
 pub use self::spaces::{NamespaceInfo, Removed};
+pub use self::sync::Difference;
 
 use crate::address::{Address, Namespace};
 use crate::auth::Seed;

@@ -40,6 +40,8 @@ pub struct LoadOptions {
     pub atomic: bool,
     /// Refuses two changes of one entry.
     pub unique: bool,
+    /// Gives kept entries without an expiry none in caches either.
+    pub exact: bool,
     /// Refuses larger values as they come; 64 MiB unless set.
     pub max_value_bytes: u64,
 }
@@ -52,6 +54,7 @@ impl Default for LoadOptions {
             on_conflict: OnConflict::default(),
             atomic: false,
             unique: false,
+            exact: false,
             max_value_bytes: super::DEFAULT_MAX_VALUE_BYTES,
         }
     }
@@ -344,7 +347,11 @@ impl Load {
             }
             life if life.has_ended(writer.now()) => return Ok(Made::Skipped),
             Life::Kept { created, updated, expires, writer: by } => {
-                writer.set_as_kept(address, value, (*created, *updated, *expires), by.as_deref())
+                let expires = match expires {
+                    None if !self.options.exact => writer.default_expiry(&address.namespace)?,
+                    expires => *expires,
+                };
+                writer.set_as_kept(address, value, (*created, *updated, expires), by.as_deref())
             }
         };
         written.map_err(|error| error.at(Place { line: packed.line, column: 0 }))?;

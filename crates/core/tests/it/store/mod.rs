@@ -32,6 +32,7 @@ mod load;
 mod model;
 mod seen;
 mod sharing;
+mod sync;
 mod transactions;
 
 use std::ops::ControlFlow;
