@@ -38,6 +38,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     what: String,
+    is_placed: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -47,7 +48,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `what` says what was being done to what, as a phrase without a full stop.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
+        Self { kind, what: what.into(), is_placed: false, source: None }
     }
 
     /// Keeps the cause.
@@ -56,10 +57,13 @@ impl Error {
         self
     }
 
-    /// Says first where in its source the thing stands that it is about.
+    /// Says first where in its source the thing stands that it is about, unless that has been said.
     #[must_use]
     pub fn at(mut self, place: impl fmt::Display) -> Self {
-        self.what = format!("{place}: {}", self.what);
+        if !self.is_placed {
+            self.what = format!("{place}: {}", self.what);
+            self.is_placed = true;
+        }
         self
     }
 

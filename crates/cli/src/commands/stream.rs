@@ -2,10 +2,12 @@ use std::io;
 use std::mem;
 use std::num::NonZeroU64;
 
-use prontodb_core::Store;
+use clap::ValueEnum;
 use prontodb_core::auth::{Credentials, Identity};
 use prontodb_core::store::{Load, LoadOptions, Loaded, Place};
 use prontodb_core::stream::{self, Item, Options};
+use prontodb_core::transfer::{self, ReadOptions};
+use prontodb_core::{Address, Error, ErrorKind, Store};
 
 use super::{Addressing, Run, auth};
 use crate::context::{Context, Session};
@@ -24,6 +26,10 @@ const TOKEN_OVERHEAD: u64 = 64 * 1024;
 /// much was written.
 #[derive(clap::Args)]
 pub struct Stream {
+    /// What is read: text as docs/stream.md has it, or JSON lines {"k":ADDRESS,"v":VALUE}
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+
     /// Write all namespaces in one transaction
     #[arg(long, conflicts_with = "chunk")]
     atomic: bool,
@@ -33,21 +39,24 @@ pub struct Stream {
     chunk: Option<NonZeroU64>,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Jsonl,
+}
+
 impl Run for Stream {
     const ADDRESSING: Addressing = Addressing::Namespace;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let options = Options {
-            namespace: cx.notation.defaults.clone(),
-            delimiter: cx.notation.delimiter,
-            needs_credentials: cx.settings.security_required.value && secret::from_environment().is_none(),
-            max_token_bytes: longest_token(cx.settings.max_value_bytes.value),
-        };
         let mut writing = Writing::begin(cx, &self)?;
         if let Some(credentials) = secret::from_environment() {
             writing.authenticate(&credentials)?;
         }
-        let read = stream::read(io::stdin().lock(), options, |item| writing.take(item));
+        let read = match self.format {
+            Format::Text => writing.read_text(),
+            Format::Jsonl => writing.read_json_lines(),
+        };
         match read.and_then(|()| writing.commit()) {
             Ok(()) => {
                 output::note(&writing.summary());
@@ -98,6 +107,53 @@ impl<'c> Writing<'c> {
             written_to: None,
             progress: Progress::begin(),
         })
+    }
+
+    fn read_text(&mut self) -> Result<(), Failure> {
+        let options = Options {
+            namespace: self.cx.notation.defaults.clone(),
+            delimiter: self.cx.notation.delimiter,
+            needs_credentials: self.needs_credentials(),
+            max_token_bytes: longest_token(self.options.max_value_bytes),
+        };
+        stream::read(io::stdin().lock(), options, |item| self.take(item))
+    }
+
+    fn read_json_lines(&mut self) -> Result<(), Failure> {
+        if self.needs_credentials() {
+            return Err(Failure::new(
+                Code::Denied,
+                "denied",
+                "the credentials are missing; JSON lines hold none",
+            )
+            .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"));
+        }
+        let notation = self.cx.notation.clone();
+        let options = ReadOptions {
+            format: transfer::Format::JsonLines,
+            with_meta: false,
+            namespace: notation.defaults.clone(),
+            delimiter: notation.delimiter,
+            max_line_bytes: longest_token(self.options.max_value_bytes),
+        };
+        let mut failed = None;
+        let read = transfer::read_keyed_lines(io::stdin().lock(), &options, &mut |at, key, change| {
+            let Address { namespace, name } = notation.address(key)?;
+            let taken = self.take(Item::Entry { at, namespace: &namespace, name: &name, change });
+            taken.map_err(|failure| {
+                let error = Error::new(ErrorKind::Io, failure.message.clone());
+                failed = Some(failure);
+                error
+            })
+        });
+        match failed {
+            Some(failure) => Err(failure),
+            None => Ok(read?),
+        }
+    }
+
+    fn needs_credentials(&self) -> bool {
+        self.cx.settings.security_required.value && self.identity.is_none()
     }
 
     fn take(&mut self, item: Item<'_>) -> Result<(), Failure> {

@@ -236,3 +236,29 @@ fn a_full_disk_and_a_closed_folder_are_told() {
     let call = s.run(["scan", "--stream"]).stdout_to(File::options().write(true).open("/dev/full").unwrap());
     call.fails(1).stderr_has("cannot write standard output");
 }
+
+#[test]
+fn json_lines_are_read_too() {
+    let s = sandbox();
+    let jsonl = |text: &str| stream(&s, text.to_owned()).args(["--format", "jsonl"]);
+    let text = "{\"k\":\"p.n.a\",\"v\":\"1;\"}\n\n{\"k\":\"b__eu\",\"v64\":\"/w==\"}\r\n";
+    jsonl(text).prints("").stderr_is("prontodb: wrote 2 entries\n");
+    s.run(["scan", "--jsonl"])
+        .prints("{\"k\":\"default.default.b__eu\",\"v64\":\"/w==\"}\n{\"k\":\"p.n.a\",\"v\":\"1;\"}\n");
+    let printed = s.run(["scan", "--jsonl"]).succeeds().stdout();
+    jsonl(&printed).succeeds();
+    for (text, code, message) in [
+        ("{\"k\":\"x\",\"v\":\"1\"}\n{\"k\":\"a.b.c.d\",\"v\":\"1\"}", 1, "line 2: `a.b.c.d` has 4 parts"),
+        ("{\"k\":\"x\",\"v\":\"1\"}\nx", 1, "line 2: expected value"),
+        ("{\"k\":\"x\"}", 1, "line 1: one of v and v64"),
+    ] {
+        jsonl(text).fails(code).stderr_has(message);
+    }
+    jsonl("").env("PRONTO_SECURITY", "true").fails(5).stderr_has("the credentials are missing");
+    s.run(["exists", "x"]).fails(2);
+    let text = "{\"k\":\"p.n.c\",\"v\":\"1\"}\n{\"k\":\"p.n.d\",\"v\":\"1\"}\n{";
+    jsonl(text)
+        .args(["--chunk", "1"])
+        .fails(1)
+        .stderr_has("everything up to line 2 is written: wrote 2 entries");
+}

@@ -123,7 +123,7 @@ fn a_bad_line_anywhere_stops_all() {
         assert!(contents(&s).is_empty(), "{format} {text:?}");
     }
     let limited = s.run(["import", "p.n"]).stdin("a\tMTIzNDU2\n").env("PRONTO_MAX_VALUE_BYTES", "5");
-    limited.fails(6).stderr_has("line 1: the value is 6 bytes long");
+    limited.fails(6).stderr_has("prontodb: line 1: the value is 6 bytes long");
     s.run(["import", "p.n", "missing.tsv"]).fails(1).stderr_has("cannot read missing.tsv");
     s.run(["import", "p.n"]).stdin("").succeeds().stderr_is("prontodb: imported 0 entries\n");
     assert!(contents(&s).is_empty());

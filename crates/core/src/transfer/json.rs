@@ -72,6 +72,18 @@ pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&He
 type Visit<'v> = &'v mut dyn FnMut(Place, &EntryName, Change<'_>) -> Result<()>;
 
 pub(super) fn read_lines(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
+    read_keyed_lines(source, options, &mut |at, key, change| visit(at, &EntryName::parse(key)?, change))
+}
+
+/// Shows `visit` the entries of JSON lines whose keys may be more than names: what `k` is, is for the caller to say.
+///
+/// # Errors
+/// Those of [`read`](super::read).
+pub fn read_keyed_lines(
+    source: impl Read,
+    options: &ReadOptions,
+    visit: &mut dyn FnMut(Place, &str, Change<'_>) -> Result<()>,
+) -> Result<()> {
     lines::for_each(source, options.max_line_bytes, |number, line| {
         let entry: Given = serde_json::from_slice(line).map_err(|error| invalid(told(&error)))?;
         show(&entry, number, options, visit)
@@ -84,8 +96,12 @@ fn told(error: &serde_json::Error) -> String {
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }
 
-fn show(entry: &Given, line: u64, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
-    let name = EntryName::parse(&entry.k)?;
+fn show(
+    entry: &Given,
+    line: u64,
+    options: &ReadOptions,
+    visit: &mut dyn FnMut(Place, &str, Change<'_>) -> Result<()>,
+) -> Result<()> {
     let decoded;
     let value = match (&entry.v, &entry.v64) {
         (Some(text), None) => text.as_bytes(),
@@ -101,7 +117,7 @@ fn show(entry: &Given, line: u64, options: &ReadOptions, visit: Visit<'_>) -> Re
         expires: entry.expires.as_deref(),
         writer: entry.writer.as_deref(),
     };
-    visit(on_line(line), &name, Change::Set { value, life: meta.life(options)? })
+    visit(on_line(line), &entry.k, Change::Set { value, life: meta.life(options)? })
 }
 
 /// Reads an array as it flows, whatever its length.
@@ -154,7 +170,9 @@ impl<'de> Visitor<'de> for Entries<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(entry) = entries.next_element::<Given>()? {
-            if let Err(error) = show(&entry, self.line.get(), self.options, self.visit) {
+            if let Err(error) = show(&entry, self.line.get(), self.options, &mut |at, key, change| {
+                (self.visit)(at, &EntryName::parse(key)?, change)
+            }) {
                 *self.failed = Some(error.at(on_line(self.line.get())));
                 return Err(A::Error::custom("refused"));
             }

@@ -12,6 +12,7 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+pub use self::json::read_keyed_lines;
 use crate::address::{Delimiter, EntryName, Namespace};
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
