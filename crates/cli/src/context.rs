@@ -170,13 +170,12 @@ impl Context {
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
     pub fn open_for_login(&self) -> Result<Session, Failure> {
-        let selection = self.selection()?;
-        let store = match self.open(selection, Access::Read) {
-            Ok(store) => store,
-            Err(error) if error.kind() == ErrorKind::NoDatabase => Store::in_memory(),
-            Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
-        };
-        Ok(self.configure(store, None))
+        Ok(self.configure(self.open_or_empty(&self.selection()?.path)?, None))
+    }
+
+    /// The same to look at what is there, for a command that tells what it would do.
+    pub fn open_to_look(&self) -> Result<Session, Failure> {
+        self.open_at_or_empty(&self.selection()?.path)
     }
 
     /// Opens a database that is not the selected one, and has to be there.
@@ -188,7 +187,8 @@ impl Context {
 
     /// The same for one that answers as an empty one when it is not there.
     pub fn open_at_or_empty(&self, path: &Path) -> Result<Session, Failure> {
-        if path.exists() { self.open_at(path) } else { Ok(self.configure(Store::in_memory(), None)) }
+        let identity = self.local_identity_at(path)?;
+        Ok(self.configure(self.open_or_empty(path)?, identity))
     }
 
     /// The same for one that is written, and made if need be.
@@ -206,11 +206,16 @@ impl Context {
         opened.map_err(|error| self.with_hint(error.into()))
     }
 
+    /// A database that is not there is an empty one; one that cannot be opened is not.
+    fn open_or_empty(&self, path: &Path) -> Result<Store, Failure> {
+        match engines::open(&self.open_options(path.to_owned(), Access::Read)) {
+            Err(error) if error.kind() == ErrorKind::NoDatabase => Ok(Store::in_memory()),
+            opened => opened.map_err(|error| self.with_hint(error.into())),
+        }
+    }
+
     /// Who this command acts for: the owner of the file, unless `security.local` asks for proof.
     fn local_identity(&self) -> Result<Option<Identity>, Failure> {
-        if !self.settings.security_local.value {
-            return Ok(None);
-        }
         self.local_identity_at(&self.selection()?.path)
     }
 
@@ -228,8 +233,7 @@ impl Context {
             )
             .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"));
         };
-        let store = if path.exists() { self.open_path(path, Access::Read)? } else { Store::in_memory() };
-        let known = self.configure(store, None).authenticate(&credentials);
+        let known = self.configure(self.open_or_empty(path)?, None).authenticate(&credentials);
         known.map(Some).map_err(|error| self.with_hint(error.into()))
     }
 
@@ -244,9 +248,7 @@ impl Context {
 
     /// A folder for unnamed files next to the database, or as near to it as there is one.
     pub fn spill_folder(&self) -> Result<PathBuf, Failure> {
-        let path = &self.selection()?.path;
-        let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
-        Ok(folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf))
+        Ok(paths::folder_near(&self.selection()?.path))
     }
 
     /// How the database at `path` is opened.
@@ -262,7 +264,7 @@ impl Context {
 
     fn configure(&self, store: Store, identity: Option<Identity>) -> Session {
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
-        let store = store.with_writer(self.writer().value).with_seed(secret::seed());
+        let store = store.with_writer(self.writer().value).with_seed(secret::seed);
         ManuallyDrop::new(match identity {
             Some(identity) => store.with_writer(Some(identity.name.clone())).act_as(identity),
             None => store,

@@ -222,6 +222,12 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     fresh.iter().filter_map(|folder| folder.parent()).try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
+/// The folder that a file lies in, or the nearest one above it that is there.
+pub fn folder_near(path: &Path) -> PathBuf {
+    let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());
+    folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
 /// Refuses what cannot be the name of a database.
 ///
 /// # Errors

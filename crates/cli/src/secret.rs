@@ -63,6 +63,13 @@ pub fn warn_of_command_line() {
     );
 }
 
+/// Says that anybody may log in as a user.
+pub fn warn_of_known_password(user: &str) {
+    output::warn(&format!(
+        "{user} still has the password that everybody knows; prontodb admin user passwd {user} changes it"
+    ));
+}
+
 /// Pairs `name=value` apart by `;`, as the stream writes credentials.
 pub fn pairs(text: &str) -> Result<Vec<(&str, &str)>, Failure> {
     let tokens = text.split(';').map(str::trim).filter(|token| !token.is_empty());

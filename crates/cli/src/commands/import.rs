@@ -1,7 +1,6 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -88,12 +87,11 @@ impl Run for Import {
 impl Import {
     /// Writes what has been read, or finds out what that would do.
     fn finish(&self, cx: &Context, mut load: Load) -> Result<String, Failure> {
-        let is_new = !cx.selection()?.path.exists();
         if self.dry_run {
-            let store = if is_new { ManuallyDrop::new(Store::in_memory()) } else { cx.open_existing()? };
+            let store = cx.open_to_look()?;
             return Ok(summary("would import", &load.preview(&store)?));
         }
-        if is_new {
+        if !cx.selection()?.path.exists() {
             // What cannot be written does not make a database either.
             load.check(&Store::in_memory())?;
         }

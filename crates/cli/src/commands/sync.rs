@@ -10,7 +10,7 @@ use crate::args::Globals;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::{self, counted};
-use crate::selection;
+use crate::{paths, selection};
 
 /// Make one database like another
 ///
@@ -56,7 +56,7 @@ impl Run for Sync {
             return Ok(Code::Done);
         }
         let options = LoadOptions {
-            spill_folder: target.parent().filter(|folder| folder.is_dir()).map(Path::to_path_buf),
+            spill_folder: Some(paths::folder_near(&target)),
             max_value_bytes: u64::MAX,
             ..LoadOptions::default()
         };

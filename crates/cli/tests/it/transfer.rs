@@ -143,3 +143,11 @@ fn a_file_that_cannot_be_written_whole_is_not_left_behind() {
     s.run_other("sh", ["-c", "\"$0\" export p.n | head -c 1", &s.program().display().to_string()])
         .prints("a");
 }
+
+#[test]
+fn a_database_that_cannot_be_read_is_not_taken_for_an_empty_one() {
+    let s = sandbox_with([("p.n.a", "1")]);
+    fs::write(s.path("other.prdb"), vec![7; 8192]).unwrap();
+    s.run(["import", "p.n", "--dry-run", "-d", "other.prdb"]).stdin("a\tMQ==").fails_with_one_of(&[1, 7]);
+    s.run(["sync", "main", "./other.prdb", "--dry-run"]).fails_with_one_of(&[1, 7]).stdout_is("");
+}

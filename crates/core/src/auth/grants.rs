@@ -1,5 +1,6 @@
 //! Grants: roles of users and API keys in namespaces.
 
+use super::keys::is_taken;
 use super::policy::{Grant, Pattern, Role};
 use super::records::{self, Kept};
 use crate::address::Delimiter;
@@ -30,9 +31,7 @@ impl Store {
         let target = format!("{who} {role} {}", pattern.display(Delimiter::default()));
         self.administer("grant", &target, |txn| {
             self.materialise_seed(txn)?;
-            let is_user = self.role_of_user(txn, who)?.is_some();
-            let mut keys = records::all::<super::keys::ApiKey, _>(txn)?.into_iter();
-            if !is_user && !keys.any(|(_, key)| key.name == who) {
+            if !is_taken(txn, who)? {
                 return Err(Error::new(ErrorKind::Invalid, format!("there is no user and no API key {who}")));
             }
             let grant = Grant { who: who.to_owned(), role, pattern: pattern.clone() };

@@ -67,12 +67,8 @@ impl Store {
         check_name("key", name)?;
         let Fresh { id, digest, text } = Fresh::new(Kind::ApiKey)?;
         self.administer("create key", name, |txn| {
-            if is_taken(txn, name)? {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("there is a user or key {name} already"),
-                ));
-            }
+            self.materialise_seed(txn)?;
+            refuse_taken(txn, name)?;
             let (name, digest, now) = (name.to_owned(), digest.clone(), self.now());
             let expires = ttl.map(|ttl| now.after(ttl).0);
             records::keep(txn, &id, &ApiKey { name, digest, role, created: now.0, expires })
@@ -108,7 +104,15 @@ impl Store {
 }
 
 /// Whether a user or a key has this name: grants are by name.
-fn is_taken(txn: &mut dyn Txn, name: &str) -> Result<bool> {
+pub(super) fn is_taken(txn: &mut dyn Txn, name: &str) -> Result<bool> {
     Ok(records::find::<User, _>(txn, name)?.is_some()
         || records::all::<ApiKey, _>(txn)?.iter().any(|(_, key)| key.name == name))
+}
+
+/// Refuses a name for somebody new that somebody has.
+pub(super) fn refuse_taken(txn: &mut dyn Txn, name: &str) -> Result<()> {
+    match is_taken(txn, name)? {
+        true => Err(Error::new(ErrorKind::Conflict, format!("there is a user or key {name} already"))),
+        false => Ok(()),
+    }
 }

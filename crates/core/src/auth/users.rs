@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::keys::ApiKey;
+use super::keys::refuse_taken;
 use super::policy::{Grant, Role};
 use super::records::{self, Kept};
 use super::sessions::Session;
@@ -81,7 +81,7 @@ impl Store {
     }
 
     fn seeded_info(&self) -> UserInfo {
-        let Seed { user, password } = self.seed();
+        let Seed { user, password } = &self.seed();
         let has_known_password = password::are_equal(password, &KNOWN_PASSWORD.into());
         UserInfo { name: user.clone(), role: Some(Role::Admin), created: None, has_known_password }
     }
@@ -97,14 +97,7 @@ impl Store {
         let hash = password::hash(password)?;
         self.administer("add user", name, |txn| {
             self.materialise_seed(txn)?;
-            let is_taken = records::find::<User, _>(txn, name)?.is_some()
-                || records::all::<ApiKey, _>(txn)?.iter().any(|(_, key)| key.name == name);
-            if is_taken {
-                return Err(Error::new(
-                    ErrorKind::Conflict,
-                    format!("there is a user or key {name} already"),
-                ));
-            }
+            refuse_taken(txn, name)?;
             let created = self.now().0;
             records::keep(
                 txn,
@@ -153,7 +146,7 @@ impl Store {
         if !txn.records(Catalog::Users, "", 1)?.is_empty() {
             return Ok(());
         }
-        let Seed { user, password } = self.seed();
+        let Seed { user, password } = &self.seed();
         check_name("user", user)?;
         let has_known_password = password::are_equal(password, &KNOWN_PASSWORD.into());
         let (password, role) = (password::hash(password)?, Some(Role::Admin));
@@ -167,7 +160,7 @@ impl Store {
             Ok((records::find::<User, _>(view, name)?, has_users))
         })?;
         if !has_users {
-            let Seed { user, password } = self.seed();
+            let Seed { user, password } = &self.seed();
             let is_right = password::are_equal(given, password) && user == name;
             return Ok(is_right.then_some(Some(Role::Admin)));
         }

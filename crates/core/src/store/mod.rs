@@ -50,7 +50,7 @@ pub struct Store {
     writer: Option<String>,
     identity: Option<Identity>,
     origin: &'static str,
-    seed: Seed,
+    seed: fn() -> Seed,
 }
 
 impl Store {
@@ -63,7 +63,7 @@ impl Store {
             writer: None,
             identity: None,
             origin: "library",
-            seed: Seed::default(),
+            seed: Seed::default,
         }
     }
 
@@ -108,9 +108,9 @@ impl Store {
         self
     }
 
-    /// The user there is before anybody has made one.
+    /// The user there is before anybody has made one, asked for when it matters.
     #[must_use]
-    pub fn with_seed(mut self, seed: Seed) -> Self {
+    pub fn with_seed(mut self, seed: fn() -> Seed) -> Self {
         self.seed = seed;
         self
     }
@@ -124,8 +124,8 @@ impl Store {
         self.origin
     }
 
-    pub(crate) fn seed(&self) -> &Seed {
-        &self.seed
+    pub(crate) fn seed(&self) -> Seed {
+        (self.seed)()
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {

@@ -106,16 +106,24 @@ fn wrong_credentials_are_all_told_the_same() {
 
 #[test]
 fn the_seeded_user_is_there_until_users_are_made() {
-    let seed = Seed { user: "root".to_owned(), password: secret("deep") };
-    let store = Store::in_memory().with_seed(seed);
+    let store = Store::in_memory().with_seed(|| Seed { user: "root".to_owned(), password: secret("deep") });
     assert!(store.authenticate(&password("admin", "pronto!")).is_err());
     assert_eq!(store.authenticate(&password("root", "deep")).unwrap().role, Some(Role::Admin));
     assert_eq!(store.users().unwrap()[0].created, None, "a look makes nothing");
     store.set_password("root", &secret("deeper")).unwrap();
     assert!(store.authenticate(&password("root", "deep")).is_err());
     assert!(store.authenticate(&password("root", "deeper")).is_ok());
-    let other = store.with_seed(Seed::default());
+    let other = store.with_seed(Seed::default);
     assert!(other.authenticate(&password("admin", "pronto!")).is_err(), "the seed is over");
+}
+
+#[test]
+fn nobody_takes_the_name_of_the_seeded_user() {
+    let store = Store::in_memory();
+    let error = store.create_api_key("admin", Some(Role::Read), None).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(error.to_string(), "there is a user or key admin already");
+    assert_eq!(store.add_user("admin", &secret("x"), None).unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 #[test]

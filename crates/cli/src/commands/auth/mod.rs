@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 
 use crate::context::{Context, Session};
 use crate::exit::Failure;
-use crate::output;
+use crate::secret;
 
 /// How long a session holds unless it is told otherwise.
 const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -33,10 +33,7 @@ pub fn log_in(cx: &mut Context, credentials: &Credentials, ttl: Option<Ttl>) -> 
 /// Warns whoever logs in with the password that everybody knows.
 pub fn warn_of_known_password(store: &Session, identity: &Identity) -> Result<(), Failure> {
     if store.has_known_password(&identity.name)? {
-        output::warn(&format!(
-            "{} still has the password that everybody knows; prontodb admin user passwd {} changes it",
-            identity.name, identity.name
-        ));
+        secret::warn_of_known_password(&identity.name);
     }
     Ok(())
 }

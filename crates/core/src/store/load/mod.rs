@@ -27,6 +27,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// How much is collected in memory before it is spilled, unless a load is told otherwise.
 const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 
+/// The most that is ever collected in memory: places in it are counted in 32 bits, a change behind the last one included.
+const MAX_HEAP_BYTES: usize = 1024 * 1024 * 1024;
+/// The longest name of a writer that is taken over, in bytes.
+const MAX_WRITER_BYTES: usize = 1024;
+
 /// How to load.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
@@ -180,7 +185,8 @@ impl Load {
     /// Adds a change, which `at` names in messages. Those of one entry are made in the order in which they are added.
     ///
     /// # Errors
-    /// [`ErrorKind::Limit`] for a value that is too large; those of the unnamed file.
+    /// [`ErrorKind::Limit`] for a value that is too large, and for more than a gibibyte without a folder to spill it to;
+    /// [`ErrorKind::Invalid`] for a kept writer that is no name; those of the unnamed file.
     pub fn push(
         &mut self,
         at: Place,
@@ -188,15 +194,30 @@ impl Load {
         name: &EntryName,
         change: Change<'_>,
     ) -> Result<()> {
+        self.check_packable(&change).map_err(|error| error.at(at))?;
         let part = self.part(namespace);
         if let Change::Set { value, life } = &change {
-            super::check_size(value.len(), self.options.max_value_bytes).map_err(|error| error.at(at))?;
             self.parts[part as usize].note(at, name, value, life);
         }
         let packed = Packed { order: self.heap.next_order(), line: at.line, name: name.as_str(), change };
         self.heap.push(part, &packed);
         self.changes += 1;
-        if self.heap.size() >= self.options.memory_bytes { self.spill() } else { Ok(()) }
+        if self.heap.size() >= self.options.memory_bytes.min(MAX_HEAP_BYTES) { self.spill() } else { Ok(()) }
+    }
+
+    /// Refuses what is too large to be collected.
+    fn check_packable(&self, change: &Change<'_>) -> Result<()> {
+        let Change::Set { value, life } = change else { return Ok(()) };
+        super::check_size(value.len(), self.options.max_value_bytes.min(MAX_HEAP_BYTES as u64))?;
+        if let Life::Kept { writer: Some(writer), .. } = life {
+            check_writer(writer)?;
+        }
+        if self.options.spill_folder.is_none() && self.heap.size() >= MAX_HEAP_BYTES {
+            let what =
+                format!("there are more than {MAX_HEAP_BYTES} bytes to load, and no folder to spill them to");
+            return Err(Error::new(ErrorKind::Limit, what));
+        }
+        Ok(())
     }
 
     /// How many changes have been added.
@@ -367,6 +388,16 @@ impl Load {
             format!("line {}: the key `{}` is there already; nothing was written", packed.line, packed.name);
         Err(Error::new(ErrorKind::Conflict, what))
     }
+}
+
+/// Refuses names of writers that no command records: they come from files that anybody may have made.
+fn check_writer(writer: &str) -> Result<()> {
+    if writer.len() > MAX_WRITER_BYTES || writer.contains(char::is_control) {
+        let what =
+            format!("the writer is no name of up to {MAX_WRITER_BYTES} bytes without control characters");
+        return Err(Error::new(ErrorKind::Invalid, what));
+    }
+    Ok(())
 }
 
 impl Part {

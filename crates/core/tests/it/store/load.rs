@@ -300,3 +300,15 @@ fn a_folder_that_is_not_there_is_told() {
     let error = load.push(at(1), &space, &name("k"), set("v")).unwrap_err();
     assert!(error.to_string().starts_with("cannot make a temporary file"), "{error}");
 }
+
+#[test]
+fn a_writer_that_no_command_records_is_refused() {
+    for writer in ["x".repeat(1025), "x".repeat(70_000), "a\tb".to_owned()] {
+        let life = Life::Kept { created: Millis(1), updated: Millis(1), expires: None, writer: Some(writer) };
+        let mut load = Load::new(LoadOptions::default());
+        let change = Change::Set { value: b"v", life };
+        let error = load.push(at(4), &namespace("a.b"), &name("k"), change).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().starts_with("line 4: the writer is no name"), "{error}");
+    }
+}

@@ -7,15 +7,12 @@ pub mod passwd;
 
 use crate::context::{Context, Session};
 use crate::exit::Failure;
-use crate::output;
+use crate::secret;
 
 /// Warns while somebody may log in with the password that everybody knows.
 fn warn_of_known_password(store: &Session) -> Result<(), Failure> {
     for user in store.users()?.iter().filter(|user| user.has_known_password) {
-        output::warn(&format!(
-            "{} still has the password that everybody knows; prontodb admin user passwd {} changes it",
-            user.name, user.name
-        ));
+        secret::warn_of_known_password(&user.name);
     }
     Ok(())
 }
