@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use csv::{ReaderBuilder, StringRecord, Writer};
 
+use super::lines::{Allowance, Bounded};
 use super::{Meta, ReadOptions, invalid, meta_columns, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,6 +16,8 @@ use crate::store::{Change, Place};
 
 const COLUMNS: [&str; 3] = ["key", "value", "encoding"];
 const META: [&str; 4] = ["created", "updated", "expires", "writer"];
+/// How much is read at a time.
+const READ_AHEAD: usize = 256 * 1024;
 const BASE64: &str = "base64";
 
 pub(super) fn header(out: &mut Vec<u8>, with_meta: bool) {
@@ -47,14 +50,19 @@ pub(super) fn read(
     options: &ReadOptions,
     visit: &mut dyn FnMut(Place, &EntryName, Change<'_>) -> Result<()>,
 ) -> Result<()> {
-    let mut reader = ReaderBuilder::new().buffer_capacity(256 * 1024).from_reader(source);
-    let headers = reader.headers().map_err(|error| told(&error))?.clone();
+    // What is read ahead belongs to entries to come.
+    let allowance = Allowance::new(options.max_line_bytes.saturating_add(READ_AHEAD));
+    let told = |error: csv::Error| allowance.exceeded().unwrap_or_else(|| told(&error));
+    let source = Bounded { source, allowance: &allowance };
+    let mut reader = ReaderBuilder::new().buffer_capacity(READ_AHEAD).from_reader(source);
+    let headers = reader.headers().map_err(told)?.clone();
     if headers.is_empty() {
         return Ok(());
     }
     let columns = Columns::of(&headers)?;
     let (mut record, mut name) = (StringRecord::new(), EntryName::nothing());
-    while reader.read_record(&mut record).map_err(|error| told(&error))? {
+    while reader.read_record(&mut record).map_err(told)? {
+        allowance.renew();
         let line = record.position().map_or(0, csv::Position::line);
         let shown =
             columns.show(&record, options, &mut name, |name, change| visit(on_line(line), name, change));

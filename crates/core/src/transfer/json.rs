@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::lines::{Allowance, Bounded};
 use super::{Meta, ReadOptions, invalid, lines, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
@@ -123,11 +124,14 @@ fn show(
 /// Reads an array as it flows, whatever its length.
 pub(super) fn read_array(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
     let line = Cell::new(1);
-    let source = Counted { source: BufReader::with_capacity(256 * 1024, source), line: &line };
+    let allowance = Allowance::new(options.max_line_bytes);
+    let source = Bounded { source: BufReader::with_capacity(256 * 1024, source), allowance: &allowance };
+    let source = Counted { source, line: &line };
     let mut deserializer = serde_json::Deserializer::from_reader(source);
     let mut failed = None;
-    let entries = Entries { options, visit, line: &line, failed: &mut failed };
+    let entries = Entries { options, visit, line: &line, allowance: &allowance, failed: &mut failed };
     let read = deserializer.deserialize_seq(entries).and_then(|()| deserializer.end());
+    let failed = failed.or_else(|| allowance.exceeded().map(|error| error.at(on_line(line.get()))));
     match (failed, read) {
         (Some(error), _) => Err(error),
         (None, Err(error)) if error.is_io() => {
@@ -157,6 +161,7 @@ struct Entries<'e> {
     options: &'e ReadOptions,
     visit: Visit<'e>,
     line: &'e Cell<u64>,
+    allowance: &'e Allowance,
     /// What ended it, where that was not the parser.
     failed: &'e mut Option<Error>,
 }
@@ -170,6 +175,7 @@ impl<'de> Visitor<'de> for Entries<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         while let Some(entry) = entries.next_element::<Given>()? {
+            self.allowance.renew();
             if let Err(error) = show(&entry, self.line.get(), self.options, &mut |at, key, change| {
                 (self.visit)(at, &EntryName::parse(key)?, change)
             }) {

@@ -223,3 +223,32 @@ fn formats_are_known_by_name_and_by_file() {
     assert_eq!("xml".parse::<Format>().unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(Format::of_file("tsv".as_ref()), None);
 }
+
+#[test]
+fn an_entry_that_goes_on_for_too_long_ends_before_it_fills_memory() {
+    /// A source without an end, which counts what it gave.
+    struct Endless<'c>(&'static [u8], u64, &'c std::cell::Cell<u64>);
+    impl std::io::Read for Endless<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            for byte in buffer.iter_mut() {
+                *byte = self.0.get(usize::try_from(self.1).unwrap()).copied().unwrap_or(b'x');
+                self.1 += 1;
+            }
+            self.2.set(self.1);
+            Ok(buffer.len())
+        }
+    }
+    for (format, start) in [
+        (Format::Tsv, &b"a\tMQ==\nb\t"[..]),
+        (Format::Json, b"[{\"k\":\"a\",\"v\":\"1\"},\n{\"k\":\""),
+        (Format::JsonLines, b"{\"k\":\"a\",\"v\":\"1\"}\n{\"k\":\""),
+        (Format::Csv, b"key,value\na,1\nb,\""),
+        (Format::Stream, b"a=1;b=\""),
+    ] {
+        let given = std::cell::Cell::new(0);
+        let options = ReadOptions { max_line_bytes: 1000, ..options(format, false) };
+        let error = transfer::read(Endless(start, 0, &given), &options, &mut |_, _, _| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Limit, "{format:?}: {error}");
+        assert!(given.get() < 2_000_000, "{format:?} has read {} bytes", given.get());
+    }
+}
