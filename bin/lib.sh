@@ -16,6 +16,7 @@ cc          gcc,libc6-dev  build  needed  linking, and compiling the bundled SQL
 musl-gcc    musl-tools     build  wanted  a static binary, which starts several times faster
 valgrind    valgrind       test   wanted  counting instructions (bin/counts.sh)
 strace      strace         test   wanted  counting system calls (bin/counts.sh)
+age         age            test   needed  opening what this program has encrypted
 sqlite3     sqlite3        test   needed  looking at database files from outside
 script      bsdutils       test   needed  a terminal for the commands that look at one
 shellcheck  shellcheck     test   wanted  checking these scripts

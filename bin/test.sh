@@ -29,6 +29,7 @@ step_format() { cargo fmt --all --check; }
 
 step_lint() {
     cargo clippy --workspace --all-targets -- -D warnings
+    cargo clippy --package prontodb --no-default-features -- -D warnings
     ! have shellcheck || shellcheck --severity=warning bin/*.sh .ci/run
 }
 

@@ -265,6 +265,9 @@ impl Context {
     fn configure(&self, store: Store, identity: Option<Identity>) -> Session {
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
         let store = store.with_writer(self.writer().value).with_seed(secret::seed);
+        let compress_above = Some(self.settings.compress_above_bytes.value).filter(|bytes| *bytes > 0);
+        let store = store.with_compression_above(compress_above);
+        let store = store.with_unlock(secret::unlock(self.settings.age_identity.value.clone()));
         ManuallyDrop::new(match identity {
             Some(identity) => store.with_writer(Some(identity.name.clone())).act_as(identity),
             None => store,

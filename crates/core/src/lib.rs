@@ -2,6 +2,7 @@
 //!
 //! The parts, from the bottom up; each knows only those above it in this list:
 //! - [`address`], [`record`], [`clock`], [`error`]: plain data and the rules of names and time.
+//! - [`coding`]: values compressed and sealed, and the keys for it.
 //! - [`engine`]: what keeps the data. [`engine::sqlite`] for files, [`engine::memory`] for none.
 //! - [`store`]: reading and writing under the rules of caches, expiry and conditions. Start at [`Store`].
 //! - [`auth`]: who may do what; users, API keys, sessions, grants.
@@ -14,11 +15,13 @@
 pub mod address;
 pub mod auth;
 pub mod clock;
+pub mod coding;
 pub mod engine;
 pub mod error;
 pub mod glob;
 pub mod json;
 pub mod record;
+mod records;
 pub mod store;
 pub mod stream;
 mod sys;
@@ -27,5 +30,5 @@ pub mod transfer;
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl};
 pub use error::{Error, ErrorKind, Result};
-pub use record::{Head, Record, Version};
+pub use record::{Coding, Head, Record, Version};
 pub use store::Store;

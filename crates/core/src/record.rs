@@ -17,6 +17,46 @@ impl fmt::Display for Version {
     }
 }
 
+/// How the bytes that are kept make a value: as they are, or compressed, or sealed under a data key, or first the one
+/// and then the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Coding(u64);
+
+impl Coding {
+    /// The bytes are the value.
+    pub const PLAIN: Self = Self(0);
+
+    /// Compressed or not, and sealed under the data key of a number or under none.
+    pub fn new(is_compressed: bool, key: Option<u64>) -> Self {
+        Self(key.unwrap_or(0) << 1 | u64::from(is_compressed))
+    }
+
+    /// Whether the bytes are the value.
+    pub fn is_plain(self) -> bool {
+        self == Self::PLAIN
+    }
+
+    /// Whether what was sealed, or is kept, is compressed.
+    pub fn is_compressed(self) -> bool {
+        self.0 & 1 == 1
+    }
+
+    /// The number of the data key that the bytes are sealed under.
+    pub fn key(self) -> Option<u64> {
+        Some(self.0 >> 1).filter(|key| *key > 0)
+    }
+
+    /// As the number that engines keep: the data key's, doubled, and one more for compressed bytes.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// From the number that engines keep.
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// All that is known of an entry besides its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -34,12 +74,19 @@ pub struct Head {
     pub rank: Option<u64>,
     /// Length of the value in bytes.
     pub size: u64,
+    /// How the value that comes with it is written; what a store answers is always plain.
+    pub coding: Coding,
 }
 
 impl Head {
     /// Whether the entry is there at `now`: it is gone from the millisecond it expires at.
     pub fn visible_at(&self, now: Millis) -> bool {
         self.expires.is_none_or(|expires| now < expires)
+    }
+
+    /// The head of the value itself, however that is kept.
+    pub(crate) fn of_plain(self) -> Self {
+        Self { coding: Coding::PLAIN, ..self }
     }
 }
 

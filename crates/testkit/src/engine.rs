@@ -12,7 +12,7 @@ pub mod writes;
 use std::ops::ControlFlow;
 
 use prontodb_core::engine::{Engine, Range, Space, Txn, View};
-use prontodb_core::{Head, Millis, Namespace, Result, Version};
+use prontodb_core::{Coding, Head, Millis, Namespace, Result, Version};
 
 /// Makes the conformance suite a module of tests, each on a fresh engine that `$open` makes and boxes.
 #[macro_export]
@@ -40,6 +40,8 @@ macro_rules! engine_suite {
                     a_space_stops_being_a_cache
                     cache_settings_are_those_of_one_space
                     cache_settings_leave_the_entries_alone
+                    a_new_space_is_not_sealed
+                    the_sealing_of_a_space_comes_back
                 ;
                 records:
                     a_new_engine_has_no_records
@@ -56,6 +58,8 @@ macro_rules! engine_suite {
                     an_entry_comes_back
                     a_second_put_replaces_value_and_head
                     the_size_follows_from_the_value
+                    a_coded_value_comes_back_as_it_was_kept
+                    put_head_keeps_the_coding
                     heads_come_back_field_by_field
                     numbers_of_heads_may_be_large
                     put_head_keeps_value_and_size
@@ -101,6 +105,7 @@ macro_rules! engine_suite {
                     fields_heads_shows_no_values
                     fields_values_shows_no_heads
                     fields_all_shows_everything
+                    scans_show_how_values_are_coded
                     every_choice_of_fields_shows_the_same_names
                     a_break_ends_the_scan
                 ;
@@ -116,6 +121,7 @@ macro_rules! engine_suite {
                     a_failed_write_changes_not_all_entries
                     a_failed_write_makes_no_space
                     a_failed_write_leaves_cache_settings
+                    a_failed_write_leaves_the_sealing
                     a_panic_undoes_the_write
                     writes_go_on_after_a_failed_one
                     a_write_sees_its_own_entries
@@ -171,7 +177,16 @@ fn namespace(project: &str, namespace: &str) -> Namespace {
 
 /// The head of an entry that was written at [`NOW`], never expires, and has nothing else to tell.
 fn plain_head() -> Head {
-    Head { version: Version(1), created: NOW, updated: NOW, expires: None, writer: None, rank: None, size: 0 }
+    Head {
+        version: Version(1),
+        created: NOW,
+        updated: NOW,
+        expires: None,
+        writer: None,
+        rank: None,
+        size: 0,
+        coding: Coding::PLAIN,
+    }
 }
 
 /// A head that expires `millis` after [`NOW`].

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use prontodb_core::engine::{Candidate, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View};
-use prontodb_core::{Clock, Error, ErrorKind, Head, ManualClock, Millis, Namespace, Record, Result, Version};
+use prontodb_core::{
+    Clock, Coding, Error, ErrorKind, Head, ManualClock, Millis, Namespace, Record, Result, Version,
+};
 
 use crate::properties;
 
@@ -148,6 +150,7 @@ impl Label {
             writer: self.writer.map(ToOwned::to_owned),
             rank: self.rank,
             size: 0,
+            coding: Coding::PLAIN,
         }
     }
 }

@@ -149,6 +149,9 @@ static COMMANDS: &[Command] = &[
     command::<admin::set_cache::SetCache>("admin set-cache"),
     command::<admin::drop_cache::DropCache>("admin drop-cache"),
     command::<admin::gc::Gc>("admin gc"),
+    command::<admin::namespace::set::Set>("admin namespace set"),
+    command::<admin::namespace::rotate::Rotate>("admin namespace rotate"),
+    command::<admin::namespace::rewrap::Rewrap>("admin namespace rewrap"),
     command::<admin::user::add::Add>("admin user add"),
     command::<admin::user::list::List>("admin user list"),
     command::<admin::user::passwd::Passwd>("admin user passwd"),
@@ -209,6 +212,7 @@ pub static GROUPS: &[Group] = &[
         "Look after caches, users and the database",
         Some(("admin user add", |word| word.starts_with("user="))),
     ),
+    group("admin namespace", "Encryption of the values of a namespace", None),
     group("admin user", "Users and their passwords", None),
     group("admin key", "API keys, for programs", None),
 ];

@@ -57,7 +57,9 @@ macro_rules! keys {
 }
 
 keys! {
+    age_identity: String = "age_identity", "", read_identity, "The file of the age identity that unlocks encrypted namespaces";
     busy_timeout_ms: u64 = "busy_timeout_ms", "5000", read_busy_timeout, "Milliseconds to wait while others write";
+    compress_above_bytes: u64 = "compress_above_bytes", "4096", read_compress_above, "Longer values are compressed where that saves a tenth; 0 compresses none";
     default_namespace: String = "default_namespace", DEFAULT_NAME, read_namespace, "The namespace of addresses that name none";
     default_project: String = "default_project", DEFAULT_NAME, read_project, "The project of addresses that name none";
     durability: Durability = "durability", "normal", read_durability, "With `full`, no power cut undoes a write that is done; with `normal` it may undo the last ones";
@@ -169,6 +171,17 @@ impl ToPlain for Durability {
 
 fn read_busy_timeout(text: &str) -> Result<u64, String> {
     number(text, 0, MAX_BUSY_TIMEOUT_MS)
+}
+
+fn read_compress_above(text: &str) -> Result<u64, String> {
+    number(text, 0, MAX_VALUE_BYTES)
+}
+
+fn read_identity(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('/') {
+        true => Ok(text.to_owned()),
+        false => Err("an absolute path is needed".to_owned()),
+    }
 }
 
 fn read_value_bytes(text: &str) -> Result<u64, String> {
@@ -299,7 +312,9 @@ mod tests {
     fn variables_are_named_after_keys() {
         let variables: Vec<_> = KEYS.iter().map(|key| key.variable).collect();
         let wanted = [
+            "AGE_IDENTITY",
             "BUSY_TIMEOUT_MS",
+            "COMPRESS_ABOVE_BYTES",
             "DEFAULT_NAMESPACE",
             "DEFAULT_PROJECT",
             "DURABILITY",
@@ -365,7 +380,12 @@ mod tests {
         }
         let failure = Key::named("default").unwrap_err();
         assert_eq!(failure.hint.unwrap(), "did you mean default_namespace or default_project?");
-        assert!(Key::named("colour").unwrap_err().message.contains("known are busy_timeout_ms, default_"));
+        assert!(
+            Key::named("colour")
+                .unwrap_err()
+                .message
+                .contains("known are age_identity, busy_timeout_ms, compress")
+        );
     }
 
     #[test]

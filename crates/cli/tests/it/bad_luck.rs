@@ -230,12 +230,12 @@ const FULL_DISK: &str = r#"
     file="$HOME/.local/data/odx/prontodb/main/pronto.main.prdb"
     "$0" set p.n.before ok
     head -c 4000000 /dev/zero > "$HOME/filler"
-    head -c 1000000 /dev/zero | "$0" set p.n.small
+    head -c 1000000 /dev/urandom | "$0" set p.n.small
     echo "full: $?"
     echo "get while full: $("$0" get p.n.before)"
     echo "keys while full: $("$0" keys p.n | tr '\n' ' ')"
     rm "$HOME/filler"
-    head -c 4000000 /dev/zero | "$0" set p.n.big
+    head -c 4000000 /dev/urandom | "$0" set p.n.big
     echo "big: $?"
     echo "get after big: $("$0" get p.n.before)"
     mount -o remount,size=20m "$HOME"

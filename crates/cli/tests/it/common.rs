@@ -264,6 +264,18 @@ pub fn make_people(s: &Sandbox, flags: &[&str]) {
     }
 }
 
+/// An identity that age-keygen has made for these tests, and the recipient that belongs to it.
+pub const IDENTITY: &str = "AGE-SECRET-KEY-1KXECJF99C4NM09QNET9P6QJ2TSNNTKAD7XU408Y9K6GH4LL0X7LSZZYAG4";
+/// See [`IDENTITY`].
+pub const RECIPIENT: &str = "age1zf3a20ezw6vfcpaacjyq5h52lsxcmnxk8wlultf07arflsmaxe0q7ae3cx";
+
+/// The path of a file with an age identity.
+pub fn identity_file(s: &Sandbox) -> String {
+    let path = s.path("identity.txt");
+    std::fs::write(&path, format!("# a comment\n{IDENTITY}\n")).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 /// A call with all that its command needs besides arguments: people, a password, a session, input.
 pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Call {
     let needs_people = ["passwd", "del", "revoke", "grant", "login", "logout", "auth"];
@@ -273,6 +285,12 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
     {
         make_people(s, flags);
     }
+    let identity = identity_file(s);
+    if ["admin namespace rotate", "admin namespace rewrap"].contains(&command) {
+        let encrypt = ["admin", "namespace", "set", "-p", "p", "-n", "n", "encrypt=on"];
+        s.run([flags, &encrypt].concat()).env("PRONTO_AGE_IDENTITY", &identity).succeeds();
+    }
+    let call = call.env("PRONTO_AGE_IDENTITY", identity);
     let call = call.env("PRONTO_PASS", PASSWORD).env("PRONTO_SECURITY", "false");
     match command {
         "stream" => call.stdin("k=v;"),

@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 54] = [
+pub(crate) const COMMANDS: [&str; 57] = [
     "set",
     "get",
     "del",
@@ -29,6 +29,9 @@ pub(crate) const COMMANDS: [&str; 54] = [
     "admin set-cache",
     "admin drop-cache",
     "admin gc",
+    "admin namespace set",
+    "admin namespace rotate",
+    "admin namespace rewrap",
     "admin user add",
     "admin user list",
     "admin user passwd",

@@ -16,7 +16,8 @@ fn sandbox_with_many(count: usize) -> Sandbox {
     s.run(["set", "p.n.seed", &"v".repeat(VALUE_BYTES)]).prints("");
     let copies = format!(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-         INSERT INTO entries SELECT ns, printf('k%06d', i), version, created, updated, expires, writer, rank, size, large, value
+         INSERT INTO entries (ns, name, version, created, updated, expires, writer, rank, size, large, value)
+         SELECT ns, printf('k%06d', i), version, created, updated, expires, writer, rank, size, large, value
          FROM n, entries WHERE name = 'seed'"
     );
     sql(&s, &database_file(&s, "main"), &copies);

@@ -21,6 +21,7 @@ mod directory_file;
 mod discovery;
 mod docs;
 mod doctor;
+mod encryption;
 mod exists;
 mod explain;
 mod flags;

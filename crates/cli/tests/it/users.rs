@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 55] = [
+const LINES: [&str; 58] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -38,6 +38,9 @@ const LINES: [&str; 55] = [
     "admin set-cache p.c timeout=80",
     "admin drop-cache p.c",
     "admin gc",
+    "admin namespace set p.n encrypt=on",
+    "admin namespace rotate p.n",
+    "admin namespace rewrap p.n",
     "admin user add joe",
     "admin user list",
     "admin user passwd sam",

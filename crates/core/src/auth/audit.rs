@@ -59,7 +59,7 @@ impl Store {
     }
 
     /// Adds something that this store's own user has done.
-    pub(super) fn note_done(&self, txn: &mut dyn Txn, action: &str, target: &str) -> Result<()> {
+    pub(crate) fn note_done(&self, txn: &mut dyn Txn, action: &str, target: &str) -> Result<()> {
         let who = self.identity().map_or(OWNER, |identity| identity.name.as_str());
         append(txn, &self.event(who, action, target, true))
     }

@@ -8,7 +8,6 @@ mod grants;
 mod keys;
 mod password;
 pub mod policy;
-mod records;
 mod sessions;
 mod token;
 mod users;
@@ -22,6 +21,7 @@ pub use self::policy::{Action, Decision, Grant, Identity, Pattern, Role};
 pub use self::users::{Seed, UserInfo};
 use crate::engine::{Txn, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::records;
 use crate::store::Store;
 
 /// Longest name of a user or API key, in bytes.

@@ -10,12 +10,13 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{PoisonError, RwLock};
 
 use super::{
-    Cache, Candidate, Catalog, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix,
+    Cache, Candidate, Catalog, Engine, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
+    end_of_prefix,
 };
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Head, Record, Version};
+use crate::record::{Coding, Head, Record, Version};
 
 /// The name of the one table there is.
 const TABLE: &str = "memory";
@@ -152,6 +153,15 @@ impl State {
         self.entries.get_mut(&space.id).ok_or_else(|| gone(space))
     }
 
+    fn change_space(&mut self, space: &Space, change: impl FnOnce(&mut Space)) -> Result<()> {
+        let kept = self.spaces.get_mut(&space.namespace).filter(|kept| kept.id == space.id);
+        let kept = kept.ok_or_else(|| gone(space))?;
+        let before = Some(kept.clone());
+        change(kept);
+        self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before });
+        Ok(())
+    }
+
     fn change_heads(&mut self, space: &Space, change: impl Fn(&mut Head)) -> Result<()> {
         let entries = self.entries.get_mut(&space.id).ok_or_else(|| gone(space))?;
         for (name, record) in entries {
@@ -257,7 +267,8 @@ impl Txn for State {
         }
         self.last_id += 1;
         let namespace = namespace.clone();
-        let space = Space { id: self.last_id, namespace, table: TABLE.to_owned(), created: now, cache: None };
+        let (table, cache, sealing) = (TABLE.to_owned(), None, Sealing::Never);
+        let space = Space { id: self.last_id, namespace, table, created: now, cache, sealing };
         self.entries.insert(space.id, Entries::new());
         self.spaces.insert(space.namespace.clone(), space.clone());
         self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: None });
@@ -265,16 +276,16 @@ impl Txn for State {
     }
 
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {
-        let kept = self.spaces.get_mut(&space.namespace).filter(|kept| kept.id == space.id);
-        let kept = kept.ok_or_else(|| gone(space))?;
-        let before = kept.clone();
-        kept.cache = cache.cloned();
-        self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: Some(before) });
-        Ok(())
+        self.change_space(space, |kept| kept.cache = cache.cloned())
+    }
+
+    fn set_sealing(&mut self, space: &Space, sealing: Sealing) -> Result<()> {
+        self.change_space(space, |kept| kept.sealing = sealing)
     }
 
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
-        let head = Head { size: value.len() as u64, ..head.clone() };
+        let size = if head.coding.is_plain() { value.len() as u64 } else { head.size };
+        let head = Head { size, ..head.clone() };
         let record = Record { head, value: value.to_owned() };
         let before = self.entries_mut(space)?.insert(name.to_owned(), record);
         self.journal.changes.push(Change::Entry { space: space.id, name: name.to_owned(), before });
@@ -283,7 +294,7 @@ impl Txn for State {
 
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()> {
         let Some(record) = self.entries_mut(space)?.get_mut(name) else { return Ok(()) };
-        let head = Head { size: record.head.size, ..head.clone() };
+        let head = Head { size: record.head.size, coding: record.head.coding, ..head.clone() };
         let before = mem::replace(&mut record.head, head);
         self.journal.changes.push(Change::Head { space: space.id, name: name.to_owned(), before });
         Ok(())
@@ -353,13 +364,14 @@ fn shows(visible_at: Option<Millis>, head: &Head) -> bool {
 }
 
 fn row<'a>(name: &'a str, record: &'a Record, fields: Fields) -> Row<'a> {
-    let (head, value): (_, &[u8]) = match fields {
-        Fields::Names => (None, &[]),
-        Fields::Heads => (Some(&record.head), &[]),
-        Fields::Values => (None, &record.value),
-        Fields::All => (Some(&record.head), &record.value),
+    let coding = record.head.coding;
+    let (head, coding, value): (_, _, &[u8]) = match fields {
+        Fields::Names => (None, Coding::PLAIN, &[]),
+        Fields::Heads => (Some(&record.head), coding, &[]),
+        Fields::Values => (None, coding, &record.value),
+        Fields::All => (Some(&record.head), coding, &record.value),
     };
-    Row { name, value, head }
+    Row { name, value, coding, head }
 }
 
 fn by_rank(a: &Head, b: &Head) -> Ordering {

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Head, Record, Version};
+use crate::record::{Coding, Head, Record, Version};
 
 /// Keeps spaces of entries, and changes them all or nothing.
 pub trait Engine: Send {
@@ -40,6 +40,15 @@ pub trait Engine: Send {
     /// Those of [`Engine::write`].
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write(body)
+    }
+
+    /// Makes sure that nothing is left on disk of values that have been replaced or removed; false when somebody still
+    /// reads a state that holds them, and they have to stay.
+    ///
+    /// # Errors
+    /// Those of [`Engine::write`].
+    fn scrub(&self) -> Result<bool> {
+        Ok(true)
     }
 }
 
@@ -98,7 +107,11 @@ pub trait Txn: View {
     /// Makes a space a cache with these settings, or an ordinary space.
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()>;
 
-    /// Stores an entry, in place of the one of this name if there is one. `head.size` follows from the value.
+    /// Notes whether the values of a space are sealed. The values stay as they are.
+    fn set_sealing(&mut self, space: &Space, sealing: Sealing) -> Result<()>;
+
+    /// Stores an entry, in place of the one of this name if there is one. `value` is what is kept, as `head.coding` says;
+    /// where that is the value itself, `head.size` follows from it.
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()>;
 
     /// Stores an entry as [`Txn::put`] does, without a look at what it replaces: of that, the moment it was created stays
@@ -113,7 +126,7 @@ pub trait Txn: View {
         }
     }
 
-    /// Replaces the head of an entry that is there; its value and size stay.
+    /// Replaces the head of an entry that is there; its value stays, and with it size and coding.
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()>;
 
     /// Removes an entry, if it is there.
@@ -146,11 +159,14 @@ pub enum Catalog {
     Grants,
     /// Who did what, when.
     Audit,
+    /// What values are sealed under, itself wrapped.
+    DataKeys,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 5] = [Self::Users, Self::ApiKeys, Self::Sessions, Self::Grants, Self::Audit];
+    pub const ALL: [Self; 6] =
+        [Self::Users, Self::ApiKeys, Self::Sessions, Self::Grants, Self::Audit, Self::DataKeys];
 
     /// What it is called where names are needed.
     pub fn name(self) -> &'static str {
@@ -160,6 +176,7 @@ impl Catalog {
             Self::Sessions => "sec_sessions",
             Self::Grants => "sec_grants",
             Self::Audit => "sec_audit",
+            Self::DataKeys => "sec_data_keys",
         }
     }
 }
@@ -177,6 +194,20 @@ pub struct Space {
     pub created: Millis,
     /// Its settings, if it is a cache.
     pub cache: Option<Cache>,
+    /// Whether its values are sealed.
+    pub sealing: Sealing,
+}
+
+/// Whether the values of a space are sealed, so that nobody without a key can read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sealing {
+    /// None is.
+    #[default]
+    Never,
+    /// Those that are written are not, but some of those that are there may still be.
+    Ended,
+    /// Those that are written are, under the data key of this number; others may be under an earlier one, or not yet.
+    Under(u64),
 }
 
 /// The settings of a cache, and how full it is.
@@ -275,8 +306,10 @@ pub enum Fields {
 pub struct Row<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its value, with [`Fields::Values`] and [`Fields::All`]; else empty.
+    /// Its value as it is kept, with [`Fields::Values`] and [`Fields::All`]; else empty.
     pub value: &'a [u8],
+    /// How that is kept; plain where names alone are shown.
+    pub coding: Coding,
     /// Its head, with [`Fields::Heads`] and [`Fields::All`].
     pub head: Option<&'a Head>,
 }

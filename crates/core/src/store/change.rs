@@ -105,10 +105,12 @@ impl Store {
     /// Those of `body`; [`ErrorKind::Busy`] when other writers took too long; those of writing.
     pub fn write<T>(&self, mut body: impl FnMut(&mut Writer<'_>) -> Result<T>) -> Result<T> {
         let mut answer = None;
-        let written = self.engine.write(&mut |txn| {
-            let mut writer = self.writer_on(txn);
-            answer = Some(body(&mut writer)?);
-            writer.finish()
+        let written = self.coder.with_keys(|| {
+            self.engine.write(&mut |txn| {
+                let mut writer = self.writer_on(txn);
+                answer = Some(body(&mut writer)?);
+                writer.finish()
+            })
         });
         if let (Err(error), Some(identity)) = (&written, &self.identity)
             && error.kind() == ErrorKind::Denied
@@ -351,7 +353,7 @@ impl<'t> Writer<'t> {
     fn record_for(&mut self, action: Action, address: &Address) -> Result<Option<Record>> {
         self.allow(action, &address.namespace)?;
         let record = match self.spaces.find(self.txn, &address.namespace, self.now)? {
-            Some(space) => self.txn.get(space, address.name.as_str())?,
+            Some(space) => self.store.coder.record(self.txn, space, address.name.as_str())?,
             None => None,
         };
         Ok(record.filter(|record| record.head.visible_at(self.now)))
@@ -399,8 +401,10 @@ impl<'t> Writer<'t> {
         let (created, updated, size) = (self.now, self.now, value.len() as u64);
         let writer = self.writer.map(str::to_owned);
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
-        let head = Head { version, created, updated, expires, writer, rank: None, size };
-        self.txn.upsert(space, address.name.as_str(), &head, value)?;
+        let name = address.name.as_str();
+        let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
+        let head = Head { version, created, updated, expires, writer, rank: None, size, coding };
+        self.txn.upsert(space, name, &head, &kept)?;
         self.note_change(&address.namespace);
         Ok(version)
     }
@@ -416,8 +420,9 @@ impl<'t> Writer<'t> {
         };
         let &Entry { value, created, updated, expires, writer } = entry;
         let writer = writer.map(str::to_owned);
-        let head = Head { version, created, updated, expires, writer, rank, size };
-        self.txn.put(space, name, &head, value)?;
+        let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
+        let head = Head { version, created, updated, expires, writer, rank, size, coding };
+        self.txn.put(space, name, &head, &kept)?;
         cache::make_room(self.txn, space, Some(name), self.now)?;
         self.note_change(&address.namespace);
         Ok(version)

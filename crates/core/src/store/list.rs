@@ -1,14 +1,16 @@
 //! Listings that flow: any number of entries in constant memory, and no transaction open while the reader is slow.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::Store;
 use super::change::Condition;
 use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
 use crate::auth::Action;
-use crate::engine::{Fields, Range, Row};
+use crate::engine::{Fields, Range, Row, Space, View};
 use crate::error::Result;
 use crate::glob::Glob;
+use crate::record::{Coding, Head};
 
 /// A page ends after this many entries,
 const PAGE_ENTRIES: usize = 10_000;
@@ -100,30 +102,57 @@ impl Store {
         let mut page = Page::default();
         let now = self.now();
         let range = Range { after, visible_at: (!query.include_expired).then_some(now), ..query.range() };
-        self.engine.read(&mut |view| {
+        self.read(&mut |view| {
             let Some(space) = view.space(namespace)? else { return Ok(()) };
+            if query.wants_values() {
+                // All keys that values of this state may need, before any of it is shown.
+                self.coder.require(view, &space)?;
+            }
             let evict_on_read = space.cache.as_ref().is_some_and(|cache| cache.evict_on_read);
             page.evicts =
                 evict_on_read && !query.include_expired && !view.expired(&space, now, 1)?.is_empty();
             let (mut entries, mut bytes) = (0, 0);
-            view.scan(&space, &range, &mut |row| {
+            scan(view, &space, &range, &mut |row| {
                 if left == Some(page.shown) {
-                    return ControlFlow::Break(());
+                    return Ok(ControlFlow::Break(()));
                 }
+                let mut size = row.value.len();
                 if query.matches(row.name) {
+                    size = self.show(view, &space, query.fields, row, sink)?;
                     page.shown += 1;
-                    sink.row(row);
                 }
                 entries += 1;
-                bytes += row.name.len() + row.value.len();
+                bytes += row.name.len() + size;
                 if entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
-                    return ControlFlow::Continue(());
+                    return Ok(ControlFlow::Continue(()));
                 }
                 page.next = Some(row.name.to_owned());
-                ControlFlow::Break(())
+                Ok(ControlFlow::Break(()))
             })
         })?;
         Ok(page)
+    }
+
+    /// Shows `sink` an entry, its value read; says how long that is.
+    fn show(
+        &self,
+        view: &dyn View,
+        space: &Space,
+        fields: Fields,
+        row: Row<'_>,
+        sink: &mut dyn Sink,
+    ) -> Result<usize> {
+        if row.coding.is_plain() {
+            sink.row(row);
+            return Ok(row.value.len());
+        }
+        let value = match fields {
+            Fields::Names | Fields::Heads => Cow::Borrowed(row.value),
+            _ => self.coder.value(view, space, row.name, (row.coding, Cow::Borrowed(row.value)))?,
+        };
+        let head = row.head.cloned().map(Head::of_plain);
+        sink.row(Row { value: &value, coding: Coding::PLAIN, head: head.as_ref(), ..row });
+        Ok(value.len())
     }
 
     /// Removes the entries of `namespace` that `query` shows; returns how many there were. Large sets go in several
@@ -161,10 +190,31 @@ impl Store {
     }
 }
 
+/// [`View::scan`] for what may fail, which ends the scan.
+fn scan(
+    view: &dyn View,
+    space: &Space,
+    range: &Range,
+    visit: &mut dyn FnMut(Row<'_>) -> Result<ControlFlow<()>>,
+) -> Result<()> {
+    let mut seen = Ok(());
+    view.scan(space, range, &mut |row| {
+        visit(row).unwrap_or_else(|error| {
+            seen = Err(error);
+            ControlFlow::Break(())
+        })
+    })?;
+    seen
+}
+
 impl Query {
     fn range(&self) -> Range {
         let Self { prefix, reverse, fields, .. } = self;
         Range { prefix: prefix.clone(), after: None, reverse: *reverse, visible_at: None, fields: *fields }
+    }
+
+    fn wants_values(&self) -> bool {
+        matches!(self.fields, Fields::Values | Fields::All)
     }
 
     /// Checks what an engine does not.

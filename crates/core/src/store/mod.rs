@@ -5,6 +5,8 @@
 
 mod cache;
 mod change;
+mod coder;
+mod encryption;
 mod list;
 mod load;
 mod settings;
@@ -12,12 +14,15 @@ mod spaces;
 mod sync;
 
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
+pub use self::coder::Unlock;
+pub use self::encryption::Recoded;
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::settings::CacheSettings;
 pub use self::spaces::{NamespaceInfo, Removed};
 pub use self::sync::Difference;
 
+use self::coder::Coder;
 use crate::address::{Address, Namespace};
 use crate::auth::Seed;
 use crate::auth::policy::{self, Action, Decision, Identity};
@@ -51,6 +56,7 @@ pub struct Store {
     identity: Option<Identity>,
     origin: &'static str,
     seed: fn() -> Seed,
+    coder: Coder,
 }
 
 impl Store {
@@ -64,6 +70,7 @@ impl Store {
             identity: None,
             origin: "library",
             seed: Seed::default,
+            coder: Coder::default(),
         }
     }
 
@@ -83,6 +90,21 @@ impl Store {
     #[must_use]
     pub fn with_max_value_bytes(mut self, bytes: u64) -> Self {
         self.max_value_bytes = bytes;
+        self
+    }
+
+    /// Compresses values that are longer than `bytes`, where that saves a tenth; `None` compresses none. What has been
+    /// compressed is read whatever is set.
+    #[must_use]
+    pub fn with_compression_above(mut self, bytes: Option<u64>) -> Self {
+        self.coder.compress_above = bytes;
+        self
+    }
+
+    /// Asks `unlock` for what unwraps data keys, once an encrypted value is to be read or written.
+    #[must_use]
+    pub fn with_unlock(mut self, unlock: Unlock) -> Self {
+        self.coder.unlock = unlock;
         self
     }
 
@@ -215,15 +237,17 @@ impl Store {
     /// Those of reading.
     pub fn head(&self, address: &Address) -> Result<Option<Head>> {
         let addresses = std::slice::from_ref(address);
-        let found =
-            self.find(addresses, false, |head: &Head| head, |view, space, name| view.head(space, name))?;
+        let read =
+            |view: &dyn View, space: &Space, name: &str| Ok(view.head(space, name)?.map(Head::of_plain));
+        let found = self.find(addresses, false, |head: &Head| head, &read)?;
         self.note_reads(&found);
         Ok(found.into_iter().next().and_then(Found::into_visible))
     }
 
     /// Reads whole entries; see [`Store::find`].
     fn records<'a>(&self, addresses: &'a [Address], first_only: bool) -> Result<Vec<Found<'a, Record>>> {
-        self.find(addresses, first_only, |record| &record.head, |view, space, name| view.get(space, name))
+        let read = |view: &dyn View, space: &Space, name: &str| self.coder.record(view, space, name);
+        self.find(addresses, first_only, |record| &record.head, &read)
     }
 
     /// Reads entries on one view; with `first_only`, no further than the first that is there.
@@ -232,11 +256,11 @@ impl Store {
         addresses: &'a [Address],
         first_only: bool,
         head: fn(&T) -> &Head,
-        read: fn(&dyn View, &Space, &str) -> Result<Option<T>>,
+        read: Look<'_, T>,
     ) -> Result<Vec<Found<'a, T>>> {
         addresses.iter().try_for_each(|address| self.allow(Action::Read, Some(&address.namespace)))?;
         let mut all = Vec::with_capacity(addresses.len());
-        self.engine.read(&mut |view| {
+        self.read(&mut |view| {
             all.clear();
             let now = self.now();
             for address in addresses {
@@ -256,6 +280,11 @@ impl Store {
         Ok(all)
     }
 
+    /// Runs `body` on one consistent state of the data, with the keys it needs.
+    fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
+        self.coder.with_keys(|| self.engine.read(body))
+    }
+
     /// Does what caches ask for when they are read: removes what was met expired, and notes what was used.
     ///
     /// That is housekeeping, and a reader gets its answer also where nothing can be written just now.
@@ -271,6 +300,9 @@ impl Store {
         });
     }
 }
+
+/// Reads what is wanted of an entry.
+type Look<'l, T> = &'l dyn Fn(&dyn View, &Space, &str) -> Result<Option<T>>;
 
 /// What was found at an address.
 struct Found<'a, T> {

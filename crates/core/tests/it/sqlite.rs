@@ -1,8 +1,12 @@
 //! The engine on SQLite files.
 
+use std::path::{Path, PathBuf};
+
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
 use prontodb_core::engine::{Engine, Space, Txn, View};
-use prontodb_core::{Head, Millis, Namespace, Result, Version};
+use prontodb_core::store::{Query, SetOptions};
+use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Result, Store, Version};
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 prontodb_testkit::engine_suite!(conformance, || Box::new(Sandboxed::new()));
@@ -55,6 +59,55 @@ fn a_read_neither_waits_for_a_writer_nor_sees_what_is_not_committed() {
     assert_eq!(value(&reader, &space).as_deref(), Some(&b"after"[..]));
 }
 
+/// A file that the first program wrote, with entries of every kind; see the head of the fixture.
+fn file_of_schema_1(dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("test.prdb");
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch(include_str!("../fixtures/schema-1.sql")).unwrap();
+    path
+}
+
+fn schema_of(path: &Path) -> i64 {
+    let connection = Connection::open(path).unwrap();
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap()
+}
+
+fn assert_holds_what_schema_1_held(store: &Store) {
+    let value = |at: &str| store.get(&Notation::default().address(at).unwrap()).unwrap().unwrap().value;
+    assert_eq!(value("shop.prices.apple"), b"120");
+    assert_eq!(value("shop.prices.pear__eu"), "1 €".as_bytes());
+    assert_eq!(value("shop.blobs.binary"), b"a\0\xff");
+    assert_eq!(value("shop.blobs.large"), vec![b'x'; 1500]);
+    assert_eq!(value("web.pages.home"), b"<html>");
+    let spaces = store.describe_namespaces(None).unwrap();
+    let spaces: Vec<_> = spaces.iter().map(|info| (info.totals.keys, info.space.cache.is_some())).collect();
+    assert_eq!(spaces, [(2, false), (2, false), (1, true)]);
+    let users: Vec<_> = store.users().unwrap().into_iter().map(|user| user.name).collect();
+    assert_eq!(users, ["admin", "sam"]);
+}
+
+#[test]
+fn a_file_of_the_first_schema_is_read_as_it_is_and_migrated_by_a_write() {
+    let dir = TempDir::new().unwrap();
+    let path = file_of_schema_1(&dir);
+    let store = Store::new(open(&dir));
+    assert_holds_what_schema_1_held(&store);
+    assert_eq!(schema_of(&path), 1);
+    let other = Store::new(open(&dir));
+    assert_holds_what_schema_1_held(&other);
+    let at = Notation::default().address("shop.prices.new").unwrap();
+    let long = b"words that come again ".repeat(100);
+    let writer = Store::new(open(&dir)).with_compression_above(Some(100));
+    writer.set(&at, &long, &SetOptions::default()).unwrap();
+    assert_eq!(schema_of(&path), 2);
+    // One that has read the old schema reads what was written under the new one.
+    assert_eq!(other.get(&at).unwrap().unwrap().value, long);
+    assert_eq!(store.increment(&Notation::default().address("shop.prices.apple").unwrap(), 1).unwrap(), 121);
+    writer.delete_matching(&at.namespace, &Query { prefix: "new".to_owned(), ..Query::default() }).unwrap();
+    writer.increment(&Notation::default().address("shop.prices.apple").unwrap(), -1).unwrap();
+    assert_holds_what_schema_1_held(&writer);
+}
+
 const NAME: &str = "name";
 
 /// An engine that takes its directory with it.
@@ -97,7 +150,16 @@ fn create_space(engine: &SqliteEngine) -> Space {
 
 fn head() -> Head {
     let now = Millis(0);
-    Head { version: Version(1), created: now, updated: now, expires: None, writer: None, rank: None, size: 0 }
+    Head {
+        version: Version(1),
+        created: now,
+        updated: now,
+        expires: None,
+        writer: None,
+        rank: None,
+        size: 0,
+        coding: Coding::PLAIN,
+    }
 }
 
 fn put(engine: &SqliteEngine, space: &Space, value: &[u8]) {

@@ -2,7 +2,7 @@
 
 use prontodb_core::store::{Change, Life};
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
-use prontodb_core::{Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
+use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
 
@@ -102,6 +102,7 @@ fn what_is_written_down_is_read_back() {
                     writer: by.clone(),
                     rank: None,
                     size,
+                    coding: Coding::PLAIN,
                 };
                 writer.entry(&mut text, name, value, &head, Millis(0));
                 let kept = Life::Kept { created: *created, updated: *updated, expires, writer: by.clone() };

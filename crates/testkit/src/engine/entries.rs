@@ -1,7 +1,7 @@
 //! Single entries: what is put comes back, and nothing else does.
 
 use prontodb_core::engine::{Engine, Range, Space};
-use prontodb_core::{Head, Millis, Record, Version};
+use prontodb_core::{Coding, Head, Millis, Record, Version};
 
 use super::{
     HOSTILE_NAMES, NOW, head, head_that_expires_in, names, plain_head, put, put_with, read, some_space,
@@ -45,6 +45,34 @@ pub fn the_size_follows_from_the_value(engine: &dyn Engine) {
         put_with(engine, &space, "name", &Head { size: 99, ..plain_head() }, text.as_bytes());
         assert_eq!(head(engine, &space, "name").map(|head| head.size), Some(text.len() as u64), "{text:?}");
     }
+}
+
+/// With the size that its head says: engines do not know how long the value is that was made into it.
+pub fn a_coded_value_comes_back_as_it_was_kept(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let codings = [(true, None), (false, Some(1)), (true, Some(7)), (false, Some(u64::MAX >> 2))];
+    for (is_compressed, key) in codings {
+        let coding = Coding::new(is_compressed, key);
+        assert_eq!((coding.is_compressed(), coding.key()), (is_compressed, key));
+        for (size, value) in [(5, b"longer than that".to_vec()), (1 << 20, vec![7; 5000]), (0, Vec::new())] {
+            let kept = Head { size, coding, ..plain_head() };
+            put_with(engine, &space, "name", &kept, &value);
+            assert_eq!(head(engine, &space, "name"), Some(kept.clone()));
+            assert_eq!(record(engine, &space, "name"), Some(Record { head: kept, value }));
+        }
+    }
+    put(engine, &space, "name", b"value");
+    assert_eq!(head(engine, &space, "name"), Some(Head { size: 5, ..plain_head() }));
+}
+
+/// Whatever the new head says.
+pub fn put_head_keeps_the_coding(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let coded = Head { size: 99, coding: Coding::new(true, Some(3)), ..plain_head() };
+    put_with(engine, &space, "name", &coded, b"value");
+    write(engine, |txn| txn.put_head(&space, "name", &full_head()));
+    let expected = Head { size: 99, coding: coded.coding, ..full_head() };
+    assert_eq!(record(engine, &space, "name"), Some(Record { head: expected, value: b"value".to_vec() }));
 }
 
 /// Each field of the head is kept, alone and with the others, by `put` and by `put_head`.
@@ -373,5 +401,6 @@ fn full_head() -> Head {
         writer: Some("alice".to_owned()),
         rank: Some(6),
         size: 0,
+        coding: Coding::PLAIN,
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use prontodb_core::engine::{Engine, Fields, Range, Row, Space};
-use prontodb_core::{Head, Millis};
+use prontodb_core::{Coding, Head, Millis};
 
 use super::{
     HOSTILE_NAMES, NOW, head_that_expires_in, names, plain_head, put, put_with, read, some_space, space,
@@ -294,6 +294,26 @@ fn shown(engine: &dyn Engine, space: &Space, fields: Fields) -> Vec<Kept> {
         })?;
         Ok(rows)
     })
+}
+
+/// Wherever more than names is shown.
+pub fn scans_show_how_values_are_coded(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let coding = Coding::new(true, Some(4));
+    put_with(engine, &space, "coded", &Head { size: 3, coding, ..plain_head() }, b"kept");
+    put(engine, &space, "plain", b"value");
+    for fields in [Fields::Heads, Fields::Values, Fields::All] {
+        let codings = read(engine, |view| {
+            let mut codings = Vec::new();
+            view.scan(&space, &Range { fields, ..Range::default() }, &mut |row: Row<'_>| {
+                codings.push(row.coding);
+                assert!(row.head.is_none_or(|head| head.coding == row.coding));
+                ControlFlow::Continue(())
+            })?;
+            Ok(codings)
+        });
+        assert_eq!(codings, [coding, Coding::PLAIN], "{fields:?}");
+    }
 }
 
 fn starting_with(prefix: &str) -> Range {

@@ -2,7 +2,7 @@
 
 use std::slice::from_ref;
 
-use prontodb_core::engine::{Cache, Engine, Policy, Range, Space, Totals, Usage};
+use prontodb_core::engine::{Cache, Engine, Policy, Range, Sealing, Space, Totals, Usage};
 use prontodb_core::{Millis, Namespace, Ttl, Version};
 
 use super::{HOSTILE_NAMES, NOW, names, namespace, put, read, some_space, space, value, write};
@@ -20,6 +20,25 @@ pub fn a_new_space_is_empty_and_ordinary(engine: &dyn Engine) {
     assert_eq!(space.cache, None);
     assert_eq!(read(engine, |view| view.totals(&space, None)), Totals::default());
     assert_eq!(read(engine, |view| view.get(&space, "name")), None);
+}
+
+/// Nor is any other thing of it that nobody asked for.
+pub fn a_new_space_is_not_sealed(engine: &dyn Engine) {
+    assert_eq!(some_space(engine).sealing, Sealing::Never);
+}
+
+/// Every way to find the space tells it, and nothing else of the space changes.
+pub fn the_sealing_of_a_space_comes_back(engine: &dyn Engine) {
+    let (space, other) = (space(engine, "a", "b"), space(engine, "a", "c"));
+    put(engine, &space, "name", b"value");
+    for sealing in [Sealing::Under(1), Sealing::Under(1 << 61), Sealing::Ended, Sealing::Never] {
+        write(engine, |txn| txn.set_sealing(&space, sealing));
+        let expected = Space { sealing, ..space.clone() };
+        assert_eq!(found(engine, &space.namespace), Some(expected.clone()));
+        assert_eq!(read(engine, |view| view.spaces(Some("a"))), [expected.clone(), other.clone()]);
+        assert_eq!(read(engine, |view| view.spaces(None)), [expected.clone(), other.clone()]);
+        assert_eq!(value(engine, &expected, "name"), Some(b"value".to_vec()));
+    }
 }
 
 /// What made the space and what finds it say the same, and what was asked for.

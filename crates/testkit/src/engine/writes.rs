@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice::from_ref;
 
-use prontodb_core::engine::{Cache, Candidate, Engine, Policy, Range, Space, Totals, Txn, Usage};
+use prontodb_core::engine::{Cache, Candidate, Engine, Policy, Range, Sealing, Space, Totals, Txn, Usage};
 use prontodb_core::{Error, ErrorKind, Head, Millis, Record, Result, Ttl, Version};
 
 use super::{
@@ -142,6 +142,17 @@ pub fn a_failed_write_leaves_cache_settings(engine: &dyn Engine) {
         fail(engine, |txn| txn.set_cache(&space, Some(&changed)));
         assert_eq!(read(engine, |view| view.space(&space.namespace)), expected);
         fail(engine, |txn| txn.set_cache(&space, None));
+        assert_eq!(read(engine, |view| view.space(&space.namespace)), expected);
+    }
+}
+
+/// As it was before, whatever that was.
+pub fn a_failed_write_leaves_the_sealing(engine: &dyn Engine) {
+    let space = some_space(engine);
+    for kept in [Sealing::Never, Sealing::Under(2), Sealing::Ended] {
+        write(engine, |txn| txn.set_sealing(&space, kept));
+        fail(engine, |txn| txn.set_sealing(&space, Sealing::Under(5)));
+        let expected = Some(Space { sealing: kept, ..space.clone() });
         assert_eq!(read(engine, |view| view.space(&space.namespace)), expected);
     }
 }

@@ -7,6 +7,7 @@ pub mod gc;
 pub mod grant;
 pub mod grants;
 pub mod key;
+pub mod namespace;
 pub mod revoke;
 pub mod set_cache;
 pub mod user;

@@ -242,7 +242,7 @@ pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<FileState>
     }
     refuse_foreign(connection, path)?;
     match usize::try_from(version) {
-        Ok(version) if version < schema::LATEST => Ok(FileState::Old),
+        Ok(version) if version < schema::LATEST => Ok(FileState::Old(version)),
         _ => Err(newer(path, usize::try_from(version).unwrap_or(usize::MAX))),
     }
 }
@@ -264,8 +264,8 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()>
 pub(super) enum FileState {
     /// It has the latest schema.
     Current,
-    /// It lacks migrations.
-    Old,
+    /// It has had so many migrations, and lacks others.
+    Old(usize),
     /// Nothing is in it yet.
     Empty,
 }

@@ -1,10 +1,12 @@
 //! Which physical table a space lies in, and how statements are written for it.
 
+use std::borrow::Cow;
+
 use super::sql;
 use crate::engine::{Catalog, Fields, Range, Space};
 
 /// The columns of an entry, apart from its name, in the order that [`super::rows`] reads them.
-const HEAD_COLUMNS: &str = "name, version, created, updated, expires, writer, rank, size";
+const HEAD_COLUMNS: &str = "name, version, created, updated, expires, writer, rank, size, coding";
 
 /// A statement for the table of `space`. Table names are made by this program alone.
 pub(super) fn statement(template: &str, space: &Space) -> String {
@@ -16,6 +18,14 @@ pub(super) fn of_catalog(template: &str, catalog: Catalog) -> String {
     of_table(template, catalog.name())
 }
 
+/// A statement that reads a file of an earlier schema: what that has no column for is nothing.
+pub(super) fn for_schema(schema: usize, statement: &str) -> Cow<'_, str> {
+    match schema {
+        1 => statement.replace(", coding", ", NULL").replace(", data_key", ", NULL").into(),
+        _ => statement.into(),
+    }
+}
+
 fn of_table(template: &str, table: &str) -> String {
     template.replace("{table}", table)
 }
@@ -25,8 +35,8 @@ pub(super) fn scan(space: &Space, range: &Range) -> String {
     let columns = match range.fields {
         Fields::Names => "name",
         Fields::Heads => HEAD_COLUMNS,
-        Fields::Values => "name, value, large",
-        Fields::All => "name, version, created, updated, expires, writer, rank, size, value, large",
+        Fields::Values => "name, coding, value, large",
+        Fields::All => "name, version, created, updated, expires, writer, rank, size, coding, value, large",
     };
     let order = if range.reverse { "DESC" } else { "ASC" };
     statement(sql::SCAN, space).replace("{columns}", columns).replace("{order}", order)

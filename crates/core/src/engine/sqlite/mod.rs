@@ -94,7 +94,8 @@ pub struct SqliteEngine {
     frozen: Option<FrozenState>,
     log: Log,
     turnstile: OnceCell<Turnstile>,
-    inspected: Cell<bool>,
+    /// The schema of the file, once that is known to be the latest or for the transaction that it was looked up in.
+    schema: Cell<usize>,
     options: OpenOptions,
 }
 
@@ -128,7 +129,7 @@ impl SqliteEngine {
         let (mut connection, frozen) = connect::open(&options)?;
         let log =
             Log::watch(&mut connection, options.lifetime).map_err(|e| error::translate(e, &options.path))?;
-        Ok(Self { connection, frozen, log, turnstile: OnceCell::new(), inspected: Cell::new(false), options })
+        Ok(Self { connection, frozen, log, turnstile: OnceCell::new(), schema: Cell::new(0), options })
     }
 
     /// Tells about the file, its surroundings and the library underneath.
@@ -174,7 +175,7 @@ impl SqliteEngine {
         let path = &self.options.path;
         match connect::inspect(&self.connection, path)? {
             FileState::Empty => {}
-            FileState::Current | FileState::Old => connect::refuse_foreign(&self.connection, path)?,
+            FileState::Current | FileState::Old(_) => connect::refuse_foreign(&self.connection, path)?,
         }
         self.connection.execute_batch(sql::USE_WAL).map_err(|e| error::translate(e, path))
     }
@@ -186,20 +187,22 @@ impl SqliteEngine {
 
     /// Checks once that the file is ours; within a transaction, so that the check costs no lock of its own.
     fn inspect(&self, begin: &str) -> Result<()> {
-        if self.inspected.get() {
+        if self.schema.get() == schema::LATEST {
             return Ok(());
         }
         match connect::inspect(&self.connection, &self.options.path)? {
-            FileState::Current => self.inspected.set(true),
+            FileState::Current => self.schema.set(schema::LATEST),
+            // Reads write nothing, and this may be a medium that nobody can write to.
+            FileState::Old(version) if begin == sql::BEGIN_READ => self.schema.set(version),
             FileState::Empty if self.options.access == Access::Read => {
                 let what = format!("there is no database in {} yet", self.options.path.display());
                 return Err(Error::new(ErrorKind::NoDatabase, what));
             }
             // A process died while it made the file, or an earlier program wrote it.
-            FileState::Empty | FileState::Old => {
+            FileState::Empty | FileState::Old(_) => {
                 self.run(sql::ROLLBACK)?;
                 connect::migrate(&self.connection, &self.options.path)?;
-                self.inspected.set(true);
+                self.schema.set(schema::LATEST);
                 self.run(begin)?;
             }
         }
@@ -212,16 +215,14 @@ impl SqliteEngine {
         patience: Duration,
         body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>,
     ) -> Result<()> {
-        let turnstile = self.turnstile.get_or_init(|| Turnstile::of(&self.real_path()));
         let start = Instant::now();
         // Half of the patience is for the line; the rest is for SQLite's lock, should the one ahead have stalled.
-        let turn = turnstile.wait(patience / 2).ok().flatten();
+        let turn = self.turnstile().wait(patience / 2).ok().flatten();
         self.set_busy_timeout(patience.saturating_sub(start.elapsed()))?;
         if !self.has_log() {
             self.begin_log()?;
         }
-        let view = SqliteView::new(&self.connection, &self.options.path);
-        self.transact(sql::BEGIN_WRITE, &mut || body(&mut SqliteTxn::new(view)))?;
+        self.transact(sql::BEGIN_WRITE, &mut || body(&mut SqliteTxn::new(self.view())))?;
         if self.options.durability == Durability::Full {
             self.name_log()?;
         }
@@ -229,6 +230,16 @@ impl SqliteEngine {
         self.log.shorten(&self.connection);
         drop(turn);
         Ok(())
+    }
+
+    /// What the transaction sees that is under way.
+    fn view(&self) -> SqliteView<'_> {
+        SqliteView::new(&self.connection, &self.options.path, self.schema.get())
+    }
+
+    /// Where writers queue.
+    fn turnstile(&self) -> &Turnstile {
+        self.turnstile.get_or_init(|| Turnstile::of(&self.real_path()))
     }
 
     /// Makes sure that the name of the log is on disk, without which all that was synced to it could be lost.
@@ -319,8 +330,7 @@ impl Drop for RollBack<'_> {
 impl Engine for SqliteEngine {
     fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
         self.set_busy_timeout(self.options.busy_timeout)?;
-        let view = SqliteView::new(&self.connection, &self.options.path);
-        let read = self.transact(sql::BEGIN_READ, &mut || body(&view));
+        let read = self.transact(sql::BEGIN_READ, &mut || body(&self.view()));
         match self.refuse_thawed(read) {
             // Another process is making the file at this moment: nothing is in it.
             Err(error) if error.kind() == ErrorKind::NoDatabase => MemoryEngine::new().read(body),
@@ -334,6 +344,16 @@ impl Engine for SqliteEngine {
 
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write_within(Duration::ZERO, body)
+    }
+
+    fn scrub(&self) -> Result<bool> {
+        let patience = self.options.busy_timeout;
+        let turn = self.turnstile().wait(patience / 2).ok().flatten();
+        self.set_busy_timeout(patience)?;
+        self.run(sql::REBUILD)?;
+        let emptied = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
+        drop(turn);
+        emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
     }
 }
 

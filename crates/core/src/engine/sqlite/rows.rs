@@ -5,8 +5,8 @@ use rusqlite::types::ValueRef;
 
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Candidate, Space, Usage};
-use crate::record::{Head, Version};
+use crate::engine::{Cache, Candidate, Sealing, Space, Usage};
+use crate::record::{Coding, Head, Version};
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -19,8 +19,27 @@ pub(super) fn space(row: &Row<'_>) -> Result<(Space, bool)> {
         table: table(row)?,
         created: Millis(row.get(4)?),
         cache: None,
+        sealing: sealing(optional(row, 6)?),
     };
     Ok((space, row.get(5)?))
+}
+
+/// The column holds nothing, 0 or the number of a data key.
+fn sealing(data_key: Option<u64>) -> Sealing {
+    match data_key {
+        None => Sealing::Never,
+        Some(0) => Sealing::Ended,
+        Some(key) => Sealing::Under(key),
+    }
+}
+
+/// What the column holds for a space.
+pub(super) fn data_key(sealing: Sealing) -> Option<i64> {
+    match sealing {
+        Sealing::Never => None,
+        Sealing::Ended => Some(0),
+        Sealing::Under(key) => Some(signed(key)),
+    }
 }
 
 /// A name that can stand in a statement as it is.
@@ -42,7 +61,7 @@ pub(super) fn cache(row: &Row<'_>) -> Result<Cache> {
     })
 }
 
-/// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size.
+/// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size, coding.
 pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
     Ok(Head {
         version: Version(unsigned(row, first)?),
@@ -52,7 +71,13 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
         writer: row.get(first + 4)?,
         rank: optional(row, first + 5)?,
         size: unsigned(row, first + 6)?,
+        coding: coding(row, first + 7)?,
     })
+}
+
+/// Reads how a value is kept; the column holds nothing for those that are kept as they are.
+pub(super) fn coding(row: &Row<'_>, column: usize) -> Result<Coding> {
+    Ok(optional(row, column)?.map_or(Coding::PLAIN, Coding::from_number))
 }
 
 /// Where the value of an entry is.

@@ -27,7 +27,10 @@ policy TEXT NOT NULL,items INTEGER NOT NULL,bytes INTEGER NOT NULL,rank INTEGER 
 CREATE TABLE entries(
 ns INTEGER NOT NULL,name TEXT NOT NULL,version INTEGER NOT NULL,created INTEGER NOT NULL,updated INTEGER NOT NULL,
 expires INTEGER,writer TEXT,rank INTEGER,size INTEGER NOT NULL,large INTEGER,value BLOB,
-PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;"];
+PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;",
+// Values that are compressed or sealed.
+"ALTER TABLE entries ADD COLUMN coding INTEGER;
+ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;"];
 
 /// Finds what has expired; for tables with a cache in them.
 pub(super) const EXPIRY_INDEX: &str =

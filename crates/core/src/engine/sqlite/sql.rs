@@ -5,6 +5,10 @@ pub(super) const BEGIN_READ: &str = "BEGIN";
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
+/// Writes the file anew, without pages that hold what has gone,
+pub(super) const REBUILD: &str = "VACUUM";
+/// and empties the log, unless somebody reads what is in it alone.
+pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 pub(super) const SCHEMA_VERSION: &str = "PRAGMA user_version";
 pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
@@ -22,18 +26,21 @@ pub(super) const NEXT_LARGE: &str = "UPDATE sys_state SET large = large + 1 RETU
 pub(super) const NEXT_SPACE: &str = "UPDATE sys_state SET spaces = spaces + 1 RETURNING spaces";
 
 pub(super) const SPACE: &str = "
-    SELECT project, namespace, id, location, created, is_cache
+    SELECT project, namespace, id, location, created, is_cache, data_key
     FROM sys_namespaces WHERE project = ?1 AND namespace = ?2";
 pub(super) const SPACES: &str = "
-    SELECT project, namespace, id, location, created, is_cache
+    SELECT project, namespace, id, location, created, is_cache, data_key
     FROM sys_namespaces ORDER BY project, namespace";
 pub(super) const SPACES_OF_PROJECT: &str = "
-    SELECT project, namespace, id, location, created, is_cache
+    SELECT project, namespace, id, location, created, is_cache, data_key
     FROM sys_namespaces WHERE project = ?1 ORDER BY namespace";
 pub(super) const CREATE_SPACE: &str = "
     INSERT INTO sys_namespaces (project, namespace, id, location, created, is_cache) VALUES (?1, ?2, ?3, ?4, ?5, 0)";
 pub(super) const MARK_CACHE: &str = "
     UPDATE sys_namespaces SET is_cache = ?3 WHERE project = ?1 AND namespace = ?2 AND is_cache <> ?3";
+
+pub(super) const SET_SEALING: &str =
+    "UPDATE sys_namespaces SET data_key = ?3 WHERE project = ?1 AND namespace = ?2";
 
 pub(super) const CACHE: &str = "
     SELECT timeout, evict_on_read, max_items, max_bytes, policy, items, bytes, rank FROM sys_caches WHERE ns = ?1";
@@ -44,27 +51,27 @@ pub(super) const SET_CACHE: &str = "
 pub(super) const DROP_CACHE: &str = "DELETE FROM sys_caches WHERE ns = ?1";
 
 pub(super) const HEAD: &str = "
-    SELECT version, created, updated, expires, writer, rank, size
+    SELECT version, created, updated, expires, writer, rank, size, coding
     FROM {table} WHERE ns = ?1 AND name = ?2";
 pub(super) const GET: &str = "
-    SELECT version, created, updated, expires, writer, rank, size, value, large
+    SELECT version, created, updated, expires, writer, rank, size, coding, value, large
     FROM {table} WHERE ns = ?1 AND name = ?2";
 pub(super) const PUT: &str = "
-    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, large, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT DO UPDATE SET
         version = excluded.version, created = excluded.created, updated = excluded.updated,
         expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
-        size = excluded.size, large = excluded.large, value = excluded.value";
+        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value";
 /// The same, and what is replaced passes on when it was created, unless it has expired.
 pub(super) const UPSERT: &str = "
-    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, large, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
     ON CONFLICT DO UPDATE SET
         version = excluded.version,
         created = iif(expires <= excluded.updated, excluded.created, created), updated = excluded.updated,
         expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
-        size = excluded.size, large = excluded.large, value = excluded.value";
+        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value";
 pub(super) const PUT_HEAD: &str = "
     UPDATE {table} SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8
     WHERE ns = ?1 AND name = ?2";

@@ -10,16 +10,18 @@ use super::{error, layout, schema, sql};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
-    Cache, Candidate, Catalog, Fields, Policy, Range, Row, Space, Totals, Txn, View, end_of_prefix,
+    Cache, Candidate, Catalog, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View, end_of_prefix,
 };
 use crate::error::Result;
-use crate::record::{Head, Record, Version};
+use crate::record::{Coding, Head, Record, Version};
 
 /// The state of the data that the connection's transaction sees.
 #[derive(Clone, Copy)]
 pub(super) struct SqliteView<'a> {
     connection: &'a Connection,
     path: &'a Path,
+    /// The schema of the file.
+    schema: usize,
 }
 
 /// The connection's write transaction.
@@ -40,8 +42,8 @@ struct Storing<'a> {
 }
 
 impl<'a> SqliteView<'a> {
-    pub(super) fn new(connection: &'a Connection, path: &'a Path) -> Self {
-        Self { connection, path }
+    pub(super) fn new(connection: &'a Connection, path: &'a Path, schema: usize) -> Self {
+        Self { connection, path, schema }
     }
 
     fn checked<T>(&self, result: rusqlite::Result<T>) -> Result<T> {
@@ -49,7 +51,8 @@ impl<'a> SqliteView<'a> {
     }
 
     fn prepare(&self, statement: &str) -> Result<CachedStatement<'a>> {
-        self.checked(self.connection.prepare_cached(statement))
+        let statement = layout::for_schema(self.schema, statement);
+        self.checked(self.connection.prepare_cached(&statement))
     }
 
     fn one<T>(
@@ -106,12 +109,19 @@ impl<'a> SqliteView<'a> {
     ) -> rusqlite::Result<ControlFlow<()>> {
         let name = row.get_ref(0)?.as_str()?;
         match fields {
-            Fields::Names => Ok(visit(Row { name, value: &[], head: None })),
-            Fields::Heads => Ok(visit(Row { name, value: &[], head: Some(&rows::head(row, 1)?) })),
-            Fields::Values => self.with_value(row, 1, |value| visit(Row { name, value, head: None })),
+            Fields::Names => Ok(visit(Row { name, value: &[], coding: Coding::PLAIN, head: None })),
+            Fields::Heads => {
+                let head = rows::head(row, 1)?;
+                Ok(visit(Row { name, value: &[], coding: head.coding, head: Some(&head) }))
+            }
+            Fields::Values => {
+                let coding = rows::coding(row, 1)?;
+                self.with_value(row, 2, |value| visit(Row { name, value, coding, head: None }))
+            }
             Fields::All => {
                 let head = rows::head(row, 1)?;
-                self.with_value(row, 8, |value| visit(Row { name, value, head: Some(&head) }))
+                let coding = head.coding;
+                self.with_value(row, 9, |value| visit(Row { name, value, coding, head: Some(&head) }))
             }
         }
     }
@@ -158,7 +168,7 @@ impl View for SqliteView<'_> {
         let statement = layout::statement(sql::GET, space);
         self.one(&statement, params![signed(space.id), name], |row| {
             let head = rows::head(row, 0)?;
-            let value = self.with_value(row, 7, |value| value.to_vec())?;
+            let value = self.with_value(row, 8, |value| value.to_vec())?;
             Ok(Record { head, value })
         })
     }
@@ -323,7 +333,8 @@ impl<'a> SqliteTxn<'a> {
             Some(storing) => storing,
             None => Storing::prepare(self.view, template, space, head)?,
         };
-        self.view.checked(storing.run(name, value.len(), large, inline))?;
+        let size = if head.coding.is_plain() { value.len() as u64 } else { head.size };
+        self.view.checked(storing.run(name, (size, head.coding), large, inline))?;
         self.storing = Some(storing);
         Ok(())
     }
@@ -336,7 +347,7 @@ impl<'a> Storing<'a> {
         Ok(Self { template, space: space.id, head: head.clone(), statement })
     }
 
-    /// Whether it stores entries of this space with a head that differs in size alone.
+    /// Whether it stores entries of this space with a head that differs in size and coding alone.
     fn fits(&self, template: &'static str, space: &Space, head: &Head) -> bool {
         let bound = |head: &Head| (head.version, head.created, head.updated, head.expires, head.rank);
         std::ptr::eq(self.template, template)
@@ -348,14 +359,16 @@ impl<'a> Storing<'a> {
     fn run(
         &mut self,
         name: &str,
-        size: usize,
+        (size, coding): (u64, Coding),
         large: Option<i64>,
         inline: Option<&[u8]>,
     ) -> rusqlite::Result<()> {
         self.statement.raw_bind_parameter(2, name)?;
-        self.statement.raw_bind_parameter(9, signed(size as u64))?;
-        self.statement.raw_bind_parameter(10, large)?;
-        self.statement.raw_bind_parameter(11, inline)?;
+        self.statement.raw_bind_parameter(9, signed(size))?;
+        self.statement
+            .raw_bind_parameter(10, Some(coding.number()).filter(|_| !coding.is_plain()).map(signed))?;
+        self.statement.raw_bind_parameter(11, large)?;
+        self.statement.raw_bind_parameter(12, inline)?;
         self.statement.raw_execute().map(drop)
     }
 }
@@ -440,7 +453,8 @@ impl Txn for SqliteTxn<'_> {
         let row = params![project, name, signed(id), schema::SHARED_TABLE, now.0];
         self.view.execute(sql::CREATE_SPACE, row)?;
         let table = schema::SHARED_TABLE.to_owned();
-        Ok(Space { id, namespace: namespace.clone(), table, created: now, cache: None })
+        let (cache, sealing) = (None, Sealing::Never);
+        Ok(Space { id, namespace: namespace.clone(), table, created: now, cache, sealing })
     }
 
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {
@@ -464,6 +478,11 @@ impl Txn for SqliteTxn<'_> {
             signed(cache.usage.rank),
         ];
         self.view.execute(sql::SET_CACHE, row).map(drop)
+    }
+
+    fn set_sealing(&mut self, space: &Space, sealing: Sealing) -> Result<()> {
+        let row = params![space.namespace.project(), space.namespace.namespace(), rows::data_key(sealing)];
+        self.view.execute(sql::SET_SEALING, row).map(drop)
     }
 
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {

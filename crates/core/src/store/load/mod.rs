@@ -308,8 +308,12 @@ impl Load {
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
         }
-        store.engine.read(&mut |view| {
-            self.parts.iter().try_for_each(|part| part.check(view.space(&part.namespace)?.as_ref()))
+        store.read(&mut |view| {
+            self.parts.iter().try_for_each(|part| {
+                let space = view.space(&part.namespace)?;
+                space.iter().try_for_each(|space| store.coder.require(view, space))?;
+                part.check(space.as_ref())
+            })
         })
     }
 

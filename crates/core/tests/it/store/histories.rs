@@ -15,6 +15,7 @@ use prontodb_core::{
 use prontodb_testkit::properties;
 
 use super::changes::{Answer, Change};
+use super::coding::recipients;
 use super::model::{MAX_VALUE_BYTES, Model, Pattern};
 use super::{Kept, Lab, address, everything, namespace, rows, ttl};
 
@@ -37,6 +38,20 @@ fn random_histories_in_memory_agree_with_the_model() {
 #[test]
 fn random_histories_on_sqlite_agree_with_the_model() {
     check(Lab::on_sqlite, 100);
+}
+
+/// Values that are sealed and compressed are like others.
+#[test]
+fn random_histories_of_encrypted_values_agree_with_the_model() {
+    let lab = || {
+        let lab = Lab::in_memory();
+        let stores = lab.another_store();
+        for name in &NAMESPACES[..2] {
+            stores.encrypt(&namespace(name), &recipients()).unwrap();
+        }
+        lab
+    };
+    check(lab, 100);
 }
 
 fn check(lab: fn() -> Lab, cases: u32) {
@@ -230,7 +245,7 @@ fn agree(lab: &Lab, steps: &[Step]) -> Result<(), TestCaseError> {
         let store = lab.another_store().with_max_value_bytes(MAX_VALUE_BYTES as u64);
         store.with_writer(writer(is_second).map(str::to_owned))
     });
-    let mut model = Model::default();
+    let mut model = Model::of(lab);
     for Step { wait, is_second_store, request } in steps {
         lab.wait(wait.millis(&model, lab.now()));
         let request = request.aimed_at(&model);

@@ -21,6 +21,7 @@ macro_rules! on_each_engine {
 
 mod caches;
 mod changes;
+mod coding;
 mod conditions;
 mod copies;
 mod eviction;
@@ -53,6 +54,9 @@ use tempfile::TempDir;
 const START: Millis = Millis(1_795_253_400_000);
 /// The largest value in a [`Lab`].
 const MAX_VALUE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// What is longer is compressed in a [`Lab`], where that helps.
+const COMPRESS_ABOVE: u64 = 800;
 
 /// A store with nothing in it, and the clock it goes by.
 struct Lab {
@@ -178,7 +182,8 @@ impl Place {
             Self::Memory(engine) => Store::new(Shared(Arc::clone(engine))),
             Self::File(dir) => Store::new(open(dir.path())),
         };
-        store.with_clock(Arc::clone(clock)).with_max_value_bytes(MAX_VALUE_BYTES)
+        let store = store.with_clock(Arc::clone(clock)).with_max_value_bytes(MAX_VALUE_BYTES);
+        store.with_compression_above(Some(COMPRESS_ABOVE)).with_unlock(coding::unlock())
     }
 }
 

@@ -6,10 +6,10 @@ use prontodb_core::engine::{Cache, Fields, Policy, Totals, Usage};
 use prontodb_core::store::{
     CacheSettings, Condition, CopyOptions, Presence, Query, Removed, SetOptions, Written,
 };
-use prontodb_core::{Address, ErrorKind, Head, Millis, Namespace, Record, Result, Ttl, Version};
+use prontodb_core::{Address, Coding, ErrorKind, Head, Millis, Namespace, Record, Result, Ttl, Version};
 
 use super::changes::{Answer, Change};
-use super::{Kept, entry_of};
+use super::{Kept, Lab, entry_of};
 
 /// The largest value that is stored.
 pub const MAX_VALUE_BYTES: usize = 1000;
@@ -55,13 +55,14 @@ pub struct Contents {
     pub entries: BTreeMap<String, Record>,
 }
 
-impl Default for Model {
-    fn default() -> Self {
-        Self { revision: Version(0), spaces: BTreeMap::new() }
-    }
-}
-
 impl Model {
+    /// What a store holds that has namespaces at most.
+    pub fn of(lab: &Lab) -> Self {
+        let spaces = lab.store.namespaces(None).unwrap().into_iter();
+        let spaces = spaces.map(|space| (space.namespace, Contents::new(space.created)));
+        Self { revision: lab.store.revision().unwrap(), spaces: spaces.collect() }
+    }
+
     pub fn stored(&self, at: &Address) -> Option<&Record> {
         self.spaces.get(&at.namespace)?.entries.get(at.name.as_str())
     }
@@ -334,6 +335,7 @@ impl Attempt<'_> {
             writer: self.writer.map(str::to_owned),
             rank: None,
             size: value.len() as u64,
+            coding: Coding::PLAIN,
         };
         self.model.revision = self.version;
         let contents =

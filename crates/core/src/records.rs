@@ -10,17 +10,17 @@ use crate::error::{Error, ErrorKind, Result};
 const PAGE: usize = 1000;
 
 /// What a catalog keeps.
-pub(super) trait Kept: Serialize + DeserializeOwned {
+pub(crate) trait Kept: Serialize + DeserializeOwned {
     /// Where.
     const CATALOG: Catalog;
 }
 
-pub(super) fn find<T: Kept, V: View + ?Sized>(view: &V, key: &str) -> Result<Option<T>> {
+pub(crate) fn find<T: Kept, V: View + ?Sized>(view: &V, key: &str) -> Result<Option<T>> {
     view.record(T::CATALOG, key)?.map(|record| read(&record)).transpose()
 }
 
 /// All records, each with its key, in the order of keys.
-pub(super) fn all<T: Kept, V: View + ?Sized>(view: &V) -> Result<Vec<(String, T)>> {
+pub(crate) fn all<T: Kept, V: View + ?Sized>(view: &V) -> Result<Vec<(String, T)>> {
     let (mut all, mut after) = (Vec::new(), String::new());
     loop {
         let page = view.records(T::CATALOG, &after, PAGE)?;
@@ -34,19 +34,19 @@ pub(super) fn all<T: Kept, V: View + ?Sized>(view: &V) -> Result<Vec<(String, T)
     }
 }
 
-pub(super) fn keep<T: Kept>(txn: &mut dyn Txn, key: &str, record: &T) -> Result<()> {
+pub(crate) fn keep<T: Kept>(txn: &mut dyn Txn, key: &str, record: &T) -> Result<()> {
     let text = serde_json::to_string(record).map_err(|error| unreadable::<T>(&error))?;
     txn.put_record(T::CATALOG, key, &text)
 }
 
 /// Removes the records that `is_meant` picks; says how many there were.
-pub(super) fn remove_where<T: Kept>(txn: &mut dyn Txn, is_meant: impl Fn(&T) -> bool) -> Result<usize> {
+pub(crate) fn remove_where<T: Kept>(txn: &mut dyn Txn, is_meant: impl Fn(&T) -> bool) -> Result<usize> {
     let meant: Vec<_> = all::<T, _>(txn)?.into_iter().filter(|(_, record)| is_meant(record)).collect();
     meant.iter().try_for_each(|(key, _)| txn.remove_record(T::CATALOG, key))?;
     Ok(meant.len())
 }
 
-pub(super) fn read<T: Kept>(record: &str) -> Result<T> {
+pub(crate) fn read<T: Kept>(record: &str) -> Result<T> {
     serde_json::from_str(record).map_err(|error| unreadable::<T>(&error))
 }
 

@@ -1,0 +1,43 @@
+use std::ffi::OsString;
+
+use prontodb_core::coding::Recipients;
+
+use super::super::explain;
+use super::{Readers, only_namespace, own_recipients};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::secret;
+
+/// Change who can read an encrypted namespace, or its passphrase
+///
+/// Nothing but the wrapped key is written, so it takes no time. It does not help against somebody who could read the namespace
+/// and has kept the file: rotate does. Without flags, it is for the identity of age_identity, else for a passphrase that
+/// is asked for.
+#[derive(clap::Args)]
+pub struct Rewrap {
+    /// The namespace
+    #[arg(value_name = "PROJECT.NAMESPACE")]
+    words: Vec<OsString>,
+
+    #[command(flatten)]
+    readers: Readers,
+}
+
+impl Run for Rewrap {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let namespace = only_namespace(cx, &self.words)?;
+        let readers = match self.readers.named()? {
+            Some(named) => named,
+            None => match own_recipients(cx)? {
+                Some(own) => own,
+                None => Recipients::Passphrase(secret::asked_passphrase()?),
+            },
+        };
+        let rewrapped = cx.open_existing()?.rewrap_key(&namespace, &readers);
+        rewrapped.map_err(|error| explain(cx, &namespace, error))?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,34 @@
+use std::ffi::OsString;
+
+use super::super::explain;
+use super::{Readers, only_namespace, tell};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Encrypt a namespace under a new key
+///
+/// All its values are written anew, and the old key is removed: whoever has had that can read nothing with it that is in the
+/// file from then on. The new key is for those who had the old one, unless others are named.
+#[derive(clap::Args)]
+pub struct Rotate {
+    /// The namespace
+    #[arg(value_name = "PROJECT.NAMESPACE")]
+    words: Vec<OsString>,
+
+    #[command(flatten)]
+    readers: Readers,
+}
+
+impl Run for Rotate {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let namespace = only_namespace(cx, &self.words)?;
+        let named = self.readers.named()?;
+        let rotated = cx.open_existing()?.rotate_key(&namespace, named.as_ref());
+        let rotated = rotated.map_err(|error| explain(cx, &namespace, error))?;
+        tell(cx, &namespace, "has a new key", rotated);
+        Ok(Code::Done)
+    }
+}

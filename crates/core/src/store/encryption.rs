@@ -1,0 +1,304 @@
+//! Encryption of namespaces: turned on and off, under another key, for other readers.
+//!
+//! Each change first says how values are written from now on, then writes those that are there anew, in steps. Whatever
+//! ends it halfway leaves values that are all readable, and the same call goes on from there.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::Store;
+use super::coder::{DataKeyRecord, keys_of};
+use crate::address::{Delimiter, Namespace};
+use crate::auth::Action;
+use crate::coding::{self, DataKey, Recipients};
+use crate::engine::{Catalog, Fields, Range, Sealing, Space, Txn, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::{Head, Record};
+use crate::records;
+
+/// A step ends after this many entries were looked at,
+const STEP_ENTRIES: usize = 10_000;
+/// or after so many bytes were read that have to be written anew, so that other writers get their turn.
+const STEP_BYTES: usize = 1024 * 1024;
+
+/// What a change of the encryption of a namespace has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recoded {
+    /// Values that were written anew.
+    pub values: u64,
+    /// Whether nothing is left on disk of what they were before. Otherwise somebody was still reading it.
+    pub is_scrubbed: bool,
+}
+
+/// Entries that are kept otherwise than they should be.
+#[derive(Default)]
+struct Step {
+    entries: Vec<(String, Record)>,
+    /// The name to go on behind; `None` after the last entry.
+    next: Option<String>,
+}
+
+impl Store {
+    /// Whether the values of a namespace are encrypted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`], and those of reading.
+    pub fn sealing(&self, namespace: &Namespace) -> Result<Sealing> {
+        self.allow(Action::Read, Some(namespace))?;
+        let mut sealing = Sealing::Never;
+        self.engine.read(&mut |view| {
+            sealing = view.space(namespace)?.map_or(Sealing::Never, |space| space.sealing);
+            Ok(())
+        })?;
+        Ok(sealing)
+    }
+
+    /// Encrypts the values of a namespace, those that are there and those to come, for `recipients`. Where it is encrypted
+    /// already, this only finishes what was interrupted.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for recipients that are none; [`ErrorKind::Denied`]; those of writing.
+    pub fn encrypt(&self, namespace: &Namespace, recipients: &Recipients) -> Result<Recoded> {
+        self.allow(Action::Admin, Some(namespace))?;
+        let (key, wrapped) = new_key(recipients)?;
+        let (mut sealing, mut is_new_key, mut is_new_space) = (Sealing::Never, false, false);
+        self.engine.write(&mut |txn| {
+            let present = txn.space(namespace)?;
+            (is_new_key, is_new_space) = (false, present.is_none());
+            let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
+            sealing = space.sealing;
+            if !matches!(sealing, Sealing::Under(_)) {
+                sealing = self.seal_under_new_key(txn, &space, recipients, &wrapped)?;
+                is_new_key = true;
+                self.note_done(txn, "encrypt", &shown(namespace))?;
+            }
+            Ok(())
+        })?;
+        if let (Sealing::Under(number), true) = (sealing, is_new_key) {
+            self.coder.add(number, key);
+        }
+        if is_new_space {
+            return Ok(Recoded { values: 0, is_scrubbed: true });
+        }
+        self.recode(namespace, sealing)
+    }
+
+    /// Finishes what was interrupted: a change of the encryption of a namespace, or of its key.
+    ///
+    /// # Errors
+    /// Those of [`Store::decrypt`].
+    pub fn resume_encryption(&self, namespace: &Namespace) -> Result<Recoded> {
+        self.allow(Action::Admin, Some(namespace))?;
+        match self.sealing(namespace)? {
+            Sealing::Never => Err(not_encrypted(namespace)),
+            sealing => self.recode(namespace, sealing),
+        }
+    }
+
+    /// Writes the values of a namespace as they are again. Its data keys are removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when nothing of it is encrypted; [`ErrorKind::Denied`]; those of writing.
+    pub fn decrypt(&self, namespace: &Namespace) -> Result<Recoded> {
+        self.allow(Action::Admin, Some(namespace))?;
+        self.coder.with_keys(|| {
+            self.engine.write(&mut |txn| {
+                let space = sealed_space(txn, namespace)?;
+                self.coder.require(txn, &space)?;
+                txn.version()?;
+                txn.set_sealing(&space, Sealing::Ended)?;
+                self.note_done(txn, "decrypt", &shown(namespace))
+            })
+        })?;
+        self.recode(namespace, Sealing::Ended)
+    }
+
+    /// Seals the values of a namespace under a new data key, for `recipients`, or for those of the present key. The present
+    /// key is removed.
+    ///
+    /// # Errors
+    /// Those of [`Store::decrypt`].
+    pub fn rotate_key(&self, namespace: &Namespace, recipients: Option<&Recipients>) -> Result<Recoded> {
+        self.allow(Action::Admin, Some(namespace))?;
+        let recipients = match recipients {
+            Some(recipients) => recipients.clone(),
+            None => self.coder.recipients(&self.present_key(namespace)?)?,
+        };
+        let (key, wrapped) = new_key(&recipients)?;
+        let mut sealing = Sealing::Never;
+        self.coder.with_keys(|| {
+            self.engine.write(&mut |txn| {
+                let space = sealed_space(txn, namespace)?;
+                self.coder.require(txn, &space)?;
+                sealing = self.seal_under_new_key(txn, &space, &recipients, &wrapped)?;
+                self.note_done(txn, "rotate key", &shown(namespace))
+            })
+        })?;
+        if let Sealing::Under(number) = sealing {
+            self.coder.add(number, key);
+        }
+        self.recode(namespace, sealing)
+    }
+
+    /// Wraps the data key of a namespace for other recipients. Values stay as they are, and who has kept the old file and
+    /// could open it still can; [`Store::rotate_key`] is for those who must not.
+    ///
+    /// # Errors
+    /// Those of [`Store::decrypt`].
+    pub fn rewrap_key(&self, namespace: &Namespace, recipients: &Recipients) -> Result<()> {
+        self.allow(Action::Admin, Some(namespace))?;
+        let present = self.present_key(namespace)?;
+        let wrapped = self.coder.with_known_key(present.key, |key| coding::wrap(key, recipients))?;
+        self.engine.write(&mut |txn| {
+            let space = sealed_space(txn, namespace)?;
+            if space.sealing != Sealing::Under(present.key) {
+                return Err(changed_meanwhile(namespace));
+            }
+            txn.version()?;
+            let record = DataKeyRecord::new(present.key, &space, self.now(), recipients, wrapped.clone());
+            records::keep(txn, &DataKeyRecord::name(present.key), &record)?;
+            self.note_done(txn, "rewrap key", &shown(namespace))
+        })
+    }
+
+    /// The data key that values of a namespace are sealed under now, unwrapped.
+    fn present_key(&self, namespace: &Namespace) -> Result<DataKeyRecord> {
+        let mut present = None;
+        self.read(&mut |view| {
+            let space = sealed_space(view, namespace)?;
+            self.coder.require(view, &space)?;
+            let mut keys = keys_of(view, &space)?;
+            keys.retain(|record| space.sealing == Sealing::Under(record.key));
+            present = keys.pop();
+            Ok(())
+        })?;
+        present.ok_or_else(|| not_encrypted(namespace))
+    }
+
+    /// Has all that is written from now on sealed under a key that is kept as `wrapped`.
+    fn seal_under_new_key(
+        &self,
+        txn: &mut dyn Txn,
+        space: &Space,
+        recipients: &Recipients,
+        wrapped: &str,
+    ) -> Result<Sealing> {
+        // No two writes have the same version, so no two keys have the same number.
+        let number = txn.version()?.0;
+        let record = DataKeyRecord::new(number, space, self.now(), recipients, wrapped.to_owned());
+        records::keep(txn, &DataKeyRecord::name(number), &record)?;
+        txn.set_sealing(space, Sealing::Under(number))?;
+        Ok(Sealing::Under(number))
+    }
+
+    /// Writes all values anew that are not kept as `sealing` says, then forgets the keys that only they needed.
+    fn recode(&self, namespace: &Namespace, sealing: Sealing) -> Result<Recoded> {
+        let (mut values, mut after) = (0, None);
+        loop {
+            let step = self.recode_step(namespace, sealing, after)?;
+            values += step.entries.len() as u64;
+            after = step.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.engine.write(&mut |txn| {
+            let space = unchanged_space(txn, namespace, sealing)?;
+            for record in keys_of(txn, &space)? {
+                if sealing != Sealing::Under(record.key) {
+                    txn.remove_record(Catalog::DataKeys, &DataKeyRecord::name(record.key))?;
+                }
+            }
+            match sealing {
+                Sealing::Ended => txn.set_sealing(&space, Sealing::Never),
+                _ => Ok(()),
+            }
+        })?;
+        Ok(Recoded { values, is_scrubbed: self.engine.scrub()? })
+    }
+
+    fn recode_step(&self, namespace: &Namespace, sealing: Sealing, after: Option<String>) -> Result<Step> {
+        let mut step = Step::default();
+        let range = Range { after, fields: Fields::All, ..Range::default() };
+        self.coder.with_keys(|| {
+            self.engine.write(&mut |txn| {
+                let space = unchanged_space(txn, namespace, sealing)?;
+                self.coder.require(txn, &space)?;
+                step = Step::find(txn, &space, &range)?;
+                step.entries
+                    .iter()
+                    .try_for_each(|(name, record)| self.recode_entry(txn, &space, name, record))
+            })
+        })?;
+        Ok(step)
+    }
+
+    /// Writes a value anew. The entry is the same for its users, and so is its version.
+    fn recode_entry(&self, txn: &mut dyn Txn, space: &Space, name: &str, record: &Record) -> Result<()> {
+        let kept = (record.head.coding, Cow::Borrowed(record.value.as_slice()));
+        let value = self.coder.value(txn, space, name, kept)?;
+        let (coding, kept) = self.coder.keep(txn, space, name, &value)?;
+        let head = Head { coding, ..record.head.clone() };
+        txn.put(space, name, &head, &kept)
+    }
+}
+
+impl Step {
+    /// The next entries of a range whose values are not kept as their space says.
+    fn find<V: View + ?Sized>(view: &V, space: &Space, range: &Range) -> Result<Self> {
+        let wanted = match space.sealing {
+            Sealing::Under(key) => Some(key),
+            _ => None,
+        };
+        let mut step = Self::default();
+        let (mut entries, mut bytes) = (0, 0);
+        view.scan(space, range, &mut |row| {
+            if let Some(head) = row.head.filter(|head| head.coding.key() != wanted) {
+                bytes += row.value.len();
+                let record = Record { head: head.clone(), value: row.value.to_vec() };
+                step.entries.push((row.name.to_owned(), record));
+            }
+            entries += 1;
+            if entries < STEP_ENTRIES && bytes < STEP_BYTES {
+                return ControlFlow::Continue(());
+            }
+            step.next = Some(row.name.to_owned());
+            ControlFlow::Break(())
+        })?;
+        Ok(step)
+    }
+}
+
+fn new_key(recipients: &Recipients) -> Result<(DataKey, String)> {
+    let key = DataKey::generate()?;
+    let wrapped = coding::wrap(&key, recipients)?;
+    Ok((key, wrapped))
+}
+
+fn sealed_space<V: View + ?Sized>(view: &V, namespace: &Namespace) -> Result<Space> {
+    let space = view.space(namespace)?.filter(|space| space.sealing != Sealing::Never);
+    space.ok_or_else(|| not_encrypted(namespace))
+}
+
+fn unchanged_space<V: View + ?Sized>(view: &V, namespace: &Namespace, sealing: Sealing) -> Result<Space> {
+    let space = view.space(namespace)?.filter(|space| space.sealing == sealing);
+    space.ok_or_else(|| changed_meanwhile(namespace))
+}
+
+/// A namespace as messages and the audit log name it.
+fn shown(namespace: &Namespace) -> String {
+    namespace.display(Delimiter::default())
+}
+
+fn not_encrypted(namespace: &Namespace) -> Error {
+    let what = format!("the values of {} are not encrypted", shown(namespace));
+    Error::new(ErrorKind::Invalid, what)
+}
+
+fn changed_meanwhile(namespace: &Namespace) -> Error {
+    let what = format!(
+        "somebody else changed the encryption of {} meanwhile; all of it can be read",
+        shown(namespace)
+    );
+    Error::new(ErrorKind::Conflict, what)
+}
