@@ -32,7 +32,7 @@ crash kills="2500":
 properties times="50":
     PRONTODB_TEST_TIMES={{ times }} cargo test --release --package prontodb-core --test it -- agree accounts
 
-# Feeds a parser what it never met: stream, tsv, jsonl or csv. What it finds is kept as a test.
+# Feeds a parser what it never met: stream, tsv, jsonl, csv or names. What it finds is kept as a test.
 fuzz target seconds="60":
     cargo fuzz --version || cargo install --locked cargo-fuzz
     cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }} -max_len=400

@@ -21,6 +21,7 @@ mod run;
 mod secret;
 mod selection;
 mod stdin;
+mod tree;
 mod user;
 
 #[global_allocator]

@@ -78,29 +78,27 @@ impl Run for Import {
             }
             load.push(at, &namespace, name, change)
         });
-        let done = read.map_err(Failure::from).and_then(|()| self.finish(cx, load));
+        let done = read.map_err(Failure::from).and_then(|()| finish(cx, load, self.dry_run));
         output::note(&done.map_err(|failure| explain(cx, &namespace, failure))?);
         Ok(Code::Done)
     }
 }
 
-impl Import {
-    /// Writes what has been read, or finds out what that would do.
-    fn finish(&self, cx: &Context, mut load: Load) -> Result<String, Failure> {
-        if self.dry_run {
-            let store = cx.open_to_look()?;
-            return Ok(summary("would import", &load.preview(&store)?));
-        }
-        if !cx.selection()?.path.exists() {
-            // What cannot be written does not make a database either.
-            load.check(&Store::in_memory())?;
-        }
-        if load.is_empty() {
-            return Ok(summary("imported", &Loaded::default()));
-        }
-        let store = cx.open_to_write()?;
-        Ok(summary("imported", &load.commit(&store)?))
+/// Writes what has been read, or finds out what that would do.
+pub fn finish(cx: &Context, mut load: Load, is_dry_run: bool) -> Result<String, Failure> {
+    if is_dry_run {
+        let store = cx.open_to_look()?;
+        return Ok(summary("would import", &load.preview(&store)?));
     }
+    if !cx.selection()?.path.exists() {
+        // What cannot be written does not make a database either.
+        load.check(&Store::in_memory())?;
+    }
+    if load.is_empty() {
+        return Ok(summary("imported", &Loaded::default()));
+    }
+    let store = cx.open_to_write()?;
+    Ok(summary("imported", &load.commit(&store)?))
 }
 
 impl From<Conflict> for OnConflict {
@@ -143,7 +141,8 @@ fn source(file: Option<&Path>) -> Result<Box<dyn Read>, Failure> {
     opened.map(|file| Box::new(file) as Box<dyn Read>)
 }
 
-fn explain(cx: &Context, namespace: &Namespace, failure: Failure) -> Failure {
+/// Adds to a failure what helps with it.
+pub fn explain(cx: &Context, namespace: &Namespace, failure: Failure) -> Failure {
     match failure.kind {
         "no_ttl" => {
             let shown = namespace.display(cx.notation.delimiter);

@@ -15,8 +15,10 @@ mod deny;
 mod doctor;
 mod exists;
 mod export;
+mod export_fs;
 mod get;
 mod import;
+mod import_fs;
 mod incr;
 mod list;
 mod namespaces;
@@ -140,6 +142,8 @@ static COMMANDS: &[Command] = &[
     command::<stream::Stream>("stream"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
+    command::<export_fs::ExportFs>("export-fs"),
+    command::<import_fs::ImportFs>("import-fs"),
     command::<sync::Sync>("sync"),
     command::<projects::Projects>("projects"),
     command::<namespaces::Namespaces>("namespaces"),

@@ -292,6 +292,7 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
     }
     let call = call.env("PRONTO_AGE_IDENTITY", identity);
     let call = call.env("PRONTO_PASS", PASSWORD).env("PRONTO_SECURITY", "false");
+    std::fs::create_dir_all(s.path("files/p/n")).unwrap();
     match command {
         "stream" => call.stdin("k=v;"),
         "import" => call.stdin("k\tMQ==\n"),

@@ -23,6 +23,8 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "keys" | "ls" | "scan" | "export" | "import" => &["p|n"],
         "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
         "auth logout" | "auth whoami" => &[],
+        "export-fs" => &["--root", "tree", "--ns", "p|n"],
+        "import-fs" => &["--root", "files", "--ns", "p|n"],
         "admin namespace set" => &["p|n", "encrypt=on"],
         "admin namespace rotate" | "admin namespace rewrap" => &["p|n"],
         "admin user add" | "admin key create" => &["joe"],

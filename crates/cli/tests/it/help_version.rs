@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 57] = [
+pub(crate) const COMMANDS: [&str; 59] = [
     "set",
     "get",
     "del",
@@ -20,6 +20,8 @@ pub(crate) const COMMANDS: [&str; 57] = [
     "stream",
     "export",
     "import",
+    "export-fs",
+    "import-fs",
     "sync",
     "projects",
     "namespaces",

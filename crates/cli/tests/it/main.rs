@@ -46,6 +46,7 @@ mod stream;
 mod sync;
 mod touch;
 mod transfer;
+mod trees;
 mod ttl;
 mod users;
 

@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 58] = [
+const LINES: [&str; 60] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -29,6 +29,8 @@ const LINES: [&str; 58] = [
     "stream",
     "export p.n",
     "import p.n",
+    "export-fs --root tree --ns p.n",
+    "import-fs --root files --ns p.n",
     "sync alice other --dry-run",
     "projects",
     "namespaces -p p",

@@ -14,7 +14,7 @@ use super::{Meta, ReadOptions, invalid, lines, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
-use crate::store::{Change, Place};
+use crate::store::{Change, Life, Place};
 
 /// An entry as it is written.
 #[derive(Serialize)]
@@ -89,6 +89,20 @@ pub fn read_keyed_lines(
         let entry: Given = serde_json::from_slice(line).map_err(|error| invalid(told(&error)))?;
         show(&entry, number, options, visit)
     })
+}
+
+/// Reads the one entry that `bytes` hold.
+pub(super) fn read_one(bytes: &[u8], options: &ReadOptions) -> Result<(EntryName, Vec<u8>, Life)> {
+    let entry: Given = serde_json::from_slice(bytes)
+        .map_err(|error| invalid(told(&error)).at(on_line(error.line().try_into().unwrap_or(0))))?;
+    let mut read = None;
+    show(&entry, 1, options, &mut |_, key, change| {
+        if let Change::Set { value, life } = change {
+            read = Some((EntryName::parse(key)?, value.to_vec(), life));
+        }
+        Ok(())
+    })?;
+    read.ok_or_else(|| invalid("there is no entry"))
 }
 
 /// What is wrong, without the place: lines have theirs already.

@@ -6,6 +6,7 @@
 mod csv;
 mod json;
 mod lines;
+pub mod tree;
 mod tsv;
 
 use std::io::Read;

@@ -1,7 +1,7 @@
 //! Formats: whatever is written down is read back byte for byte, and what is no such format is refused with its line.
 
 use prontodb_core::store::{Change, Life};
-use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
+use prontodb_core::transfer::{self, Format, ReadOptions, Writer, tree};
 use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
@@ -252,4 +252,34 @@ fn an_entry_that_goes_on_for_too_long_ends_before_it_fills_memory() {
         assert_eq!(error.kind(), ErrorKind::Limit, "{format:?}: {error}");
         assert!(given.get() < 2_000_000, "{format:?} has read {} bytes", given.get());
     }
+}
+
+/// What names are made of that file systems may object to.
+const PIECES: [&str; 18] =
+    ["a", "A", "b", ".", "..", "/", "\\", "%", "%2E", "~", ":", " ", "é", "json", ".json", "__", "_", "con"];
+
+#[test]
+fn no_two_names_share_a_file_and_none_leads_elsewhere() {
+    let piece = || proptest::sample::select(PIECES.as_slice());
+    let name = || proptest::collection::vec(piece(), 1..12).prop_map(|pieces| pieces.concat());
+    let long = || (name(), 0..120_usize).prop_map(|(name, times)| name.repeat(times / name.len() + 1));
+    properties::check(4000, &(prop_oneof![name(), long()], prop_oneof![name(), long()]), |(a, b)| {
+        let (Ok(a), Ok(b)) = (EntryName::parse(&a), EntryName::parse(&b)) else { return Ok(()) };
+        for (folder, file) in [tree::place_of(&a), tree::place_of(&b)] {
+            for part in folder.iter().chain([&file]) {
+                prop_assert!(
+                    !part.is_empty() && part.len() <= 255 && !part.contains(['/', '\\']),
+                    "{}",
+                    part
+                );
+                prop_assert!(!part.starts_with('.'), "{}", part);
+            }
+            prop_assert!(tree::is_entry(&file));
+            prop_assert!(folder.is_none_or(|folder| !folder.to_lowercase().ends_with(".json")));
+        }
+        prop_assert_eq!(a == b, tree::place_of(&a) == tree::place_of(&b));
+        Ok(())
+    });
+    let dots = Namespace::new("..", "a/b").unwrap();
+    assert_eq!(tree::folders_of(&dots), ["%2E%2E", "a%2Fb"]);
 }

@@ -23,6 +23,7 @@ use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Space, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Head;
 
 /// How much is collected in memory before it is spilled, unless a load is told otherwise.
 const MEMORY_BYTES: usize = 32 * 1024 * 1024;
@@ -77,13 +78,20 @@ pub enum OnConflict {
     Fail,
 }
 
-/// Where in its source a change stands, for messages. Both begin at 1.
+/// Where in its source a change stands, for messages. Both begin at 1; the default is for sources without lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The line.
     pub line: u64,
     /// The byte within the line; 0 where only the line is known.
     pub column: u64,
+}
+
+impl Place {
+    /// Says first where the thing stands that an error is about, as far as that is known.
+    pub(crate) fn named_in(self, error: Error) -> Error {
+        if self.line > 0 { error.at(self) } else { error }
+    }
 }
 
 impl fmt::Display for Place {
@@ -194,7 +202,7 @@ impl Load {
         name: &EntryName,
         change: Change<'_>,
     ) -> Result<()> {
-        self.check_packable(&change).map_err(|error| error.at(at))?;
+        self.check_packable(&change).map_err(|error| at.named_in(error))?;
         let part = self.part(namespace);
         if let Change::Set { value, life } = &change {
             self.parts[part as usize].note(at, name, value, life);
@@ -379,7 +387,7 @@ impl Load {
                 writer.set_as_kept(address, value, (*created, *updated, expires), by.as_deref())
             }
         };
-        written.map_err(|error| error.at(Place { line: packed.line, column: 0 }))?;
+        written.map_err(|error| Place { line: packed.line, column: 0 }.named_in(error))?;
         Ok(Made::Set { replaced: false })
     }
 
@@ -425,16 +433,27 @@ impl Part {
     fn check(&self, space: Option<&Space>) -> Result<()> {
         let cache = space.and_then(|space| space.cache.as_ref());
         if let (Some(at), None) = (self.expires, cache) {
-            return Err(self.no_ttl().at(at));
+            return Err(at.named_in(self.no_ttl()));
         }
         match (cache, self.largest) {
-            (Some(cache), Some((size, at))) => cache.check_fits(size).map_err(|error| error.at(at)),
+            (Some(cache), Some((size, at))) => cache.check_fits(size).map_err(|error| at.named_in(error)),
             _ => Ok(()),
         }
     }
 }
 
 impl Life {
+    /// Whether an entry with this head has these times, and this writer, as far as they are told.
+    pub fn is_of(&self, head: &Head) -> bool {
+        match self {
+            Self::Kept { created, updated, expires, writer } => {
+                (created, updated, expires, writer)
+                    == (&head.created, &head.updated, &head.expires, &head.writer)
+            }
+            Self::Default | Self::Ttl(_) => true,
+        }
+    }
+
     /// Whether what it belongs to is gone at `now`.
     fn has_ended(&self, now: Millis) -> bool {
         matches!(self, Self::Kept { expires: Some(expires), .. } if *expires <= now)

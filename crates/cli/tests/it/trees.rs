@@ -1,0 +1,293 @@
+//! `export-fs` and `import-fs`: trees of files that bring back what was there, and nothing that leads out of them.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prontodb_testkit::sandbox::{Call, Sandbox};
+
+use crate::common::{data_folder, sandbox, sandbox_with};
+
+const EXPORT: &str = "export-fs --root tree --ns p.n";
+const IMPORT: &str = "import-fs --root tree --ns p.n";
+
+fn run(s: &Sandbox, line: &str) -> Call {
+    s.run(line.split(' '))
+}
+
+/// A sandbox with awkward entries in `p.n`.
+fn furnished() -> Sandbox {
+    let s = sandbox_with([("p.n.a", "1"), ("p.n.b__eu", "two, \"2\";\nlines"), ("p.n.empty", "")]);
+    s.run(["set", "-p", "p", "-n", "n", &"long/".repeat(100), "7"]).prints("");
+    s.run(["set", "--ns-delim", "|", "p|n|k__x.json", "8"]).prints("");
+    s.run(["set", "--ns-delim", "|", "p|n|../x%:*", "up"]).prints("");
+    s.run(["set", "-p", "p", "-n", "n", "x", "9"]).prints("");
+    s.run(["set", "p.n.bytes"]).stdin(b"\xff\x00\r\n").prints("");
+    s
+}
+
+fn file(s: &Sandbox, name: &str) -> PathBuf {
+    s.path("tree/p/n").join(name)
+}
+
+fn text(s: &Sandbox, name: &str) -> String {
+    fs::read_to_string(file(s, name)).unwrap()
+}
+
+/// The files below a folder, in order.
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path.display().to_string()),
+        }
+    }
+    found.sort();
+    found
+}
+
+fn exported(s: &Sandbox) -> String {
+    s.run(["export", "p.n"]).succeeds().stdout()
+}
+
+#[test]
+fn a_tree_brings_back_every_entry() {
+    let s = furnished();
+    run(&s, EXPORT).prints("").stderr_is("prontodb: wrote 8 files\n");
+    assert_eq!(text(&s, "a.json"), "{\"k\":\"a\",\"v\":\"1\"}\n");
+    assert_eq!(text(&s, "eu/b.json"), "{\"k\":\"b__eu\",\"v\":\"two, \\\"2\\\";\\nlines\"}\n");
+    assert_eq!(text(&s, "x%2Ejson/k.json"), "{\"k\":\"k__x.json\",\"v\":\"8\"}\n");
+    let other = sandbox();
+    let import = format!("import-fs --root {} --ns p.n", s.path("tree").display());
+    run(&other, &import).prints("").stderr_is("prontodb: imported 8 entries\n");
+    assert_eq!(exported(&other), exported(&s));
+    run(&other, &import).prints("").stderr_is("prontodb: imported 0 entries\n");
+    run(&s, EXPORT).succeeds().stderr_is("prontodb: wrote 0 files, 8 as they should be\n");
+    assert!(files(&s.path("tree")).iter().all(|file| file.ends_with(".json")));
+}
+
+#[test]
+fn files_that_differ_are_kept_unless_they_are_to_be_replaced() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    s.run(["set", "p.n.a", "2"]).prints("");
+    s.run(["set", "p.n.new", "3"]).prints("");
+    fs::write(file(&s, "empty.json"), "not even JSON").unwrap();
+    run(&s, &format!("{EXPORT} --dry-run"))
+        .fails(3)
+        .stdout_is("~ p/n/a.json\n~ p/n/empty.json\n+ p/n/new.json\n")
+        .stderr_has("would write 1 file, 6 as they should be, 2 kept");
+    assert!(!file(&s, "new.json").exists());
+    run(&s, EXPORT).fails(3).stdout_is("~ p/n/a.json\n~ p/n/empty.json\n").stderr_has("--overwrite");
+    assert_eq!(text(&s, "a.json"), "{\"k\":\"a\",\"v\":\"1\"}\n");
+    assert_eq!(text(&s, "new.json"), "{\"k\":\"new\",\"v\":\"3\"}\n");
+    run(&s, &format!("{EXPORT} --overwrite --dry-run")).prints("~ p/n/a.json\n~ p/n/empty.json\n");
+    assert_eq!(text(&s, "empty.json"), "not even JSON");
+    run(&s, &format!("{EXPORT} --overwrite")).prints("");
+    assert_eq!(text(&s, "a.json"), "{\"k\":\"a\",\"v\":\"2\"}\n");
+    run(&s, EXPORT).prints("");
+    // Written otherwise, and says the same.
+    fs::write(file(&s, "a.json"), "{\n  \"v\": \"2\",\n  \"k\": \"a\"\n}").unwrap();
+    run(&s, EXPORT).prints("");
+    assert!(text(&s, "a.json").contains('\n'));
+}
+
+#[test]
+fn entries_that_differ_are_kept_unless_they_are_to_be_replaced() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    fs::write(file(&s, "a.json"), "{\"k\":\"a\",\"v\":\"changed\"}").unwrap();
+    fs::write(file(&s, "new.json"), "{\"k\":\"new\",\"v\":\"3\"}").unwrap();
+    run(&s, &format!("{IMPORT} --dry-run"))
+        .fails(3)
+        .stdout_is("~ p.n.a\n")
+        .stderr_has("would import 1 entry");
+    s.run(["get", "p.n.new"]).fails(2);
+    run(&s, IMPORT).fails(3).stdout_is("~ p.n.a\n").stderr_has("imported 1 entry").stderr_has("--overwrite");
+    s.run(["get", "p.n.a"]).prints("1\n");
+    s.run(["get", "p.n.new"]).prints("3\n");
+    run(&s, &format!("{IMPORT} --overwrite")).prints("").stderr_is("prontodb: imported 1 entry\n");
+    s.run(["get", "p.n.a"]).prints("changed\n");
+}
+
+#[test]
+fn meta_goes_along_where_it_is_asked_for() {
+    let s = sandbox();
+    s.run(["create-cache", "p.n", "1h"]).prints("");
+    s.run(["set", "p.n.k", "v", "--ttl", "2h"]).env("USER", "ada").prints("");
+    let meta = s.run(["export", "p.n", "--with-meta"]).succeeds().stdout();
+    run(&s, &format!("{EXPORT} --with-meta")).prints("");
+    assert!(text(&s, "k.json").contains("\"writer\":\"ada\""));
+    s.run(["del", "p.n.k"]).prints("");
+    run(&s, &format!("{IMPORT} --with-meta")).prints("");
+    s.run(["export", "p.n", "--with-meta"]).prints(meta);
+    s.run(["touch", "p.n.k", "--ttl", "3h"]).prints("");
+    run(&s, EXPORT).prints("");
+    run(&s, &format!("{EXPORT} --with-meta")).fails(3);
+}
+
+#[test]
+fn what_is_no_plain_file_is_refused_before_anything_is_written() {
+    let s = furnished();
+    let outside = s.path("outside");
+    fs::create_dir_all(outside.join("n")).unwrap();
+    fs::write(outside.join("a.json"), "mine").unwrap();
+    let cases: [(&str, &dyn Fn()); 6] = [
+        ("a link in place of a file", &|| symlink(outside.join("a.json"), file(&s, "a.json")).unwrap()),
+        ("a pipe", &|| assert!(Command::new("mkfifo").arg(file(&s, "a.json")).status().unwrap().success())),
+        ("a folder", &|| fs::create_dir(file(&s, "a.json")).unwrap()),
+        ("a link in place of a context", &|| symlink(&outside, file(&s, "eu")).unwrap()),
+        ("a file in place of a context", &|| fs::write(file(&s, "eu"), "").unwrap()),
+        ("a device", &|| symlink("/dev/zero", file(&s, "a.json")).unwrap()),
+    ];
+    for (what, make) in cases {
+        fs::create_dir_all(s.path("tree/p/n")).unwrap();
+        make();
+        for flags in ["", " --overwrite"] {
+            run(&s, &format!("{EXPORT}{flags}")).fails(1).stdout_is("").stderr_has("tree/p/n/");
+        }
+        assert_eq!(fs::read_dir(s.path("tree/p/n")).unwrap().count(), 1, "{what}");
+        run(&s, &format!("{EXPORT} --dry-run")).fails(1);
+        fs::remove_dir_all(s.path("tree")).unwrap();
+    }
+    assert_eq!(fs::read_to_string(outside.join("a.json")).unwrap(), "mine");
+    fs::create_dir_all(s.path("tree")).unwrap();
+    symlink(&outside, s.path("tree/p")).unwrap();
+    run(&s, EXPORT).fails(1).stderr_has("is no folder, or a link to one");
+    assert_eq!(fs::read_dir(outside.join("n")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_tree_with_one_bad_file_changes_nothing() {
+    let s = sandbox();
+    fs::create_dir_all(file(&s, "eu/deeper")).unwrap();
+    fs::write(file(&s, "a.json"), "{\"k\":\"a\",\"v\":\"1\"}").unwrap();
+    run(&s, IMPORT).fails(1).stderr_has("tree/p/n/eu/deeper lies too deep");
+    fs::remove_dir(file(&s, "eu/deeper")).unwrap();
+    for (name, bytes, why) in [
+        ("bad.json", "", "EOF"),
+        ("bad.json", "{\"k\":\"bad\"", "EOF"),
+        ("bad.json", "{\"k\":\"bad\",\"v\":1}", "invalid type"),
+        ("bad.json", "{\"k\":\"bad\",\"v\":\"1\"} more", "trailing"),
+        ("bad.json", "{\"k\":\"bad\",\"v\":\"1\",\"what\":1}", "unknown field"),
+        ("bad.json", "{\"k\":\"bad\",\"v64\":\"-\"}", "no base64"),
+        ("bad.json", "{\"k\":\"\",\"v\":\"1\"}", "empty"),
+        ("bad.json", "{\"k\":\"other\",\"v\":\"1\"}", "whose file is other.json"),
+        ("bad.json", "{\"k\":\"bad__eu\",\"v\":\"1\"}", "whose file is eu/bad.json"),
+        ("eu/bad.json", "{\"k\":\"bad\",\"v\":\"1\"}", "whose file is bad.json"),
+        ("BAD.json", "{\"k\":\"bad\",\"v\":\"1\"}", "whose file is bad.json"),
+        ("b%61d.json", "{\"k\":\"bad\",\"v\":\"1\"}", "whose file is bad.json"),
+    ] {
+        fs::write(file(&s, name), bytes).unwrap();
+        let refused = run(&s, IMPORT).fails(1);
+        refused.stdout_is("").stderr_has(&format!("tree/p/n/{name}")).stderr_has(why);
+        assert!(!data_folder(&s).exists(), "{bytes}");
+        fs::remove_file(file(&s, name)).unwrap();
+    }
+    symlink(file(&s, "a.json"), file(&s, "link.json")).unwrap();
+    run(&s, IMPORT).fails(1).stderr_has("link.json is no plain file");
+    fs::remove_file(file(&s, "link.json")).unwrap();
+    // What others keep beside entries is none of our business.
+    for name in [".DS_Store", ".a.json.swp", "README.md", "a.json~"] {
+        fs::write(file(&s, name), "something else").unwrap();
+    }
+    run(&s, IMPORT).prints("").stderr_is("prontodb: imported 1 entry\n");
+}
+
+#[test]
+fn a_file_of_another_key_is_never_replaced() {
+    let s = furnished();
+    fs::create_dir_all(s.path("tree/p/n")).unwrap();
+    // So it looks where a file system takes `a` and `A` for one name.
+    fs::write(file(&s, "a.json"), "{\"k\":\"A\",\"v\":\"other\"}").unwrap();
+    run(&s, &format!("{EXPORT} --overwrite")).fails(3).stdout_is("~ p/n/a.json\n");
+    assert!(text(&s, "a.json").contains("other"));
+    s.run(["set", "p.n.A", "capital"]).prints("");
+    fs::remove_file(file(&s, "a.json")).unwrap();
+    run(&s, EXPORT).prints("");
+    assert_ne!(text(&s, "a.json"), text(&s, "A.json"));
+}
+
+#[test]
+fn arguments_are_checked() {
+    let s = furnished();
+    for (line, code) in [
+        ("export-fs", 64),
+        ("export-fs --root tree", 64),
+        ("export-fs --root tree p.n", 64),
+        ("export-fs --root tree --ns p", 1),
+        ("export-fs --root tree --ns p.n.k", 1),
+        ("export-fs --root tree --ns p.n -p p", 64),
+        ("export-fs --root no/where --ns p.n", 1),
+        ("export-fs --root tree --ns p.n --watch --dry-run", 64),
+        ("import-fs --root tree --ns p.n", 1),
+        ("import-fs --root tree", 64),
+    ] {
+        run(&s, line).fails(code).stdout_is("");
+    }
+    fs::write(s.path("plain"), "").unwrap();
+    run(&s, "export-fs --root plain --ns p.n").fails(1).stderr_has("cannot read plain");
+    run(&s, "export-fs --root tree -p p -n n").prints("");
+    run(&s, "export-fs --root tree --ns no.where").prints("").stderr_has("wrote 0 files");
+}
+
+#[test]
+fn writers_of_one_tree_take_turns() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    let locked = fs::File::open(s.path("tree")).unwrap();
+    locked.lock().unwrap();
+    run(&s, EXPORT).fails(4).stderr_has("another export-fs writes there");
+    run(&s, &format!("{EXPORT} --dry-run")).succeeds();
+}
+
+/// Waits until something is true, for as long as a slow machine may need.
+fn eventually(what: &str, is_true: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !is_true() {
+        assert!(Instant::now() < deadline, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_watched_tree_stays_in_step() {
+    let s = furnished();
+    let watch = format!("{EXPORT} --watch");
+    let watching = run(&s, &watch).spawn();
+    eventually("the first files are there", || file(&s, "x.json").exists());
+    s.run(["set", "p.n.new", "1"]).prints("");
+    eventually("a new entry has a file", || file(&s, "new.json").exists());
+    s.run(["set", "p.n.a", "changed"]).prints("");
+    eventually("a changed entry has another file", || text(&s, "a.json").contains("changed"));
+    s.run(["del", "p.n.b__eu"]).prints("");
+    eventually("a removed entry has none", || !file(&s, "eu/b.json").exists());
+    run(&s, EXPORT).fails(4);
+    assert_eq!(watching.kill().code(), None);
+    run(&s, EXPORT).prints("");
+    // Whoever begins to watch says first what would be lost.
+    fs::write(file(&s, "a.json"), "{\"k\":\"a\",\"v\":\"by hand\"}").unwrap();
+    fs::write(file(&s, "gone.json"), "{\"k\":\"gone\",\"v\":\"by hand\"}").unwrap();
+    fs::write(file(&s, "notes.json"), "[1, 2, 3]").unwrap();
+    run(&s, &watch).fails(3).stdout_is("~ p/n/a.json\n- p/n/gone.json\n");
+    let watching = run(&s, &format!("{watch} --overwrite")).spawn();
+    eventually("what is not in the namespace is removed", || !file(&s, "gone.json").exists());
+    assert!(text(&s, "a.json").contains("changed") && file(&s, "notes.json").exists());
+    assert_eq!(watching.kill().code(), None);
+}
+
+#[test]
+fn a_watched_tree_loses_what_expires() {
+    let s = sandbox();
+    s.run(["create-cache", "p.n", "1h"]).prints("");
+    s.run(["set", "p.n.k", "v", "--ttl", "700ms"]).prints("");
+    let watching = run(&s, &format!("{EXPORT} --watch")).spawn();
+    eventually("the entry has a file", || file(&s, "k.json").exists());
+    eventually("the entry has expired", || !file(&s, "k.json").exists());
+    assert_eq!(watching.kill().code(), None);
+}
