@@ -2,7 +2,7 @@
 
 use prontodb_core::store::Change;
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
-use prontodb_core::{Delimiter, Head, Millis, Namespace, Version};
+use prontodb_core::{Coding, Delimiter, Head, Millis, Namespace, Version};
 
 /// Reads a text, with meta and without; what is read is written and read again.
 ///
@@ -15,7 +15,7 @@ pub fn check(format: Format, text: &[u8]) {
     writer.begin(&mut written);
     for (name, value) in &seen {
         let (moment, size) = (Millis(0), value.len() as u64);
-        let head = Head { version: Version(1), created: moment, updated: moment, expires: None, writer: None, rank: None, size };
+        let head = Head { version: Version(1), created: moment, updated: moment, expires: None, writer: None, rank: None, size, coding: Coding::PLAIN };
         writer.entry(&mut written, name, value, &head, moment);
     }
     writer.end(&mut written);

@@ -159,6 +159,7 @@ static COMMANDS: &[Command] = &[
     command::<admin::user::add::Add>("admin user add"),
     command::<admin::user::list::List>("admin user list"),
     command::<admin::user::passwd::Passwd>("admin user passwd"),
+    command::<admin::user::role::SetRole>("admin user role"),
     command::<admin::user::del::Del>("admin user del"),
     command::<admin::key::create::Create>("admin key create"),
     command::<admin::key::list::List>("admin key list"),

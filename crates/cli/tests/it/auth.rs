@@ -7,7 +7,7 @@ use prontodb_testkit::sandbox::{Call, Outcome, Sandbox};
 use serde_json::Value;
 
 use crate::common::{
-    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with,
+    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with, sql,
 };
 
 fn stream(s: &Sandbox, text: &str) -> Call {
@@ -419,4 +419,57 @@ fn many_make_users_at_once() {
         .collect();
     running.into_iter().for_each(|one| drop(one.wait().succeeds()));
     assert_eq!(s.run(["admin", "user", "list"]).succeeds().stdout().lines().count(), 9);
+}
+
+#[test]
+fn a_role_changes_at_once_and_the_last_admin_keeps_theirs() {
+    let s = with_sam();
+    let session = login(&s, "sam");
+    let set = |expected: i32| {
+        let call = local(&s, "set p.n.k v", "PRONTO_SESSION", &session);
+        call.fails_with_one_of(&[expected]);
+    };
+    set(5);
+    admin(&s, "admin user role sam write");
+    set(0);
+    admin(&s, "admin user role sam read");
+    set(5);
+    admin(&s, "admin user role sam none");
+    s.run(["admin", "user", "list"]).succeeds().stdout_has("sam\t-\n");
+    for (line, code) in [
+        ("admin user role admin read", 3),
+        ("admin user role admin none", 3),
+        ("admin user role nobody read", 1),
+        ("admin user role sam owner", 1),
+        ("admin user role sam", 64),
+    ] {
+        s.run(line.split(' ')).fails(code);
+    }
+    admin(&s, "admin user role admin admin");
+    admin(&s, "admin user role sam admin");
+    admin(&s, "admin user role admin none");
+    s.run(["admin", "user", "del", "sam"]).fails(3).stderr_has("the last user who may administer");
+    s.run(["admin", "audit"]).succeeds().stdout_has("change role\tsam read");
+}
+
+#[test]
+fn a_role_cannot_be_taken_by_whoever_has_none() {
+    let s = with_sam();
+    let session = login(&s, "sam");
+    for line in ["admin user role sam admin", "admin user role admin none"] {
+        local(&s, line, "PRONTO_SESSION", &session).fails(5);
+    }
+}
+
+/// A page is a thousand events.
+#[test]
+fn an_audit_log_of_many_pages_is_printed_whole() {
+    let s = with_sam();
+    let copies = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+        INSERT INTO sec_audit SELECT printf('9%014d-000000', i), record FROM n, sec_audit";
+    sql(&s, &database_file(&s, "main"), copies);
+    assert_eq!(s.run(["admin", "audit"]).succeeds().stdout().lines().count(), 2501);
+    let events = json_of(s.run(["admin", "audit", "--json"]));
+    assert_eq!(events.as_array().map(Vec::len), Some(2501));
+    assert_eq!(json_of(sandbox().run(["admin", "audit", "--json"])), serde_json::json!([]));
 }

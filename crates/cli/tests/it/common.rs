@@ -278,7 +278,7 @@ pub fn identity_file(s: &Sandbox) -> String {
 
 /// A call with all that its command needs besides arguments: people, a password, a session, input.
 pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Call {
-    let needs_people = ["passwd", "del", "revoke", "grant", "login", "logout", "auth"];
+    let needs_people = ["passwd", "del", "role", "revoke", "grant", "login", "logout", "auth"];
     let is_about_people = ["admin user", "admin key", "admin grant", "admin revoke", "auth", "proto"];
     if is_about_people.iter().any(|words| command.starts_with(words))
         && needs_people.iter().any(|word| command.ends_with(word))

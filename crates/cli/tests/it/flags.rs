@@ -29,6 +29,7 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "admin namespace rotate" | "admin namespace rewrap" => &["p|n"],
         "admin user add" | "admin key create" => &["joe"],
         "admin user passwd" | "admin user del" | "auth login" => &["sam"],
+        "admin user role" => &["sam", "admin"],
         "admin key revoke" => &["ci"],
         "admin grant" => &["sam", "write", "p|*"],
         "admin revoke" => &["sam", "p|*"],

@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 59] = [
+pub(crate) const COMMANDS: [&str; 60] = [
     "set",
     "get",
     "del",
@@ -37,6 +37,7 @@ pub(crate) const COMMANDS: [&str; 59] = [
     "admin user add",
     "admin user list",
     "admin user passwd",
+    "admin user role",
     "admin user del",
     "admin key create",
     "admin key list",

@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 60] = [
+const LINES: [&str; 61] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -46,6 +46,7 @@ const LINES: [&str; 60] = [
     "admin user add joe",
     "admin user list",
     "admin user passwd sam",
+    "admin user role sam admin",
     "admin user del sam",
     "admin key create other",
     "admin key list",

@@ -121,6 +121,22 @@ impl Store {
         })
     }
 
+    /// Gives a user another role everywhere, or none. It holds at once, for their sessions too; what was granted stays.
+    ///
+    /// # Errors
+    /// Those of [`Store::remove_user`].
+    pub fn set_role(&self, name: &str, role: Option<Role>) -> Result<()> {
+        let shown = role.map_or_else(|| "none".to_owned(), |role| role.to_string());
+        self.administer("change role", &format!("{name} {shown}"), |txn| {
+            self.materialise_seed(txn)?;
+            let user = find_user(txn, name)?;
+            if role != Some(Role::Admin) {
+                require_another_admin(txn, name)?;
+            }
+            records::keep(txn, name, &User { role, ..user })
+        })
+    }
+
     /// Removes a user with their sessions and grants.
     ///
     /// # Errors
@@ -130,11 +146,7 @@ impl Store {
         self.administer("remove user", name, |txn| {
             self.materialise_seed(txn)?;
             find_user(txn, name)?;
-            let is_admin = |(other, user): &(String, User)| user.role == Some(Role::Admin) && other != name;
-            if !records::all::<User, _>(txn)?.iter().any(is_admin) {
-                let what = format!("{name} is the last user who may administer; nothing was removed");
-                return Err(Error::new(ErrorKind::Conflict, what));
-            }
+            require_another_admin(txn, name)?;
             end_sessions(txn, name)?;
             records::remove_where::<Grant>(txn, |grant| grant.who == name)?;
             txn.remove_record(Catalog::Users, name)
@@ -181,6 +193,16 @@ impl Store {
 fn find_user(txn: &mut dyn Txn, name: &str) -> Result<User> {
     let missing = || Error::new(ErrorKind::Invalid, format!("there is no user {name}"));
     records::find(txn, name)?.ok_or_else(missing)
+}
+
+/// Refuses when nobody but `name` may administer.
+fn require_another_admin(txn: &mut dyn Txn, name: &str) -> Result<()> {
+    let is_admin = |(other, user): &(String, User)| user.role == Some(Role::Admin) && other != name;
+    if records::all::<User, _>(txn)?.iter().any(is_admin) {
+        return Ok(());
+    }
+    let what = format!("{name} is the last user who may administer; nothing was changed");
+    Err(Error::new(ErrorKind::Conflict, what))
 }
 
 fn end_sessions(txn: &mut dyn Txn, name: &str) -> Result<()> {

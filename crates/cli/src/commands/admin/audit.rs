@@ -1,4 +1,5 @@
 use prontodb_core::Millis;
+use prontodb_core::auth::Event;
 
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
@@ -19,31 +20,45 @@ impl Run for Audit {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let store = cx.open_existing()?;
-        let (is_json, mut after, mut events) = (cx.json(), String::new(), Vec::new());
+        let (is_json, mut after, mut is_first) = (cx.json(), String::new(), true);
         loop {
             let page = store.audit_log(&after, PAGE).map_err(|error| cx.with_hint(error.into()))?;
             let Some((last, _)) = page.last() else { break };
             after.clone_from(last);
-            events.extend(page.into_iter().map(|(_, event)| event));
-        }
-        cx.out.list(is_json, &events, |out, event| {
-            let (at, outcome) = (Millis(event.at), if event.done { "done" } else { "refused" });
-            if is_json {
-                let mut object = Object::begin(out.buffer());
-                object
-                    .moment("at", Some(at))
-                    .text("who", &event.who)
-                    .text("origin", &event.origin)
-                    .text("outcome", outcome)
-                    .text("action", &event.action)
-                    .text("target", &event.target)
-                    .end();
-                return;
+            for (_, event) in &page {
+                if is_json {
+                    cx.out.buffer().push(if is_first { b'[' } else { b',' });
+                    push_object(cx.out.buffer(), event);
+                } else {
+                    cx.out.line(&columns(event));
+                }
+                is_first = false;
             }
-            let (who, origin, action, target) = (&event.who, &event.origin, &event.action, &event.target);
-            out.line(&format!("{at}\t{who}\t{origin}\t{outcome}\t{action}\t{target}"));
-        });
+            cx.out.flush()?;
+        }
+        if is_json {
+            cx.out.buffer().extend_from_slice(if is_first { b"[]\n" } else { b"]\n" });
+        }
         cx.out.flush()?;
         Ok(Code::Done)
     }
+}
+
+fn columns(Event { at, who, origin, action, target, done }: &Event) -> String {
+    format!("{}\t{who}\t{origin}\t{}\t{action}\t{target}", Millis(*at), outcome(*done))
+}
+
+fn push_object(text: &mut Vec<u8>, event: &Event) {
+    Object::begin(text)
+        .moment("at", Some(Millis(event.at)))
+        .text("who", &event.who)
+        .text("origin", &event.origin)
+        .text("outcome", outcome(event.done))
+        .text("action", &event.action)
+        .text("target", &event.target)
+        .end();
+}
+
+fn outcome(is_done: bool) -> &'static str {
+    if is_done { "done" } else { "refused" }
 }

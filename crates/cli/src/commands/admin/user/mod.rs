@@ -4,6 +4,7 @@ pub mod add;
 pub mod del;
 pub mod list;
 pub mod passwd;
+pub mod role;
 
 use crate::context::{Context, Session};
 use crate::exit::Failure;
