@@ -2,12 +2,13 @@
 //! numbers. `bin/bench.sh` builds what they need and starts them.
 //!
 //! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
-//! - [`oneshot`], [`flat`], [`contention`], [`listing`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`] are the benchmarks, [`counts`] the gate that no load disturbs.
 //! - [`contexts`] is the part of the gate about cursors, users and the like.
 //! - [`worker`] is what further processes of this program do.
 
 #![allow(clippy::print_stdout, reason = "tables on stdout are what this program is for")]
 
+mod bulk;
 mod contention;
 mod contest;
 mod contexts;
@@ -30,7 +31,7 @@ use lab::Lab;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|counts|all \
+const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|counts|all \
                      PRONTODB FLOOR SQLITE3 FOLDER [--quick]";
 
 fn main() -> ExitCode {
@@ -64,8 +65,11 @@ fn bench(name: &str, lab: &Lab) -> Result {
         "flat" => flat::run(lab),
         "contention" => contention::run(lab),
         "listing" => listing::run(lab),
+        "bulk" => bulk::run(lab),
         "counts" => counts::run(lab),
-        "all" => ["oneshot", "flat", "contention", "listing"].iter().try_for_each(|name| bench(name, lab)),
+        "all" => {
+            ["oneshot", "flat", "contention", "listing", "bulk"].iter().try_for_each(|name| bench(name, lab))
+        }
         _ => Err(USAGE.into()),
     }
 }
