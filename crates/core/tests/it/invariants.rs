@@ -58,7 +58,8 @@ fn sql_stands_in_two_files() {
     for folder in ["core/src", "cli/src"] {
         expect_none(folder, |line| {
             !homes.iter().any(|home| line.is_in(home))
-                && statements.iter().any(|statement| line.code.contains(statement))
+                // Flags of system calls have such names, too.
+                && statements.iter().any(|statement| line.code.replace("OFlags::CREATE", "").contains(statement))
         });
     }
 }
