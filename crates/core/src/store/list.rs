@@ -101,7 +101,7 @@ impl Store {
     ) -> Result<Page> {
         let mut page = Page::default();
         let now = self.now();
-        let range = Range { after, visible_at: (!query.include_expired).then_some(now), ..query.range() };
+        let range = Range { after, ..query.range() };
         self.read(&mut |view| {
             let Some(space) = view.space(namespace)? else { return Ok(()) };
             if query.wants_values() {
@@ -111,6 +111,9 @@ impl Store {
             let evict_on_read = space.cache.as_ref().is_some_and(|cache| cache.evict_on_read);
             page.evicts =
                 evict_on_read && !query.include_expired && !view.expired(&space, now, 1)?.is_empty();
+            // Nothing expires but in caches, and a look at each entry costs.
+            let hides = !query.include_expired && space.cache.is_some();
+            let range = Range { visible_at: hides.then_some(now), ..range.clone() };
             let (mut entries, mut bytes) = (0, 0);
             scan(view, &space, &range, &mut |row| {
                 if left == Some(page.shown) {

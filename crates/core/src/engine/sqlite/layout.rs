@@ -39,5 +39,7 @@ pub(super) fn scan(space: &Space, range: &Range) -> String {
         Fields::All => "name, version, created, updated, expires, writer, rank, size, coding, value, large",
     };
     let order = if range.reverse { "DESC" } else { "ASC" };
-    statement(sql::SCAN, space).replace("{columns}", columns).replace("{order}", order)
+    let visible = if range.visible_at.is_some() { sql::VISIBLE } else { "" };
+    let template = sql::SCAN.replace("{columns}", columns).replace("{visible}", visible);
+    statement(&template, space).replace("{order}", order)
 }

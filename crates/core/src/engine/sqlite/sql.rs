@@ -85,9 +85,9 @@ pub(super) const REMOVE_LARGE: &str = "DELETE FROM large_values WHERE id = ?1";
 
 /// Ranges are `low <= name < high`; a `high` of an empty blob is above every text.
 pub(super) const SCAN: &str = "
-    SELECT {columns} FROM {table}
-    WHERE ns = ?1 AND name >= ?2 AND name < ?3 AND (expires IS NULL OR expires > ?4)
-    ORDER BY name {order}";
+    SELECT {columns} FROM {table} WHERE ns = ?1 AND name >= ?2 AND name < ?3 {visible} ORDER BY name {order}";
+/// Hides what has expired; a look at each row that those do not pay for who want all of them.
+pub(super) const VISIBLE: &str = "AND (expires IS NULL OR expires > ?4)";
 
 pub(super) const TOTALS: &str = "
     SELECT count(*), coalesce(sum(octet_length(name) + size), 0), max(updated)

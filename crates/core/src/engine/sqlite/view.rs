@@ -181,8 +181,11 @@ impl View for SqliteView<'_> {
     ) -> Result<()> {
         let mut statement = self.prepare(&layout::scan(space, range))?;
         let bounds = Bounds::of(range);
-        let visible_at = range.visible_at.map_or(i64::MIN, |now| now.0);
-        let query = statement.query(params![signed(space.id), bounds.low, bounds.high(), visible_at]);
+        let space = signed(space.id);
+        let query = match range.visible_at {
+            Some(now) => statement.query(params![space, bounds.low, bounds.high(), now.0]),
+            None => statement.query(params![space, bounds.low, bounds.high()]),
+        };
         let mut found = self.checked(query)?;
         while let Some(row) = self.checked(found.next())? {
             if self.checked(self.show(row, range.fields, visit))?.is_break() {
