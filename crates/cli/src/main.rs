@@ -13,6 +13,9 @@ mod exit;
 mod explain;
 mod files;
 mod help;
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(any(target_env = "musl", test)), expect(dead_code, reason = "other C libraries do it well"))]
+mod memory;
 mod names;
 mod output;
 mod paths;
