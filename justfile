@@ -32,6 +32,10 @@ crash kills="2500":
 properties times="50":
     PRONTODB_TEST_TIMES={{ times }} cargo test --release --package prontodb-core --test it -- agree accounts
 
+# Sends so many generated entries through every format and back, byte for byte.
+round-trips entries="100000":
+    PRONTODB_TEST_ENTRIES={{ entries }} cargo test --release --package prontodb --test it -- round_trips
+
 # Feeds a parser what it never met: stream, tsv, jsonl, csv or names. What it finds is kept as a test.
 fuzz target seconds="60":
     cargo fuzz --version || cargo install --locked cargo-fuzz

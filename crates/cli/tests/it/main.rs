@@ -38,6 +38,7 @@ mod paths;
 mod precedence;
 mod regressions;
 mod rename_copy;
+mod round_trips;
 mod scan;
 mod set;
 mod set_conditions;
