@@ -208,6 +208,33 @@ fn the_files_hold_nothing_of_what_was_encrypted() {
 
 /// The key of a namespace is in the hands of whoever has the `age` program, too.
 #[test]
+fn a_sync_encrypts_what_was_encrypted() {
+    let s = encrypted();
+    s.run(["set", "p.n.old", "plain so far", "-d", "copy.prdb"]).succeeds();
+    stranger(&s, "sync main ./copy.prdb").fails(5).stderr_has("p.n is encrypted");
+    s.run(["get", "p.n.old", "-d", "copy.prdb"]).prints("plain so far\n");
+    knows(&s, "sync main ./copy.prdb --dry-run").prints("* p.n\n+ p.n.k\n- p.n.old\n");
+    knows(&s, "sync main ./copy.prdb").succeeds();
+    stranger(&s, "get p.n.k -d copy.prdb").fails(5);
+    knows(&s, "get p.n.k -d copy.prdb").prints(format!("{SECRET}\n"));
+    for file in ["copy.prdb", "copy.prdb-wal"] {
+        let bytes = fs::read(s.path(file)).unwrap();
+        for plain in [SECRET, "plain so far"] {
+            assert!(!bytes.windows(plain.len()).any(|text| text == plain.as_bytes()), "{file} holds {plain}");
+        }
+    }
+    knows(&s, "sync main ./copy.prdb --dry-run").prints("");
+    with_passphrase(&s, "admin namespace set q.n encrypt=on", "open").succeeds();
+    with_passphrase(&s, "set q.n.k v", "open").succeeds();
+    s.run(["sync", "main", "./copy.prdb"])
+        .env("PRONTO_PASSPHRASE", "open")
+        .env("PRONTO_AGE_IDENTITY", identity_file(&s))
+        .succeeds();
+    with_passphrase(&s, "get q.n.k -d copy.prdb", "open").prints("v\n");
+    with_passphrase(&s, "get q.n.k -d copy.prdb", "shut").fails(5);
+}
+
+#[test]
 fn the_age_program_opens_the_wrapped_key() {
     let s = encrypted();
     let select = "SELECT record ->> 'wrapped' FROM sec_data_keys";

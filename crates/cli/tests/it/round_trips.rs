@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,6 +43,9 @@ const OF_VALUES: &[&[u8]] = &[
     b"\x7f",
     b"\x1b[0m",
 ];
+
+/// For as many entries as anybody asks for.
+const TIME_LIMIT: Duration = Duration::from_secs(600);
 
 /// Numbers that are the same on every run (xorshift64, Marsaglia 2003).
 struct Dice(u64);
@@ -87,7 +91,8 @@ fn as_tsv(entries: &BTreeMap<String, Vec<u8>>) -> String {
 }
 
 fn run(s: &Sandbox, line: &str) -> Call {
-    s.run(line.split(' ')).env("PRONTO_SECURITY", "false").env("PRONTO_AGE_IDENTITY", identity_file(s))
+    let call = s.run(line.split(' ')).within(TIME_LIMIT);
+    call.env("PRONTO_SECURITY", "false").env("PRONTO_AGE_IDENTITY", identity_file(s))
 }
 
 fn output(s: &Sandbox, line: &str) -> Vec<u8> {

@@ -122,7 +122,7 @@ impl Store {
         self.allow(Action::Admin, Some(namespace))?;
         let recipients = match recipients {
             Some(recipients) => recipients.clone(),
-            None => self.coder.recipients(&self.present_key(namespace)?)?,
+            None => self.readers(namespace)?,
         };
         let (key, wrapped) = new_key(&recipients)?;
         let mut sealing = Sealing::Never;
@@ -159,6 +159,11 @@ impl Store {
             records::keep(txn, &DataKeyRecord::name(present.key), &record)?;
             self.note_done(txn, "rewrap key", &shown(namespace))
         })
+    }
+
+    /// Those who can read the values of a namespace.
+    pub(super) fn readers(&self, namespace: &Namespace) -> Result<Recipients> {
+        self.coder.recipients(&self.present_key(namespace)?)
     }
 
     /// The data key that values of a namespace are sealed under now, unwrapped.

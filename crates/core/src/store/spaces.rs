@@ -75,6 +75,17 @@ impl Store {
         Ok(projects)
     }
 
+    /// Makes an empty namespace, unless it is there.
+    pub(super) fn make_namespace(&self, namespace: &Namespace) -> Result<()> {
+        self.allow(Action::Write, Some(namespace))?;
+        self.engine.write(&mut |txn| {
+            if txn.space(namespace)?.is_none() {
+                txn.create_space(namespace, self.now())?;
+            }
+            Ok(())
+        })
+    }
+
     /// Makes `namespace` a cache, or changes the settings of one. Entries that are there stay, without an expiry, as far as
     /// the limits allow; returns how many had to go.
     ///

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use super::load::{Change, Life, Load, LoadOptions, Loaded, Place};
 use super::{CacheSettings, Query, Sink, Store};
 use crate::address::{EntryName, Namespace};
-use crate::engine::{Cache, Fields, Row, Space};
+use crate::engine::{Cache, Fields, Row, Sealing, Space};
 use crate::error::Result;
 use crate::record::{Head, Record};
 
@@ -20,21 +20,40 @@ pub enum Difference<'d> {
     Changed(&'d str),
     /// An entry that only the target has.
     Removed(&'d str),
-    /// One is a cache and the other is none, or has other settings.
+    /// The namespace is another cache or none, has to be encrypted, or is there without an entry.
     Settings,
 }
 
-/// A namespace of either store, and the cache that it is in each.
+/// A namespace of either store, as it is in the source and in the target.
 struct Pair {
     namespace: Namespace,
-    wanted: Option<Cache>,
-    present: Option<Cache>,
+    wanted: Option<Space>,
+    present: Option<Space>,
 }
 
 impl Pair {
-    /// Whether the caches are not the same.
-    fn differs(&self) -> bool {
-        settings(self.wanted.as_ref()) != settings(self.present.as_ref())
+    fn wanted_cache(&self) -> Option<&Cache> {
+        self.wanted.as_ref()?.cache.as_ref()
+    }
+
+    fn present_cache(&self) -> Option<&Cache> {
+        self.present.as_ref()?.cache.as_ref()
+    }
+
+    /// Whether the source has its values sealed, and the target does not: they must not become readable on the way.
+    fn has_to_be_sealed(&self) -> bool {
+        let is_sealed = |space: &Option<Space>| {
+            space.as_ref().is_some_and(|space| matches!(space.sealing, Sealing::Under(_)))
+        };
+        is_sealed(&self.wanted) && !is_sealed(&self.present)
+    }
+
+    fn is_missing(&self) -> bool {
+        self.wanted.is_some() && self.present.is_none()
+    }
+
+    fn has_other_cache(&self) -> bool {
+        settings(self.wanted_cache()) != settings(self.present_cache())
     }
 }
 
@@ -53,19 +72,27 @@ impl Store {
         visit: &mut dyn FnMut(&Namespace, Difference<'_>) -> Result<()>,
     ) -> Result<()> {
         for pair in self.pairs(source)? {
-            if pair.differs() {
+            let is_told = pair.has_other_cache() || pair.has_to_be_sealed();
+            if is_told {
                 visit(&pair.namespace, Difference::Settings)?;
             }
-            let mut visit = |namespace: &Namespace, difference: Difference<'_>, _: Option<&Record>| {
+            let mut is_empty = true;
+            let mut visit_entry = |namespace: &Namespace, difference: Difference<'_>, _: Option<&Record>| {
+                is_empty = false;
                 visit(namespace, difference)
             };
-            self.compare(source, &pair.namespace, &mut visit)?;
+            self.compare(source, &pair.namespace, &mut visit_entry)?;
+            if is_empty && pair.is_missing() && !is_told {
+                visit(&pair.namespace, Difference::Settings)?;
+            }
         }
         Ok(())
     }
 
-    /// Makes this store like `source`: caches first, without their limits, then all entries in one transaction, then the
-    /// limits, under which whatever is changed halfway might be evicted.
+    /// Makes this store like `source`: encryption first, then caches without their limits, then all entries in one transaction,
+    /// then the limits, under which whatever is changed halfway might be evicted.
+    ///
+    /// What is encrypted in `source` is encrypted here for the same readers, under a key of its own.
     ///
     /// # Errors
     /// Those of reading and writing.
@@ -77,37 +104,43 @@ impl Store {
                 push(&mut load, namespace, difference, record)
             })?;
         }
-        let is_changed = |pair: &&Pair| !load.is_empty() || pair.differs();
-        let changed: Vec<_> = pairs.iter().filter(is_changed).collect();
-        for Pair { namespace, wanted, present } in &changed {
-            if let Some(settings) = settings(wanted.as_ref().or(present.as_ref())) {
+        for pair in pairs.iter().filter(|pair| pair.has_to_be_sealed()) {
+            self.encrypt(&pair.namespace, &source.readers(&pair.namespace)?)?;
+        }
+        for pair in pairs.iter().filter(|pair| pair.is_missing()) {
+            self.make_namespace(&pair.namespace)?;
+        }
+        let changed: Vec<_> =
+            pairs.iter().filter(|pair| !load.is_empty() || pair.has_other_cache()).collect();
+        for pair in &changed {
+            if let Some(settings) = settings(pair.wanted_cache().or(pair.present_cache())) {
                 let unlimited = CacheSettings { max_items: Some(0), max_bytes: Some(0), ..settings };
-                self.create_cache(namespace, &unlimited)?;
+                self.create_cache(&pair.namespace, &unlimited)?;
             }
         }
         let loaded = if load.is_empty() { Loaded::default() } else { load.commit(self)? };
-        for Pair { namespace, wanted, present } in changed {
-            match (settings(wanted.as_ref()), present) {
-                (Some(wanted), _) => self.set_cache(namespace, &wanted).map(drop)?,
-                (None, Some(_)) => self.drop_cache(namespace, false)?,
+        for pair in changed {
+            match (settings(pair.wanted_cache()), pair.present_cache()) {
+                (Some(wanted), _) => self.set_cache(&pair.namespace, &wanted).map(drop)?,
+                (None, Some(_)) => self.drop_cache(&pair.namespace, false)?,
                 (None, None) => {}
             }
         }
         Ok(loaded)
     }
 
-    /// Every namespace of either store, with the cache that it is in the source and here.
+    /// Every namespace of either store, as it is in the source and here.
     fn pairs(&self, source: &Self) -> Result<Vec<Pair>> {
         let (theirs, ours) = (source.namespaces(None)?, self.namespaces(None)?);
         let mut names: Vec<_> = theirs.iter().chain(&ours).map(|space| space.namespace.clone()).collect();
         names.sort_unstable();
         names.dedup();
-        let cache = |spaces: &[Space], name: &Namespace| {
-            spaces.iter().find(|space| space.namespace == *name).and_then(|space| space.cache.clone())
+        let find = |spaces: &[Space], name: &Namespace| {
+            spaces.iter().find(|space| space.namespace == *name).cloned()
         };
         let pair = |namespace| Pair {
-            wanted: cache(&theirs, &namespace),
-            present: cache(&ours, &namespace),
+            wanted: find(&theirs, &namespace),
+            present: find(&ours, &namespace),
             namespace,
         };
         Ok(names.into_iter().map(pair).collect())

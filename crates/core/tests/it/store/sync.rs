@@ -1,7 +1,7 @@
 //! One store made like another.
 
 use prontodb_core::Store;
-use prontodb_core::store::{CacheSettings, Difference, LoadOptions, SetOptions};
+use prontodb_core::store::{CacheSettings, Condition, Difference, LoadOptions, SetOptions};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -124,4 +124,16 @@ fn a_cache_that_is_none_in_the_source_becomes_none() {
     source.store.create_cache(&namespace("a.b"), &settings).unwrap();
     target.store.sync_from(&source.store, LoadOptions::default()).unwrap();
     assert_eq!(target.expiry("a.b.k"), None, "what was kept when it became a cache does not expire");
+}
+
+#[test]
+fn a_namespace_without_entries_is_made_too() {
+    let (source, target) = (Lab::in_memory(), Lab::in_memory());
+    source.set("a.b.k", "1");
+    source.store.write(|writer| writer.delete(&address("a.b.k"), &Condition::default())).unwrap();
+    source.set("c.d.k", "1");
+    assert_eq!(differences(&target.store, &source.store), ["b Settings", "d Added(\"k\")"]);
+    target.store.sync_from(&source.store, LoadOptions::default()).unwrap();
+    assert_eq!(target.space("a.b").cache, None);
+    assert_eq!(differences(&target.store, &source.store), [""; 0]);
 }
