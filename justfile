@@ -39,7 +39,9 @@ round-trips entries="100000":
 # Feeds a parser what it never met: stream, tsv, jsonl, csv or names. What it finds is kept as a test.
 fuzz target seconds="60":
     cargo fuzz --version || cargo install --locked cargo-fuzz
-    cargo +nightly fuzz run {{ target }} -- -max_total_time={{ seconds }} -max_len=400
+    mkdir -p fuzz/corpus/{{ target }}
+    # The sanitizers are for nightly compilers; this one is told to pass for such a one.
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time={{ seconds }} -max_len=400
 
 # Formats the code.
 fmt:
