@@ -4,9 +4,14 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use prontodb_core::stream::{Options, Parser, Step};
 
 use crate::Result;
-use crate::contest::{self, Entrant, Turn};
+use crate::contest::{self, Entrant, Standing, Turn};
 use crate::lab::Lab;
 use crate::stats::Dice;
 use crate::table::{self, Row, Unit};
@@ -17,9 +22,10 @@ const ROUNDS: u64 = 5;
 const TABLE: &str = "CREATE TABLE kv (k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID";
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// The same rows as a stream and as text with tabs.
+/// The same rows as a stream, as what `import` reads, and as text with tabs.
 struct Rows {
     stream: PathBuf,
+    tsv: PathBuf,
     tabs: PathBuf,
 }
 
@@ -31,29 +37,32 @@ pub(crate) fn run(lab: &Lab) -> Result {
     let sorted = Rows::write(&folder, "sorted", &keys)?;
     let entrants = [
         Entrant::new("sqlite3 .import, random", |turn| import(lab, &folder, &random, turn)),
-        Entrant::new("prontodb stream, random", |turn| stream(lab, &folder, &random, turn)),
+        Entrant::new("prontodb stream, random", |turn| load(lab, &folder, &["stream"], &random.stream, turn)),
+        Entrant::new("prontodb import, random", |turn| {
+            load(lab, &folder, &["import", "bench.rows"], &random.tsv, turn)
+        }),
         Entrant::new("sqlite3 .import, sorted", |turn| import(lab, &folder, &sorted, turn)),
-        Entrant::new("prontodb stream, sorted", |turn| stream(lab, &folder, &sorted, turn)),
+        Entrant::new("prontodb stream, sorted", |turn| load(lab, &folder, &["stream"], &sorted.stream, turn)),
     ];
     let standings = contest::hold(&entrants, ROUNDS)?;
     contest::print("a million rows at once", &standings);
 
-    let [import_random, stream_random, import_sorted, stream_sorted] = standings;
+    let [sqlite_random, stream_random, import_random, sqlite_sorted, stream_sorted] = standings;
+    let speed = |what: &str, ours: &Standing, theirs: &Standing| {
+        Row::new(format!("{what} rows: speed, times sqlite3"), Unit::Times, 1.0 / ours.times(theirs))
+    };
+    let memory = |what: &str, ours: &Standing| {
+        Row::new(format!("{what} rows: memory"), Unit::Bytes, ours.peak_bytes).at_most(210e6)
+    };
     let rows = [
-        Row::new(
-            "stream, random rows: speed, times sqlite3",
-            Unit::Times,
-            1.0 / stream_random.times(&import_random),
-        )
-        .at_least(2.0),
-        Row::new(
-            "stream, sorted rows: speed, times sqlite3",
-            Unit::Times,
-            1.0 / stream_sorted.times(&import_sorted),
-        )
-        .at_least(0.8),
-        Row::new("stream, random rows: memory", Unit::Bytes, stream_random.peak_bytes).at_most(210e6),
-        Row::new("stream, sorted rows: memory", Unit::Bytes, stream_sorted.peak_bytes).at_most(210e6),
+        speed("stream, random", &stream_random, &sqlite_random).at_least(2.0),
+        speed("import, random", &import_random, &sqlite_random).at_least(2.0),
+        speed("stream, sorted", &stream_sorted, &sqlite_sorted).at_least(0.8),
+        memory("stream, random", &stream_random),
+        memory("import, random", &import_random),
+        memory("stream, sorted", &stream_sorted),
+        Row::new("the parser alone: bytes a second", Unit::Bytes, parsed_bytes_a_second(&random.stream)?)
+            .at_least(200e6),
     ];
     table::print_goals("bulk", &rows);
     Ok(())
@@ -72,18 +81,21 @@ fn letters(dice: &mut Dice, count: usize) -> String {
 impl Rows {
     /// Writes each key with a value of 100 letters and digits.
     fn write(folder: &Path, name: &str, keys: &[String]) -> Result<Self> {
-        let rows =
-            Self { stream: folder.join(format!("{name}.stream")), tabs: folder.join(format!("{name}.tabs")) };
+        let file = |ending: &str| folder.join(format!("{name}.{ending}"));
+        let rows = Self { stream: file("stream"), tsv: file("tsv"), tabs: file("tabs") };
         let mut stream = BufWriter::new(File::create(&rows.stream)?);
+        let mut tsv = BufWriter::new(File::create(&rows.tsv)?);
         let mut tabs = BufWriter::new(File::create(&rows.tabs)?);
         let mut dice = Dice::new(2);
         writeln!(stream, "meta:path=bench.rows;")?;
         for key in keys {
             let value = letters(&mut dice, 100);
             writeln!(stream, "{key}={value};")?;
+            writeln!(tsv, "{key}\t{}", STANDARD.encode(&value))?;
             writeln!(tabs, "{key}\t{value}")?;
         }
         stream.flush()?;
+        tsv.flush()?;
         tabs.flush()?;
         Ok(rows)
     }
@@ -107,10 +119,25 @@ fn import(lab: &Lab, folder: &Path, rows: &Rows, turn: Turn) -> Command {
     command
 }
 
-fn stream(lab: &Lab, folder: &Path, rows: &Rows, turn: Turn) -> Command {
+/// Writes what a file holds into a new database.
+fn load(lab: &Lab, folder: &Path, words: &[&str], rows: &Path, turn: Turn) -> Command {
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", "exec \"$0\" -d \"$1\" stream <\"$2\" 2>/dev/null"]);
-    command.arg(lab.prontodb_binary()).arg(fresh(folder, "prontodb", turn)).arg(&rows.stream);
+    command.args(["-c", "rows=$1; shift; exec \"$0\" \"$@\" <\"$rows\" 2>/dev/null"]);
+    command.arg(lab.prontodb_binary()).arg(rows).args(words);
+    command.arg("-d").arg(fresh(folder, words[0], turn));
     command.env("PRONTO_SECURITY", "false");
     command
+}
+
+/// How fast the grammar goes through a stream that is in memory: the best of some rounds.
+fn parsed_bytes_a_second(stream: &Path) -> Result<f64> {
+    let text = fs::read(stream)?;
+    let mut best = 0.0_f64;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let (mut parser, mut rest) = (Parser::new(Options::default()), text.as_slice());
+        while let Step::Item(_) = parser.next(&mut rest, true)? {}
+        best = best.max(text.len() as f64 / start.elapsed().as_secs_f64());
+    }
+    Ok(best)
 }
