@@ -55,7 +55,7 @@ impl Run for Export {
         };
         exporter.writer.begin(exporter.out.buffer());
         let query = Query { prefix, fields: Fields::All, ..Query::default() };
-        store.list(&namespace, &query, &mut exporter)?;
+        store.list_at_once(&namespace, &query, &mut exporter)?;
         if exporter.end()? == 0 {
             output::note("there is nothing to export");
         }

@@ -108,6 +108,13 @@ impl Arguments {
         let query = self.query(cx, &listing, values)?;
         let store = cx.open_existing()?;
         let parts = self.parts(cx, &store, &listing, query)?;
+        if let [_, _, ..] = parts.as_slice()
+            && parts.iter().any(|part| part.query.wants_values())
+        {
+            // Nothing is printed when some of it cannot be.
+            let namespaces: Vec<_> = parts.iter().map(|part| part.namespace.clone()).collect();
+            store.require_values(&namespaces)?;
+        }
         let mut printer = Printer {
             out: &mut cx.out,
             format: self.format(cx.globals.json),

@@ -1,5 +1,5 @@
 use prontodb_core::Millis;
-use prontodb_core::engine::{Sealing, Totals};
+use prontodb_core::engine::Totals;
 use prontodb_core::store::NamespaceInfo;
 
 use super::list::{holds_delimiter, warn_of_unwritable};
@@ -103,7 +103,7 @@ fn push_object(text: &mut Vec<u8>, name: &str, info: &NamespaceInfo) {
             .number_or_null("max_bytes", cache.max_bytes)
             .text("policy", cache.policy.name());
     }
-    if matches!(space.sealing, Sealing::Under(_)) {
+    if space.sealing.key().is_some() {
         object.raw("encrypted", "true");
     }
     object

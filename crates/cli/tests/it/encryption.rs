@@ -160,18 +160,22 @@ fn settings_are_checked_before_anything_is_done() {
     knows(&s, "admin namespace set p.n encrypt=off")
         .succeeds()
         .stderr_is("prontodb: p.n was not encrypted\n");
-    knows(&s, "admin namespace rotate p.n").fails(1).stderr_has("p.n: the values of p.n are not encrypted");
+    knows(&s, "admin namespace rotate p.n")
+        .fails(1)
+        .stderr_is("prontodb: the values of p.n are not encrypted\n");
 }
 
 #[test]
 fn who_can_read_it_can_be_changed() {
     let s = encrypted();
     knows(&s, "admin namespace set p.n encrypt=on --recipient RECIPIENT")
-        .fails(1)
-        .stderr_has("is encrypted already")
+        .fails(3)
+        .stderr_has("p.n is encrypted already, for others")
         .stderr_has("rewrap");
     fs::write(s.path("phrase"), "another").unwrap();
-    knows(&s, "admin namespace rewrap p.n --new-pass-file phrase").succeeds();
+    knows(&s, "admin namespace rewrap p.n --new-pass-file phrase")
+        .succeeds()
+        .stderr_is("prontodb: p.n is for whoever knows the passphrase\n");
     knows(&s, "get p.n.k").fails(5);
     with_passphrase(&s, "get p.n.k", "another").prints(format!("{SECRET}\n"));
     // Both at once: the passphrase opens, and the new key is for the identity.
@@ -183,6 +187,44 @@ fn who_can_read_it_can_be_changed() {
     knows(&s, "get p.n.k").prints(format!("{SECRET}\n"));
     knows(&s, "admin namespace set p.n encrypt=off").succeeds().stderr_has("is not encrypted any more");
     stranger(&s, "get p.n.k").prints(format!("{SECRET}\n"));
+}
+
+#[test]
+fn whoever_locks_themselves_out_is_told() {
+    let s = encrypted();
+    let other = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    knows(&s, &format!("admin namespace rewrap p.n --recipient {other}"))
+        .succeeds()
+        .stderr_has(&format!("p.n is for {other}"))
+        .stderr_has("the identity of age_identity can no longer read p.n");
+}
+
+#[test]
+fn encrypting_what_is_not_there_makes_it_and_says_so() {
+    let s = sandbox();
+    knows(&s, "admin namespace set p.typo encrypt=on").succeeds().stderr_has("p.typo is new, and encrypted");
+}
+
+/// One of several namespaces that are listed cannot be read.
+#[test]
+fn a_listing_prints_nothing_that_it_cannot_finish() {
+    let s = encrypted();
+    s.run(["set", "a.plain.k", "1"]).succeeds();
+    for line in ["scan", "scan --json", "scan --stream"] {
+        stranger(&s, line).fails(5).stdout_is("").stderr_has("p.n is encrypted");
+    }
+    stranger(&s, "keys").prints("a.plain.k\np.n.k\n");
+    stranger(&s, "scan a").succeeds();
+    knows(&s, "scan").succeeds();
+    stranger(&s, "del p.n.k").succeeds();
+    stranger(&s, "scan").prints("a.plain.k=1\n");
+}
+
+#[test]
+fn a_stream_removes_without_the_key() {
+    let s = encrypted();
+    let call = stranger(&s, "stream").env("PRONTO_SECURITY", "false");
+    call.stdin("meta:path=p.n;meta:op=del;k=;").succeeds().stderr_has("removed 1");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `export` and `import`: files that bring back what was there, and nothing of those that are wrong.
 
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 
 use prontodb_testkit::sandbox::Sandbox;
 
-use crate::common::{contents, sandbox, sandbox_with};
+use crate::common::{contents, database_file, sandbox, sandbox_with};
 
 const FORMATS: [&str; 5] = ["tsv", "json", "jsonl", "csv", "stream"];
 
@@ -150,4 +151,34 @@ fn a_database_that_cannot_be_read_is_not_taken_for_an_empty_one() {
     fs::write(s.path("other.prdb"), vec![7; 8192]).unwrap();
     s.run(["import", "p.n", "--dry-run", "-d", "other.prdb"]).stdin("a\tMQ==").fails_with_one_of(&[1, 7]);
     s.run(["sync", "main", "./other.prdb", "--dry-run"]).fails_with_one_of(&[1, 7]).stdout_is("");
+}
+
+#[test]
+fn an_output_takes_the_place_of_a_file_as_it_was() {
+    let s = furnished();
+    fs::write(s.path("kept.tsv"), "before").unwrap();
+    fs::set_permissions(s.path("kept.tsv"), fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::symlink("kept.tsv", s.path("link.tsv")).unwrap();
+    s.run(["export", "p.n", "--output", "link.tsv"]).succeeds();
+    assert!(fs::symlink_metadata(s.path("link.tsv")).unwrap().is_symlink());
+    assert!(fs::read_to_string(s.path("kept.tsv")).unwrap().starts_with("a\tMQ=="));
+    assert_eq!(fs::metadata(s.path("kept.tsv")).unwrap().permissions().mode() & 0o777, 0o600);
+    s.run(["export", "p.n", "a", "--output", "-"]).prints("a\tMQ==\n");
+    let names = fs::read_dir(s.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.count(), 2, "nothing else is left");
+}
+
+#[test]
+fn no_output_goes_over_a_database() {
+    let s = sandbox_with([("p.n.a", "1")]);
+    s.run(["set", "p.n.a", "1", "-d", "other.prdb"]).prints("");
+    std::os::unix::fs::symlink("other.prdb", s.path("link")).unwrap();
+    let main = database_file(&s, "main").display().to_string();
+    for path in [main.as_str(), &format!("{main}-wal"), "other.prdb", "other.prdb-turn", "link"] {
+        for words in [["export", "p.n", "--output"], ["get", "p.n.a", "--output"]] {
+            s.run(words).args([path]).fails(1).stderr_has("is a database, or belongs to one");
+        }
+    }
+    s.run(["get", "p.n.a"]).prints("1\n");
+    s.run(["get", "p.n.a", "-d", "other.prdb"]).prints("1\n");
 }

@@ -10,7 +10,7 @@ mod wrap;
 
 use std::fmt;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 pub(crate) use self::compress::{compress, decompress};
 pub(crate) use self::seal::DataKey;
@@ -32,6 +32,24 @@ pub enum Secret {
     Identities(SecretString),
     /// A passphrase.
     Passphrase(SecretString),
+}
+
+impl Secret {
+    /// What it unwraps.
+    pub fn lock(&self) -> Lock {
+        match self {
+            Self::Identities(_) => Lock::Identity,
+            Self::Passphrase(_) => Lock::Passphrase,
+        }
+    }
+
+    /// Whether it is the same as another one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let text = |secret: &Self| match secret {
+            Self::Identities(text) | Self::Passphrase(text) => text.clone(),
+        };
+        self.lock() == other.lock() && text(self).expose_secret() == text(other).expose_secret()
+    }
 }
 
 /// What kind of [`Secret`] a wrapped data key asks for.

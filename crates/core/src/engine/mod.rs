@@ -207,7 +207,19 @@ pub enum Sealing {
     /// Those that are written are not, but some of those that are there may still be.
     Ended,
     /// Those that are written are, under the data key of this number; others may be under an earlier one, or not yet.
+    Turning(u64),
+    /// All are, under the data key of this number.
     Under(u64),
+}
+
+impl Sealing {
+    /// The number of the data key that values are sealed under as they are written.
+    pub fn key(self) -> Option<u64> {
+        match self {
+            Self::Never | Self::Ended => None,
+            Self::Turning(key) | Self::Under(key) => Some(key),
+        }
+    }
 }
 
 /// The settings of a cache, and how full it is.

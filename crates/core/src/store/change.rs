@@ -300,10 +300,6 @@ impl<'t> Writer<'t> {
     }
 
     /// When an entry expires that is written now without a time to live of its own.
-    pub(super) fn default_expiry(&mut self, namespace: &Namespace) -> Result<Option<Millis>> {
-        self.expiry(namespace, None)
-    }
-
     /// Sets an entry with times (created, updated, expires) and a writer that were kept elsewhere.
     pub(super) fn set_as_kept(
         &mut self,
@@ -353,7 +349,7 @@ impl<'t> Writer<'t> {
     fn record_for(&mut self, action: Action, address: &Address) -> Result<Option<Record>> {
         self.allow(action, &address.namespace)?;
         let record = match self.spaces.find(self.txn, &address.namespace, self.now)? {
-            Some(space) => self.store.coder.record(self.txn, space, address.name.as_str())?,
+            Some(space) => self.store.coder.record(self.txn, space, address.name.as_str(), Some(self.now))?,
             None => None,
         };
         Ok(record.filter(|record| record.head.visible_at(self.now)))
@@ -444,20 +440,36 @@ impl<'t> Writer<'t> {
     }
 
     /// Stores how full the caches are that have changed, and who has changed what.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(super) fn finish(mut self) -> Result<()> {
         if let Some(identity) = &self.store.identity {
             for (namespace, count) in &self.changed {
                 let target = format!("{} {count}", namespace.display(Delimiter::default()));
                 auth::append_event(self.txn, &self.store.event(&identity.name, "write", &target, true))?;
             }
         }
-        for Opened { space, stored } in self.spaces.opened {
+        self.settle_caches()
+    }
+
+    /// Stores how full the caches are that have changed, and looks at each anew from here on.
+    fn settle_caches(&mut self) -> Result<()> {
+        for Opened { space, stored } in std::mem::take(&mut self.spaces).opened {
             let usage = space.cache.as_ref().map(|cache| cache.usage);
             if usage != stored {
                 self.txn.set_cache(&space, space.cache.as_ref())?;
             }
         }
         Ok(())
+    }
+
+    /// Changes what namespaces are, between changes of their entries.
+    pub(super) fn reshape(&mut self, change: impl FnOnce(&Store, &mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.settle_caches()?;
+        change(self.store, self.txn)
+    }
+
+    /// Takes values of any size, for they were taken elsewhere.
+    pub(super) fn take_any_size(&mut self) {
+        self.max_value_bytes = u64::MAX;
     }
 }
 

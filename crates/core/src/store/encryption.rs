@@ -10,7 +10,7 @@ use super::Store;
 use super::coder::{DataKeyRecord, keys_of};
 use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
-use crate::coding::{self, DataKey, Recipients};
+use crate::coding::{self, DataKey, Recipients, Secret};
 use crate::engine::{Catalog, Fields, Range, Sealing, Space, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record};
@@ -28,6 +28,8 @@ pub struct Recoded {
     pub values: u64,
     /// Whether nothing is left on disk of what they were before. Otherwise somebody was still reading it.
     pub is_scrubbed: bool,
+    /// Whether the namespace was made for it.
+    pub is_new: bool,
 }
 
 /// Entries that are kept otherwise than they should be.
@@ -44,7 +46,7 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Denied`], and those of reading.
     pub fn sealing(&self, namespace: &Namespace) -> Result<Sealing> {
-        self.allow(Action::Read, Some(namespace))?;
+        self.allow(Action::Admin, Some(namespace))?;
         let mut sealing = Sealing::Never;
         self.engine.read(&mut |view| {
             sealing = view.space(namespace)?.map_or(Sealing::Never, |space| space.sealing);
@@ -54,33 +56,25 @@ impl Store {
     }
 
     /// Encrypts the values of a namespace, those that are there and those to come, for `recipients`. Where it is encrypted
-    /// already, this only finishes what was interrupted.
+    /// for them already, this finishes what was interrupted.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for recipients that are none; [`ErrorKind::Denied`]; those of writing.
+    /// [`ErrorKind::Invalid`] for recipients that are none; [`ErrorKind::Conflict`] when it is encrypted for others;
+    /// [`ErrorKind::Denied`]; those of writing.
     pub fn encrypt(&self, namespace: &Namespace, recipients: &Recipients) -> Result<Recoded> {
-        self.allow(Action::Admin, Some(namespace))?;
-        let (key, wrapped) = new_key(recipients)?;
-        let (mut sealing, mut is_new_key, mut is_new_space) = (Sealing::Never, false, false);
-        self.engine.write(&mut |txn| {
-            let present = txn.space(namespace)?;
-            (is_new_key, is_new_space) = (false, present.is_none());
-            let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
-            sealing = space.sealing;
-            if !matches!(sealing, Sealing::Under(_)) {
-                sealing = self.seal_under_new_key(txn, &space, recipients, &wrapped)?;
-                is_new_key = true;
-                self.note_done(txn, "encrypt", &shown(namespace))?;
+        if let Recipients::Passphrase(passphrase) = recipients {
+            self.coder.offer(&Secret::Passphrase(passphrase.clone()));
+        }
+        match self.sealing(namespace)? {
+            Sealing::Never | Sealing::Ended => self.turn(namespace, "encrypt", recipients),
+            sealing => {
+                if !self.present_key(namespace)?.is_for(recipients) {
+                    let what = format!("{} is encrypted already, for others", shown(namespace));
+                    return Err(Error::new(ErrorKind::Conflict, what));
+                }
+                self.recode(namespace, sealing)
             }
-            Ok(())
-        })?;
-        if let (Sealing::Under(number), true) = (sealing, is_new_key) {
-            self.coder.add(number, key);
         }
-        if is_new_space {
-            return Ok(Recoded { values: 0, is_scrubbed: true });
-        }
-        self.recode(namespace, sealing)
     }
 
     /// Finishes what was interrupted: a change of the encryption of a namespace, or of its key.
@@ -88,14 +82,14 @@ impl Store {
     /// # Errors
     /// Those of [`Store::decrypt`].
     pub fn resume_encryption(&self, namespace: &Namespace) -> Result<Recoded> {
-        self.allow(Action::Admin, Some(namespace))?;
         match self.sealing(namespace)? {
             Sealing::Never => Err(not_encrypted(namespace)),
             sealing => self.recode(namespace, sealing),
         }
     }
 
-    /// Writes the values of a namespace as they are again. Its data keys are removed.
+    /// Writes the values of a namespace as they are again. Its data keys are removed. Where no value is left, nobody needs
+    /// them for it.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when nothing of it is encrypted; [`ErrorKind::Denied`]; those of writing.
@@ -104,7 +98,9 @@ impl Store {
         self.coder.with_keys(|| {
             self.engine.write(&mut |txn| {
                 let space = sealed_space(txn, namespace)?;
-                self.coder.require(txn, &space)?;
+                if holds_sealed(txn, &space)? {
+                    self.coder.require_all(txn, &space)?;
+                }
                 txn.version()?;
                 txn.set_sealing(&space, Sealing::Ended)?;
                 self.note_done(txn, "decrypt", &shown(namespace))
@@ -114,7 +110,7 @@ impl Store {
     }
 
     /// Seals the values of a namespace under a new data key, for `recipients`, or for those of the present key. The present
-    /// key is removed.
+    /// key is removed. From the first moment on, only they can read: until all is done, they can use the present key, too.
     ///
     /// # Errors
     /// Those of [`Store::decrypt`].
@@ -124,76 +120,115 @@ impl Store {
             Some(recipients) => recipients.clone(),
             None => self.readers(namespace)?,
         };
-        let (key, wrapped) = new_key(&recipients)?;
-        let mut sealing = Sealing::Never;
-        self.coder.with_keys(|| {
-            self.engine.write(&mut |txn| {
-                let space = sealed_space(txn, namespace)?;
-                self.coder.require(txn, &space)?;
-                sealing = self.seal_under_new_key(txn, &space, &recipients, &wrapped)?;
-                self.note_done(txn, "rotate key", &shown(namespace))
-            })
-        })?;
-        if let Sealing::Under(number) = sealing {
-            self.coder.add(number, key);
-        }
-        self.recode(namespace, sealing)
+        self.turn(namespace, "rotate key", &recipients)
     }
 
-    /// Wraps the data key of a namespace for other recipients. Values stay as they are, and who has kept the old file and
+    /// Wraps the data keys of a namespace for other recipients. Values stay as they are, and who has kept the old file and
     /// could open it still can; [`Store::rotate_key`] is for those who must not.
     ///
     /// # Errors
     /// Those of [`Store::decrypt`].
     pub fn rewrap_key(&self, namespace: &Namespace, recipients: &Recipients) -> Result<()> {
         self.allow(Action::Admin, Some(namespace))?;
-        let present = self.present_key(namespace)?;
-        let wrapped = self.coder.with_known_key(present.key, |key| coding::wrap(key, recipients))?;
+        let present = self.keys(namespace)?;
+        if present.is_empty() {
+            return Err(not_encrypted(namespace));
+        }
+        let wrapped = self.wrapped_anew(&present, recipients)?;
         self.engine.write(&mut |txn| {
             let space = sealed_space(txn, namespace)?;
-            if space.sealing != Sealing::Under(present.key) {
-                return Err(changed_meanwhile(namespace));
-            }
             txn.version()?;
-            let record = DataKeyRecord::new(present.key, &space, self.now(), recipients, wrapped.clone());
-            records::keep(txn, &DataKeyRecord::name(present.key), &record)?;
+            self.keep_wrapped(txn, &space, &wrapped, recipients)?;
             self.note_done(txn, "rewrap key", &shown(namespace))
         })
     }
 
+    /// Seals what is written from now on under a new key, then what is there. Whoever can open the new key can open those
+    /// that were there before, from the same moment on and as long as values are sealed under them.
+    fn turn(&self, namespace: &Namespace, action: &str, recipients: &Recipients) -> Result<Recoded> {
+        let former = self.keys(namespace)?;
+        let wrapped = self.wrapped_anew(&former, recipients)?;
+        let key = DataKey::generate()?;
+        let new = coding::wrap(&key, recipients)?;
+        let (mut number, mut is_new) = (0, false);
+        self.engine.write(&mut |txn| {
+            let present = txn.space(namespace)?;
+            is_new = present.is_none();
+            let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
+            self.keep_wrapped(txn, &space, &wrapped, recipients)?;
+            // No two writes have the same version, so no two keys have the same number.
+            number = txn.version()?.0;
+            let record = DataKeyRecord::new(number, &space, self.now(), recipients, new.clone());
+            records::keep(txn, &DataKeyRecord::name(number), &record)?;
+            let sealing = if is_new { Sealing::Under(number) } else { Sealing::Turning(number) };
+            txn.set_sealing(&space, sealing)?;
+            self.note_done(txn, action, &shown(namespace))
+        })?;
+        self.coder.add(number, key, recipients);
+        if is_new {
+            return Ok(Recoded { values: 0, is_scrubbed: true, is_new });
+        }
+        self.recode(namespace, Sealing::Turning(number))
+    }
+
+    /// The data keys of a namespace, each unwrapped.
+    fn keys(&self, namespace: &Namespace) -> Result<Vec<DataKeyRecord>> {
+        let mut keys = Vec::new();
+        self.read(&mut |view| {
+            let Some(space) = view.space(namespace)? else { return Ok(()) };
+            self.coder.require_all(view, &space)?;
+            keys = keys_of(view, &space)?;
+            Ok(())
+        })?;
+        Ok(keys)
+    }
+
+    /// These keys, wrapped for `recipients`; outside of transactions, since a passphrase takes its time.
+    fn wrapped_anew(&self, keys: &[DataKeyRecord], recipients: &Recipients) -> Result<Vec<(u64, String)>> {
+        let wrap = |record: &DataKeyRecord| {
+            let wrapped = self.coder.with_known_key(record.key, |key| coding::wrap(key, recipients))?;
+            Ok((record.key, wrapped))
+        };
+        keys.iter().map(wrap).collect()
+    }
+
+    /// Keeps the data keys of a space as they were wrapped anew, unless there are others by now.
+    fn keep_wrapped(
+        &self,
+        txn: &mut dyn Txn,
+        space: &Space,
+        wrapped: &[(u64, String)],
+        recipients: &Recipients,
+    ) -> Result<()> {
+        let present: Vec<u64> = keys_of(txn, space)?.iter().map(|record| record.key).collect();
+        if present != wrapped.iter().map(|(number, _)| *number).collect::<Vec<_>>() {
+            return Err(changed_meanwhile(&space.namespace));
+        }
+        for (number, wrapped) in wrapped {
+            let record = DataKeyRecord::new(*number, space, self.now(), recipients, wrapped.clone());
+            records::keep(txn, &DataKeyRecord::name(*number), &record)?;
+            self.coder.now_for(*number, recipients);
+        }
+        Ok(())
+    }
+
     /// Those who can read the values of a namespace.
     pub(super) fn readers(&self, namespace: &Namespace) -> Result<Recipients> {
-        self.coder.recipients(&self.present_key(namespace)?)
+        Ok(self.coder.recipients(&self.present_key(namespace)?))
     }
 
     /// The data key that values of a namespace are sealed under now, unwrapped.
-    fn present_key(&self, namespace: &Namespace) -> Result<DataKeyRecord> {
+    pub(super) fn present_key(&self, namespace: &Namespace) -> Result<DataKeyRecord> {
         let mut present = None;
         self.read(&mut |view| {
             let space = sealed_space(view, namespace)?;
-            self.coder.require(view, &space)?;
+            self.coder.require_to_write(view, &space)?;
             let mut keys = keys_of(view, &space)?;
-            keys.retain(|record| space.sealing == Sealing::Under(record.key));
+            keys.retain(|record| space.sealing.key() == Some(record.key));
             present = keys.pop();
             Ok(())
         })?;
         present.ok_or_else(|| not_encrypted(namespace))
-    }
-
-    /// Has all that is written from now on sealed under a key that is kept as `wrapped`.
-    fn seal_under_new_key(
-        &self,
-        txn: &mut dyn Txn,
-        space: &Space,
-        recipients: &Recipients,
-        wrapped: &str,
-    ) -> Result<Sealing> {
-        // No two writes have the same version, so no two keys have the same number.
-        let number = txn.version()?.0;
-        let record = DataKeyRecord::new(number, space, self.now(), recipients, wrapped.to_owned());
-        records::keep(txn, &DataKeyRecord::name(number), &record)?;
-        txn.set_sealing(space, Sealing::Under(number))?;
-        Ok(Sealing::Under(number))
     }
 
     /// Writes all values anew that are not kept as `sealing` says, then forgets the keys that only they needed.
@@ -210,16 +245,13 @@ impl Store {
         self.engine.write(&mut |txn| {
             let space = unchanged_space(txn, namespace, sealing)?;
             for record in keys_of(txn, &space)? {
-                if sealing != Sealing::Under(record.key) {
+                if sealing.key() != Some(record.key) {
                     txn.remove_record(Catalog::DataKeys, &DataKeyRecord::name(record.key))?;
                 }
             }
-            match sealing {
-                Sealing::Ended => txn.set_sealing(&space, Sealing::Never),
-                _ => Ok(()),
-            }
+            txn.set_sealing(&space, sealing.key().map_or(Sealing::Never, Sealing::Under))
         })?;
-        Ok(Recoded { values, is_scrubbed: self.engine.scrub()? })
+        Ok(Recoded { values, is_scrubbed: self.engine.scrub()?, is_new: false })
     }
 
     fn recode_step(&self, namespace: &Namespace, sealing: Sealing, after: Option<String>) -> Result<Step> {
@@ -228,7 +260,6 @@ impl Store {
         self.coder.with_keys(|| {
             self.engine.write(&mut |txn| {
                 let space = unchanged_space(txn, namespace, sealing)?;
-                self.coder.require(txn, &space)?;
                 step = Step::find(txn, &space, &range)?;
                 step.entries
                     .iter()
@@ -251,10 +282,7 @@ impl Store {
 impl Step {
     /// The next entries of a range whose values are not kept as their space says.
     fn find<V: View + ?Sized>(view: &V, space: &Space, range: &Range) -> Result<Self> {
-        let wanted = match space.sealing {
-            Sealing::Under(key) => Some(key),
-            _ => None,
-        };
+        let wanted = space.sealing.key();
         let mut step = Self::default();
         let (mut entries, mut bytes) = (0, 0);
         view.scan(space, range, &mut |row| {
@@ -274,10 +302,14 @@ impl Step {
     }
 }
 
-fn new_key(recipients: &Recipients) -> Result<(DataKey, String)> {
-    let key = DataKey::generate()?;
-    let wrapped = coding::wrap(&key, recipients)?;
-    Ok((key, wrapped))
+/// Whether any value is sealed.
+fn holds_sealed<V: View + ?Sized>(view: &V, space: &Space) -> Result<bool> {
+    let mut is_found = false;
+    view.scan(space, &Range { fields: Fields::Heads, ..Range::default() }, &mut |row| {
+        is_found = row.head.is_some_and(|head| head.coding.key().is_some());
+        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(is_found)
 }
 
 fn sealed_space<V: View + ?Sized>(view: &V, namespace: &Namespace) -> Result<Space> {

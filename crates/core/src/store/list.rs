@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 
 use super::Store;
 use super::change::Condition;
+use super::coder::check_length;
 use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
 use crate::auth::Action;
-use crate::engine::{Fields, Range, Row, Space, View};
+use crate::clock::Millis;
+use crate::engine::{Fields, Range, Row, Sealing, Space, View};
 use crate::error::Result;
 use crate::glob::Glob;
 use crate::record::{Coding, Head};
@@ -52,14 +54,23 @@ pub trait Sink {
     fn page(&mut self) -> Result<ControlFlow<()>>;
 }
 
-/// How a page ended.
-#[derive(Default)]
-struct Page {
+/// How far a listing has come.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
     shown: u64,
-    /// The name to go on behind; `None` after the last entry.
+    /// The name to go on behind.
     next: Option<String>,
+    /// Nothing follows, or nothing more is wanted.
+    pub is_over: bool,
     /// Something in the way had expired, and the cache asks for its removal.
     evicts: bool,
+}
+
+impl Progress {
+    /// At the beginning of a listing.
+    pub fn of(query: &Query) -> Self {
+        Self { next: query.after.clone(), ..Self::default() }
+    }
 }
 
 impl Store {
@@ -71,69 +82,121 @@ impl Store {
     /// Those of reading, and those of the sink.
     pub fn list(&self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<u64> {
         self.allow(Action::Read, Some(namespace))?;
-        let mut shown = 0;
-        let mut evicts = false;
-        let mut after = query.after.clone();
-        loop {
-            let left = query.limit.map(|limit| limit - shown);
-            let page = self.page(namespace, query, after, left, sink)?;
-            shown += page.shown;
-            evicts |= page.evicts;
-            after = page.next;
-            if sink.page()?.is_break() || after.is_none() || query.limit == Some(shown) {
-                break;
-            }
+        let mut progress = Progress::of(query);
+        while !progress.is_over {
+            let (before, now) = (progress.clone(), self.now());
+            self.read(&mut |view| {
+                progress = before.clone();
+                self.page(view, namespace, query, now, &mut progress, sink)
+            })?;
+            progress.is_over |= sink.page()?.is_break();
         }
-        if evicts {
+        if progress.evicts {
             // Housekeeping: whoever listed has their answer, even where nothing can be written just now.
             let _ = self.sweep_at_once(namespace);
         }
-        Ok(shown)
+        Ok(progress.shown)
     }
 
-    fn page(
+    /// Shows the same as [`Store::list`] as it is at one moment, whatever is written meanwhile. Until the last page has been
+    /// taken the log of the database grows with all that is written, so this is for sinks that are quick.
+    ///
+    /// # Errors
+    /// Those of [`Store::list`].
+    pub fn list_at_once(&self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<u64> {
+        self.allow(Action::Read, Some(namespace))?;
+        let mut progress = Progress::of(query);
+        let now = self.now();
+        self.read(&mut |view| {
+            progress = Progress::of(query);
+            self.pages(view, namespace, query, now, &mut progress, sink)
+        })?;
+        Ok(progress.shown)
+    }
+
+    /// Shows all pages of a listing on one view.
+    pub(super) fn pages(
         &self,
+        view: &dyn View,
         namespace: &Namespace,
         query: &Query,
-        after: Option<String>,
-        left: Option<u64>,
+        now: Millis,
+        progress: &mut Progress,
         sink: &mut dyn Sink,
-    ) -> Result<Page> {
-        let mut page = Page::default();
-        let now = self.now();
-        let range = Range { after, ..query.range() };
+    ) -> Result<()> {
+        while !progress.is_over {
+            self.page(view, namespace, query, now, progress, sink)?;
+            progress.is_over |= sink.page()?.is_break();
+        }
+        Ok(())
+    }
+
+    /// Refuses to show values of namespaces before the first of them, where one of them has values that cannot be read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) without the keys, and those of reading.
+    pub fn require_values(&self, namespaces: &[Namespace]) -> Result<()> {
+        namespaces.iter().try_for_each(|namespace| self.allow(Action::Read, Some(namespace)))?;
         self.read(&mut |view| {
-            let Some(space) = view.space(namespace)? else { return Ok(()) };
-            if query.wants_values() {
-                // All keys that values of this state may need, before any of it is shown.
-                self.coder.require(view, &space)?;
-            }
-            let evict_on_read = space.cache.as_ref().is_some_and(|cache| cache.evict_on_read);
-            page.evicts =
-                evict_on_read && !query.include_expired && !view.expired(&space, now, 1)?.is_empty();
-            // Nothing expires but in caches, and a look at each entry costs.
-            let hides = !query.include_expired && space.cache.is_some();
-            let range = Range { visible_at: hides.then_some(now), ..range.clone() };
-            let (mut entries, mut bytes) = (0, 0);
-            scan(view, &space, &range, &mut |row| {
-                if left == Some(page.shown) {
-                    return Ok(ControlFlow::Break(()));
-                }
-                let mut size = row.value.len();
-                if query.matches(row.name) {
-                    size = self.show(view, &space, query.fields, row, sink)?;
-                    page.shown += 1;
-                }
-                entries += 1;
-                bytes += row.name.len() + size;
-                if entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                page.next = Some(row.name.to_owned());
-                Ok(ControlFlow::Break(()))
+            namespaces.iter().try_for_each(|namespace| {
+                let space = view.space(namespace)?.filter(|space| space.sealing != Sealing::Never);
+                space.map_or(Ok(()), |space| self.require_values_of(view, &space))
             })
+        })
+    }
+
+    /// Asks for the keys of a space that has any value.
+    pub(super) fn require_values_of(&self, view: &dyn View, space: &Space) -> Result<()> {
+        let mut is_empty = true;
+        view.scan(space, &Range::default(), &mut |_| {
+            is_empty = false;
+            ControlFlow::Break(())
         })?;
-        Ok(page)
+        if is_empty { Ok(()) } else { self.coder.require_all(view, space) }
+    }
+
+    /// Shows the next page of a listing.
+    pub(super) fn page(
+        &self,
+        view: &dyn View,
+        namespace: &Namespace,
+        query: &Query,
+        now: Millis,
+        progress: &mut Progress,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
+        let after = progress.next.take();
+        progress.is_over = true;
+        let Some(space) = view.space(namespace)? else { return Ok(()) };
+        if query.wants_values() && matches!(space.sealing, Sealing::Turning(_) | Sealing::Ended) {
+            // Values may be under several keys, or none: each is there before the first value is shown.
+            self.coder.require_all(view, &space)?;
+        }
+        let evict_on_read = space.cache.as_ref().is_some_and(|cache| cache.evict_on_read);
+        progress.evicts |=
+            evict_on_read && !query.include_expired && !view.expired(&space, now, 1)?.is_empty();
+        // Nothing expires but in caches, and a look at each entry costs.
+        let hides = !query.include_expired && space.cache.is_some();
+        let range = Range { after, visible_at: hides.then_some(now), ..query.range() };
+        let (mut entries, mut bytes) = (0, 0);
+        scan(view, &space, &range, &mut |row| {
+            if query.limit == Some(progress.shown) {
+                return Ok(ControlFlow::Break(()));
+            }
+            let mut size = row.value.len();
+            if query.matches(row.name) {
+                size = self.show(view, &space, query.fields, row, sink)?;
+                progress.shown += 1;
+            }
+            entries += 1;
+            bytes += row.name.len() + size;
+            if entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
+                return Ok(ControlFlow::Continue(()));
+            }
+            progress.next = Some(row.name.to_owned());
+            progress.is_over = query.limit == Some(progress.shown);
+            Ok(ControlFlow::Break(()))
+        })
     }
 
     /// Shows `sink` an entry, its value read; says how long that is.
@@ -145,16 +208,21 @@ impl Store {
         row: Row<'_>,
         sink: &mut dyn Sink,
     ) -> Result<usize> {
-        if row.coding.is_plain() {
-            sink.row(row);
-            return Ok(row.value.len());
-        }
         let value = match fields {
-            Fields::Names | Fields::Heads => Cow::Borrowed(row.value),
-            _ => self.coder.value(view, space, row.name, (row.coding, Cow::Borrowed(row.value)))?,
+            Fields::Values | Fields::All if !row.coding.is_plain() || space.sealing != Sealing::Never => {
+                self.coder.value(view, space, row.name, (row.coding, Cow::Borrowed(row.value)))?
+            }
+            _ => Cow::Borrowed(row.value),
         };
-        let head = row.head.cloned().map(Head::of_plain);
-        sink.row(Row { value: &value, coding: Coding::PLAIN, head: head.as_ref(), ..row });
+        if let Some(head) = row.head.filter(|_| fields == Fields::All) {
+            check_length(space, row.name, &value, head)?;
+        }
+        if row.coding.is_plain() {
+            sink.row(Row { value: &value, ..row });
+        } else {
+            let head = row.head.cloned().map(Head::of_plain);
+            sink.row(Row { value: &value, coding: Coding::PLAIN, head: head.as_ref(), ..row });
+        }
         Ok(value.len())
     }
 
@@ -216,7 +284,8 @@ impl Query {
         Range { prefix: prefix.clone(), after: None, reverse: *reverse, visible_at: None, fields: *fields }
     }
 
-    fn wants_values(&self) -> bool {
+    /// Whether it shows values.
+    pub fn wants_values(&self) -> bool {
         matches!(self.fields, Fields::Values | Fields::All)
     }
 

@@ -227,7 +227,7 @@ impl Store {
     /// Those of reading.
     pub fn get_even_expired(&self, address: &Address) -> Result<Option<Record>> {
         let addresses = std::slice::from_ref(address);
-        let found = self.records(addresses, false)?;
+        let found = self.records_hiding(addresses, false, None)?;
         Ok(found.into_iter().next().and_then(|found| found.entry))
     }
 
@@ -246,7 +246,19 @@ impl Store {
 
     /// Reads whole entries; see [`Store::find`].
     fn records<'a>(&self, addresses: &'a [Address], first_only: bool) -> Result<Vec<Found<'a, Record>>> {
-        let read = |view: &dyn View, space: &Space, name: &str| self.coder.record(view, space, name);
+        let now = self.now();
+        self.records_hiding(addresses, first_only, Some(now))
+    }
+
+    /// The same; values of what has expired at `hidden_at` are left out.
+    fn records_hiding<'a>(
+        &self,
+        addresses: &'a [Address],
+        first_only: bool,
+        hidden_at: Option<Millis>,
+    ) -> Result<Vec<Found<'a, Record>>> {
+        let read =
+            |view: &dyn View, space: &Space, name: &str| self.coder.record(view, space, name, hidden_at);
         self.find(addresses, first_only, |record| &record.head, &read)
     }
 

@@ -75,17 +75,6 @@ impl Store {
         Ok(projects)
     }
 
-    /// Makes an empty namespace, unless it is there.
-    pub(super) fn make_namespace(&self, namespace: &Namespace) -> Result<()> {
-        self.allow(Action::Write, Some(namespace))?;
-        self.engine.write(&mut |txn| {
-            if txn.space(namespace)?.is_none() {
-                txn.create_space(namespace, self.now())?;
-            }
-            Ok(())
-        })
-    }
-
     /// Makes `namespace` a cache, or changes the settings of one. Entries that are there stay, without an expiry, as far as
     /// the limits allow; returns how many had to go.
     ///
@@ -131,16 +120,21 @@ impl Store {
         self.allow(Action::Admin, Some(namespace))?;
         self.engine.write(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
-            let mut space = space.ok_or_else(not_a_cache)?;
-            txn.version()?;
+            let space = space.ok_or_else(not_a_cache)?;
             if discard {
                 remove_everything(txn, &space)?;
             }
-            while cache::sweep(txn, &mut space, self.now(), CHUNK)? > 0 {}
-            txn.rank_all(&space, false)?;
-            txn.keep_all(&space)?;
-            txn.set_cache(&space, None)
+            self.release(txn, space)
         })
+    }
+
+    /// Makes a cache an ordinary namespace.
+    pub(super) fn release(&self, txn: &mut dyn Txn, mut space: Space) -> Result<()> {
+        txn.version()?;
+        while cache::sweep(txn, &mut space, self.now(), CHUNK)? > 0 {}
+        txn.rank_all(&space, false)?;
+        txn.keep_all(&space)?;
+        txn.set_cache(&space, None)
     }
 
     /// Removes what has expired from the disk, in every cache.
@@ -191,7 +185,12 @@ impl Store {
     }
 
     /// Applies settings, and returns how many entries the limits have driven out.
-    fn configure(&self, txn: &mut dyn Txn, mut space: Space, settings: &CacheSettings) -> Result<u64> {
+    pub(super) fn configure(
+        &self,
+        txn: &mut dyn Txn,
+        mut space: Space,
+        settings: &CacheSettings,
+    ) -> Result<u64> {
         let mut changed = settings.apply(space.cache.as_ref()).ok_or_else(not_a_cache)?;
         let revision = txn.version()?;
         if changed.is_limited() {

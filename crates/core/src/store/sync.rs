@@ -1,14 +1,18 @@
 //! Making one store like another: what differs between them, and the changes that end it.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
+use super::coder::{DataKeyRecord, keys_of};
+use super::list::Progress;
 use super::load::{Change, Life, Load, LoadOptions, Loaded, Place};
 use super::{CacheSettings, Query, Sink, Store};
-use crate::address::{EntryName, Namespace};
-use crate::engine::{Cache, Fields, Row, Sealing, Space};
-use crate::error::Result;
+use crate::address::{Delimiter, EntryName, Namespace};
+use crate::auth::Action;
+use crate::clock::Millis;
+use crate::engine::{Cache, Fields, Row, Sealing, Space, Txn, View};
+use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record};
 
 /// How the target of a sync differs from its source.
@@ -27,25 +31,37 @@ pub enum Difference<'d> {
 /// A namespace of either store, as it is in the source and in the target.
 struct Pair {
     namespace: Namespace,
-    wanted: Option<Space>,
-    present: Option<Space>,
+    wanted: Option<Side>,
+    present: Option<Side>,
+}
+
+/// A namespace as one store has it.
+struct Side {
+    space: Space,
+    /// The data key that values are sealed under as they are written, where they are.
+    key: Option<DataKeyRecord>,
+}
+
+/// Two stores, each as it is at one moment.
+struct Both<'b> {
+    theirs: Snapshot<'b>,
+    ours: Snapshot<'b>,
+}
+
+#[derive(Clone, Copy)]
+struct Snapshot<'s> {
+    store: &'s Store,
+    view: &'s dyn View,
+    now: Millis,
 }
 
 impl Pair {
     fn wanted_cache(&self) -> Option<&Cache> {
-        self.wanted.as_ref()?.cache.as_ref()
+        self.wanted.as_ref()?.space.cache.as_ref()
     }
 
     fn present_cache(&self) -> Option<&Cache> {
-        self.present.as_ref()?.cache.as_ref()
-    }
-
-    /// Whether the source has its values sealed, and the target does not: they must not become readable on the way.
-    fn has_to_be_sealed(&self) -> bool {
-        let is_sealed = |space: &Option<Space>| {
-            space.as_ref().is_some_and(|space| matches!(space.sealing, Sealing::Under(_)))
-        };
-        is_sealed(&self.wanted) && !is_sealed(&self.present)
+        self.present.as_ref()?.space.cache.as_ref()
     }
 
     fn is_missing(&self) -> bool {
@@ -55,14 +71,35 @@ impl Pair {
     fn has_other_cache(&self) -> bool {
         settings(self.wanted_cache()) != settings(self.present_cache())
     }
+
+    /// The keys of both, where the source has its values sealed: they must not become readable on the way.
+    fn keys(&self) -> Option<(&DataKeyRecord, Option<&DataKeyRecord>)> {
+        let wanted = self.wanted.as_ref()?.key.as_ref()?;
+        Some((wanted, self.present.as_ref().and_then(|side| side.key.as_ref())))
+    }
+
+    /// Whether the target is sealed for others, as far as that can be seen: of a passphrase it cannot.
+    fn is_for_others(&self) -> bool {
+        let readers = |key: &DataKeyRecord| key.recipients.iter().cloned().collect::<BTreeSet<_>>();
+        self.keys()
+            .is_some_and(|(wanted, present)| present.is_some_and(|key| readers(key) != readers(wanted)))
+    }
+
+    fn has_to_be_sealed(&self) -> bool {
+        self.keys().is_some_and(|(_, present)| present.is_none())
+    }
+
+    fn differs(&self) -> bool {
+        self.has_other_cache() || self.has_to_be_sealed() || self.is_for_others()
+    }
 }
 
 /// Takes the differences between two stores.
 type Visit<'v> = &'v mut dyn FnMut(&Namespace, Difference<'_>, Option<&Record>) -> Result<()>;
 
 impl Store {
-    /// Shows `visit` how this store differs from `source`, namespace by namespace, in the order of names. Versions do not
-    /// count: each store has its own.
+    /// Shows `visit` how this store differs from `source`, namespace by namespace, in the order of names; each of the two as
+    /// it is at one moment. Versions do not count: each store has its own.
     ///
     /// # Errors
     /// Those of reading, and those of `visit`.
@@ -71,84 +108,166 @@ impl Store {
         source: &Self,
         visit: &mut dyn FnMut(&Namespace, Difference<'_>) -> Result<()>,
     ) -> Result<()> {
-        for pair in self.pairs(source)? {
-            let is_told = pair.has_other_cache() || pair.has_to_be_sealed();
-            if is_told {
-                visit(&pair.namespace, Difference::Settings)?;
+        self.beside(source, &mut |both| {
+            both.pairs()?
+                .iter()
+                .try_for_each(|pair| both.show(pair, &mut |name, difference, _| visit(name, difference)))
+        })
+    }
+
+    /// Makes this store like `source`, as that is at one moment: caches and entries in one transaction.
+    ///
+    /// What is encrypted in `source` is encrypted here first, for the same readers, under a key of its own.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] for what is encrypted here for others; those of reading and writing.
+    pub fn sync_from(&self, source: &Self, options: LoadOptions) -> Result<Loaded> {
+        let (mut load, mut pairs) = (Load::new(LoadOptions::default()), Vec::new());
+        self.beside(source, &mut |both| {
+            load = Load::new(options.clone());
+            pairs = both.pairs()?;
+            pairs.iter().try_for_each(|pair| {
+                both.compare(&pair.namespace, &mut |namespace, difference, record| {
+                    push(&mut load, namespace, difference, record)
+                })
+            })
+        })?;
+        self.seal_like(source, &pairs)?;
+        load.close();
+        let changed: Vec<_> = pairs
+            .iter()
+            .filter(|pair| pair.has_other_cache() || pair.is_missing() || load.concerns(&pair.namespace))
+            .collect();
+        if changed.is_empty() {
+            return Ok(Loaded::default());
+        }
+        self.write(|writer| {
+            writer.take_any_size();
+            changed.iter().try_for_each(|pair| {
+                self.allow(Action::Admin, Some(&pair.namespace))?;
+                writer.reshape(|store, txn| store.begin_like(txn, pair))
+            })?;
+            let loaded = load.make_all(writer)?;
+            changed.iter().try_for_each(|pair| writer.reshape(|store, txn| store.end_like(txn, pair)))?;
+            Ok(loaded)
+        })
+    }
+
+    /// Encrypts what is encrypted in the source, and refuses before that what is encrypted for others here.
+    fn seal_like(&self, source: &Self, pairs: &[Pair]) -> Result<()> {
+        for Pair { namespace, .. } in
+            pairs.iter().filter(|pair| pair.keys().is_some_and(|(_, present)| present.is_some()))
+        {
+            if !self.present_key(namespace)?.is_for(&source.readers(namespace)?) {
+                let what = format!(
+                    "{} is encrypted in the target for others than in the source; nothing was written",
+                    namespace.display(Delimiter::default())
+                );
+                return Err(Error::new(ErrorKind::Conflict, what));
             }
-            let mut is_empty = true;
-            let mut visit_entry = |namespace: &Namespace, difference: Difference<'_>, _: Option<&Record>| {
-                is_empty = false;
-                visit(namespace, difference)
-            };
-            self.compare(source, &pair.namespace, &mut visit_entry)?;
-            if is_empty && pair.is_missing() && !is_told {
-                visit(&pair.namespace, Difference::Settings)?;
-            }
+        }
+        for Pair { namespace, .. } in pairs.iter().filter(|pair| pair.has_to_be_sealed()) {
+            self.encrypt(namespace, &source.readers(namespace)?)?;
         }
         Ok(())
     }
 
-    /// Makes this store like `source`: encryption first, then caches without their limits, then all entries in one transaction,
-    /// then the limits, under which whatever is changed halfway might be evicted.
-    ///
-    /// What is encrypted in `source` is encrypted here for the same readers, under a key of its own.
-    ///
-    /// # Errors
-    /// Those of reading and writing.
-    pub fn sync_from(&self, source: &Self, options: LoadOptions) -> Result<Loaded> {
-        let mut load = Load::new(LoadOptions { atomic: true, exact: true, ..options });
-        let pairs = self.pairs(source)?;
-        for Pair { namespace, .. } in &pairs {
-            self.compare(source, namespace, &mut |namespace, difference, record| {
-                push(&mut load, namespace, difference, record)
-            })?;
-        }
-        for pair in pairs.iter().filter(|pair| pair.has_to_be_sealed()) {
-            self.encrypt(&pair.namespace, &source.readers(&pair.namespace)?)?;
-        }
-        for pair in pairs.iter().filter(|pair| pair.is_missing()) {
-            self.make_namespace(&pair.namespace)?;
-        }
-        let changed: Vec<_> =
-            pairs.iter().filter(|pair| !load.is_empty() || pair.has_other_cache()).collect();
-        for pair in &changed {
-            if let Some(settings) = settings(pair.wanted_cache().or(pair.present_cache())) {
-                let unlimited = CacheSettings { max_items: Some(0), max_bytes: Some(0), ..settings };
-                self.create_cache(&pair.namespace, &unlimited)?;
+    /// Makes a namespace the kind of cache that it is in the source, but for limits: under them whatever is changed halfway
+    /// might be evicted. A cache that keeps its policy keeps its order, too.
+    fn begin_like(&self, txn: &mut dyn Txn, pair: &Pair) -> Result<()> {
+        let present = txn.space(&pair.namespace)?;
+        let space = present.map_or_else(|| txn.create_space(&pair.namespace, self.now()), Ok)?;
+        match settings(pair.wanted_cache()) {
+            Some(wanted) => {
+                let endless = |limit: Option<u64>| limit.map(|limit| if limit > 0 { ENDLESS } else { 0 });
+                let (max_items, max_bytes) = (endless(wanted.max_items), endless(wanted.max_bytes));
+                self.configure(txn, space, &CacheSettings { max_items, max_bytes, ..wanted }).map(drop)
             }
+            None if space.cache.is_some() => self.release(txn, space),
+            None => Ok(()),
         }
-        let loaded = if load.is_empty() { Loaded::default() } else { load.commit(self)? };
-        for pair in changed {
-            match (settings(pair.wanted_cache()), pair.present_cache()) {
-                (Some(wanted), _) => self.set_cache(&pair.namespace, &wanted).map(drop)?,
-                (None, Some(_)) => self.drop_cache(&pair.namespace, false)?,
-                (None, None) => {}
-            }
-        }
-        Ok(loaded)
     }
 
-    /// Every namespace of either store, as it is in the source and here.
-    fn pairs(&self, source: &Self) -> Result<Vec<Pair>> {
-        let (theirs, ours) = (source.namespaces(None)?, self.namespaces(None)?);
-        let mut names: Vec<_> = theirs.iter().chain(&ours).map(|space| space.namespace.clone()).collect();
-        names.sort_unstable();
-        names.dedup();
-        let find = |spaces: &[Space], name: &Namespace| {
-            spaces.iter().find(|space| space.namespace == *name).cloned()
+    /// Gives a cache its limits.
+    fn end_like(&self, txn: &mut dyn Txn, pair: &Pair) -> Result<()> {
+        let (Some(wanted), Some(space)) = (settings(pair.wanted_cache()), txn.space(&pair.namespace)?) else {
+            return Ok(());
         };
-        let pair = |namespace| Pair {
-            wanted: find(&theirs, &namespace),
-            present: find(&ours, &namespace),
+        self.configure(txn, space, &wanted).map(drop)
+    }
+
+    /// Runs `body` on one state of `source` and one of this store, with the keys of all values.
+    fn beside(&self, source: &Self, body: &mut dyn FnMut(&Both<'_>) -> Result<()>) -> Result<()> {
+        [self, source].iter().try_for_each(|store| store.allow(Action::Read, None))?;
+        source.read(&mut |theirs| {
+            let theirs = Snapshot::of(source, theirs);
+            theirs.require_values()?;
+            self.read(&mut |ours| {
+                let ours = Snapshot::of(self, ours);
+                ours.require_values()?;
+                body(&Both { theirs, ours })
+            })
+        })
+    }
+}
+
+/// More than any cache holds.
+const ENDLESS: u64 = i64::MAX.unsigned_abs();
+
+impl<'s> Snapshot<'s> {
+    fn of(store: &'s Store, view: &'s dyn View) -> Self {
+        Self { store, view, now: store.now() }
+    }
+
+    /// Asks for all keys before any value is shown.
+    fn require_values(&self) -> Result<()> {
+        let spaces = self.view.spaces(None)?;
+        let mut sealed = spaces.iter().filter(|space| space.sealing != Sealing::Never);
+        sealed.try_for_each(|space| self.store.require_values_of(self.view, space))
+    }
+
+    fn sides(&self) -> Result<BTreeMap<Namespace, Side>> {
+        let side = |space: Space| {
+            let keys = keys_of(self.view, &space)?.into_iter();
+            let key = keys.filter(|record| space.sealing.key() == Some(record.key)).last();
+            Ok((space.namespace.clone(), Side { space, key }))
+        };
+        self.view.spaces(None)?.into_iter().map(side).collect()
+    }
+}
+
+impl Both<'_> {
+    /// Every namespace of either store, as it is in the source and in the target, in order.
+    fn pairs(&self) -> Result<Vec<Pair>> {
+        let (mut theirs, mut ours) = (self.theirs.sides()?, self.ours.sides()?);
+        let names: BTreeSet<_> = theirs.keys().chain(ours.keys()).cloned().collect();
+        let pair = |namespace: Namespace| Pair {
+            wanted: theirs.remove(&namespace),
+            present: ours.remove(&namespace),
             namespace,
         };
         Ok(names.into_iter().map(pair).collect())
     }
 
+    /// Shows `visit` how a namespace differs.
+    fn show(&self, pair: &Pair, visit: Visit<'_>) -> Result<()> {
+        if pair.differs() {
+            visit(&pair.namespace, Difference::Settings, None)?;
+        }
+        let mut is_told = pair.differs();
+        self.compare(&pair.namespace, &mut |namespace, difference, record| {
+            is_told = true;
+            visit(namespace, difference, record)
+        })?;
+        if pair.is_missing() && !is_told {
+            visit(&pair.namespace, Difference::Settings, None)?;
+        }
+        Ok(())
+    }
+
     /// Goes through the entries of a namespace in both stores at once.
-    fn compare(&self, source: &Self, namespace: &Namespace, visit: Visit<'_>) -> Result<()> {
-        let (mut theirs, mut ours) = (Pages::of(source, namespace)?, Pages::of(self, namespace)?);
+    fn compare(&self, namespace: &Namespace, visit: Visit<'_>) -> Result<()> {
+        let (mut theirs, mut ours) = (Pages::of(self.theirs, namespace)?, Pages::of(self.ours, namespace)?);
         loop {
             let order = match (theirs.first(), ours.first()) {
                 (None, None) => return Ok(()),
@@ -212,37 +331,41 @@ fn settings(cache: Option<&Cache>) -> Option<CacheSettings> {
 
 /// The entries of a namespace, a page in memory.
 struct Pages<'s> {
-    store: &'s Store,
+    snapshot: Snapshot<'s>,
     namespace: &'s Namespace,
-    page: Page,
+    query: Query,
+    progress: Progress,
+    rows: Page,
 }
 
 #[derive(Default)]
-struct Page {
-    rows: VecDeque<(String, Record)>,
-    /// The last name of all that were read.
-    last: Option<String>,
-}
+struct Page(VecDeque<(String, Record)>);
 
 impl<'s> Pages<'s> {
-    fn of(store: &'s Store, namespace: &'s Namespace) -> Result<Self> {
-        let mut pages = Self { store, namespace, page: Page::default() };
+    fn of(snapshot: Snapshot<'s>, namespace: &'s Namespace) -> Result<Self> {
+        let query = Query { fields: Fields::All, ..Query::default() };
+        let progress = Progress::of(&query);
+        let mut pages = Self { snapshot, namespace, query, progress, rows: Page::default() };
         pages.fill()?;
         Ok(pages)
     }
 
     fn first(&self) -> Option<&(String, Record)> {
-        self.page.rows.front()
+        self.rows.0.front()
     }
 
     fn advance(&mut self) -> Result<()> {
-        self.page.rows.pop_front();
-        if self.page.rows.is_empty() { self.fill() } else { Ok(()) }
+        self.rows.0.pop_front();
+        self.fill()
     }
 
+    /// Reads on until there is an entry, or nothing follows.
     fn fill(&mut self) -> Result<()> {
-        let query = Query { after: self.page.last.clone(), fields: Fields::All, ..Query::default() };
-        self.store.list(self.namespace, &query, &mut self.page).map(drop)
+        let Snapshot { store, view, now } = self.snapshot;
+        while self.rows.0.is_empty() && !self.progress.is_over {
+            store.page(view, self.namespace, &self.query, now, &mut self.progress, &mut self.rows)?;
+        }
+        Ok(())
     }
 }
 
@@ -250,12 +373,11 @@ impl Sink for Page {
     fn row(&mut self, row: Row<'_>) {
         if let Some(head) = row.head {
             let record = Record { head: head.clone(), value: row.value.to_owned() };
-            self.rows.push_back((row.name.to_owned(), record));
-            self.last = Some(row.name.to_owned());
+            self.0.push_back((row.name.to_owned(), record));
         }
     }
 
     fn page(&mut self) -> Result<ControlFlow<()>> {
-        Ok(if self.rows.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        Ok(ControlFlow::Continue(()))
     }
 }

@@ -31,7 +31,9 @@ pub fn a_new_space_is_not_sealed(engine: &dyn Engine) {
 pub fn the_sealing_of_a_space_comes_back(engine: &dyn Engine) {
     let (space, other) = (space(engine, "a", "b"), space(engine, "a", "c"));
     put(engine, &space, "name", b"value");
-    for sealing in [Sealing::Under(1), Sealing::Under(1 << 61), Sealing::Ended, Sealing::Never] {
+    for sealing in
+        [Sealing::Turning(1), Sealing::Under(1), Sealing::Under(1 << 61), Sealing::Ended, Sealing::Never]
+    {
         write(engine, |txn| txn.set_sealing(&space, sealing));
         let expected = Space { sealing, ..space.clone() };
         assert_eq!(found(engine, &space.namespace), Some(expected.clone()));

@@ -19,17 +19,18 @@ pub(super) fn space(row: &Row<'_>) -> Result<(Space, bool)> {
         table: table(row)?,
         created: Millis(row.get(4)?),
         cache: None,
-        sealing: sealing(optional(row, 6)?),
+        sealing: sealing(row.get(6)?),
     };
     Ok((space, row.get(5)?))
 }
 
-/// The column holds nothing, 0 or the number of a data key.
-fn sealing(data_key: Option<u64>) -> Sealing {
+/// The column holds nothing, 0 or the number of a data key; below zero as long as some values are not sealed under it.
+fn sealing(data_key: Option<i64>) -> Sealing {
     match data_key {
         None => Sealing::Never,
         Some(0) => Sealing::Ended,
-        Some(key) => Sealing::Under(key),
+        Some(key) if key < 0 => Sealing::Turning(key.unsigned_abs()),
+        Some(key) => Sealing::Under(key.unsigned_abs()),
     }
 }
 
@@ -38,6 +39,7 @@ pub(super) fn data_key(sealing: Sealing) -> Option<i64> {
     match sealing {
         Sealing::Never => None,
         Sealing::Ended => Some(0),
+        Sealing::Turning(key) => Some(-signed(key)),
         Sealing::Under(key) => Some(signed(key)),
     }
 }

@@ -46,8 +46,6 @@ pub struct LoadOptions {
     pub atomic: bool,
     /// Refuses two changes of one entry.
     pub unique: bool,
-    /// Gives kept entries without an expiry none in caches either.
-    pub exact: bool,
     /// Refuses larger values as they come; 64 MiB unless set.
     pub max_value_bytes: u64,
 }
@@ -60,7 +58,6 @@ impl Default for LoadOptions {
             on_conflict: OnConflict::default(),
             atomic: false,
             unique: false,
-            exact: false,
             max_value_bytes: super::DEFAULT_MAX_VALUE_BYTES,
         }
     }
@@ -125,7 +122,7 @@ pub enum Life {
     Default,
     /// It lives so long from now on; only in caches.
     Ttl(Ttl),
-    /// Those that another store has kept. One that expires needs a cache; in a cache, one that does not takes its default.
+    /// Those that another store has kept. One that expires needs a cache; one that does not expires in none.
     Kept {
         /// When it came into being.
         created: Millis,
@@ -312,17 +309,30 @@ impl Load {
     /// Those of [`Load::commit`] that come before anything is written.
     pub fn check(&mut self, store: &Store) -> Result<()> {
         self.parts.iter().try_for_each(|part| store.allow(Action::Write, Some(&part.namespace)))?;
-        self.heap.sort();
+        self.close();
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
         }
         store.read(&mut |view| {
             self.parts.iter().try_for_each(|part| {
                 let space = view.space(&part.namespace)?;
-                space.iter().try_for_each(|space| store.coder.require(view, space))?;
+                // To remove a value nobody has to read or write one.
+                if let (Some(space), Some(_)) = (&space, part.largest) {
+                    store.coder.require_to_write(view, space)?;
+                }
                 part.check(space.as_ref())
             })
         })
+    }
+
+    /// To be called when nothing more is added, and before anything is read.
+    pub(super) fn close(&mut self) {
+        self.heap.sort();
+    }
+
+    /// Whether a change of an entry of `namespace` has been added.
+    pub(super) fn concerns(&self, namespace: &Namespace) -> bool {
+        self.numbers.contains_key(namespace)
     }
 
     fn refuse_repeated(&self, part: u32) -> Result<()> {
@@ -341,13 +351,19 @@ impl Load {
 
     /// Makes the changes of some namespaces in one transaction.
     fn write(&self, store: &Store, parts: &[u32]) -> Result<Loaded> {
-        store.write(|writer| {
-            let mut loaded = Loaded::default();
-            for &part in parts {
-                self.apply(writer, part, &mut loaded)?;
-            }
-            Ok(loaded)
-        })
+        store.write(|writer| self.make_parts(writer, parts))
+    }
+
+    /// Makes all changes in a transaction; the load has been closed.
+    pub(super) fn make_all(&self, writer: &mut Writer<'_>) -> Result<Loaded> {
+        let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
+        self.make_parts(writer, &parts)
+    }
+
+    fn make_parts(&self, writer: &mut Writer<'_>, parts: &[u32]) -> Result<Loaded> {
+        let mut loaded = Loaded::default();
+        parts.iter().try_for_each(|part| self.apply(writer, *part, &mut loaded))?;
+        Ok(loaded)
     }
 
     fn apply(&self, writer: &mut Writer<'_>, part: u32, loaded: &mut Loaded) -> Result<()> {
@@ -380,11 +396,7 @@ impl Load {
             }
             life if life.has_ended(writer.now()) => return Ok(Made::Skipped),
             Life::Kept { created, updated, expires, writer: by } => {
-                let expires = match expires {
-                    None if !self.options.exact => writer.default_expiry(&address.namespace)?,
-                    expires => *expires,
-                };
-                writer.set_as_kept(address, value, (*created, *updated, expires), by.as_deref())
+                writer.set_as_kept(address, value, (*created, *updated, *expires), by.as_deref())
             }
         };
         written.map_err(|error| Place { line: packed.line, column: 0 }.named_in(error))?;

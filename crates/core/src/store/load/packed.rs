@@ -102,19 +102,28 @@ pub(super) fn name(bytes: &[u8]) -> &[u8] {
     parts().unwrap_or_default()
 }
 
+/// How long a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Length {
+    /// Without the value, which comes last.
+    pub front: usize,
+    /// All of it.
+    pub whole: usize,
+}
+
 /// How long the change at the front of `bytes` is; `None` when there is too little to tell.
-pub(super) fn length(bytes: &[u8]) -> Option<usize> {
+pub(super) fn length(bytes: &[u8]) -> Option<Length> {
     let mut reader = Reader(bytes);
     let Header { kind, name_length, value_length, .. } = reader.header()?;
-    let known = HEADER + fate_length(kind)? + name_length + value_length;
-    if kind != SET_AS_KEPT {
-        return Some(known);
+    let mut front = HEADER + fate_length(kind)? + name_length;
+    if kind == SET_AS_KEPT {
+        reader.take(3 * 8)?;
+        front += match reader.u16()? {
+            NOBODY => 0,
+            writer_length => usize::from(writer_length),
+        };
     }
-    reader.take(3 * 8)?;
-    match reader.u16()? {
-        NOBODY => Some(known),
-        writer_length => Some(known + usize::from(writer_length)),
-    }
+    Some(Length { front, whole: front + value_length })
 }
 
 fn fate_length(kind: u8) -> Option<usize> {
@@ -239,7 +248,9 @@ mod tests {
         for change in changes() {
             let mut bytes = Vec::new();
             append(&mut bytes, &Packed { order: 0, line: 0, name: "k", change });
-            assert_eq!(length(&bytes), Some(bytes.len()));
+            let length = length(&bytes).unwrap();
+            assert_eq!(length.whole, bytes.len());
+            assert_eq!(name(&bytes[..length.front]), b"k");
             for cut in 0..bytes.len() {
                 assert!(read(&bytes[..cut]).is_err());
             }

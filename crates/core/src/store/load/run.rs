@@ -104,7 +104,7 @@ impl<'h> Merge<'h> {
     /// Shows `visit` every change.
     pub fn for_each(mut self, mut visit: impl FnMut(&Packed<'_>) -> Result<()>) -> Result<()> {
         while let Some(mut first) = self.sources.peek_mut() {
-            visit(&packed::read(first.run.record())?)?;
+            visit(&packed::read(first.run.record()?)?)?;
             if !first.advance()? {
                 PeekMut::pop(first);
             }
@@ -126,7 +126,9 @@ pub(super) fn as_they_came(
         let mut records = Vec::new();
         while !rest.is_empty() {
             records.push(packed::read(rest)?);
-            rest = packed::length(rest).and_then(|length| rest.get(length..)).ok_or_else(packed::damaged)?;
+            rest = packed::length(rest)
+                .and_then(|length| rest.get(length.whole..))
+                .ok_or_else(packed::damaged)?;
         }
         records.sort_unstable_by_key(|record| record.order);
         records.iter().try_for_each(&mut visit)?;
@@ -211,13 +213,20 @@ impl<'h> Run<'h> {
     }
 
     fn name(&self) -> &[u8] {
-        packed::name(self.record())
+        packed::name(match self {
+            Self::Memory { heap, entries } => first_of(heap, entries),
+            Self::Spilled(file) => file.front(),
+        })
     }
 
-    fn record(&self) -> &[u8] {
+    fn record(&mut self) -> Result<&[u8]> {
         match self {
-            Self::Memory { heap, entries } => entries.first().map_or(&[], |entry| heap.record(*entry)),
+            Self::Memory { heap, entries } => Ok(first_of(heap, entries)),
             Self::Spilled(file) => file.record(),
         }
     }
+}
+
+fn first_of<'h>(heap: &'h Heap, entries: &[Entry]) -> &'h [u8] {
+    entries.first().map_or(&[], |entry| heap.record(*entry))
 }

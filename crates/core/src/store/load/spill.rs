@@ -11,8 +11,12 @@ use super::packed;
 use super::run::Heap;
 use crate::error::{Error, ErrorKind, Result};
 
-/// How much is read or written at a time.
+/// How much is written at a time, and read of each run,
 const BLOCK: usize = 64 * 1024;
+/// unless there are so many runs that they take more than this together,
+const ALL_BLOCKS: usize = 16 * 1024 * 1024;
+/// and then not less than this.
+const LEAST_BLOCK: usize = 4 * 1024;
 
 /// An unnamed file of runs; it is gone when the process is.
 pub(super) struct Spill {
@@ -34,7 +38,7 @@ impl Spill {
         let mut run: Vec<(u32, Range<u64>)> = Vec::new();
         let mut out = BufWriter::with_capacity(BLOCK, &*self.file);
         for (part, record) in heap.records() {
-            let record = packed::length(record).and_then(|length| record.get(..length));
+            let record = packed::length(record).and_then(|length| record.get(..length.whole));
             let record = record.ok_or_else(packed::damaged)?;
             out.write_all(record).map_err(|e| trouble("write", &e))?;
             if run.last().is_none_or(|(last, _)| *last != part) {
@@ -54,10 +58,10 @@ impl Spill {
 
     /// The runs with changes of one namespace, the oldest first.
     pub fn of(&self, part: u32) -> impl Iterator<Item = RunInFile> {
+        let block = (ALL_BLOCKS / self.runs.len().max(1)).clamp(LEAST_BLOCK, BLOCK);
         self.runs.iter().filter_map(move |run| {
             let place = run.binary_search_by_key(&part, |(part, _)| *part).ok()?;
-            let unread = run[place].1.clone();
-            Some(RunInFile { file: Rc::clone(&self.file), unread, bytes: Vec::new(), at: 0, length: 0 })
+            Some(RunInFile::new(Rc::clone(&self.file), run[place].1.clone(), block))
         })
     }
 }
@@ -71,45 +75,75 @@ fn trouble(what: &str, error: &io::Error) -> Error {
     Error::new(kind, format!("cannot {what} a temporary file for what is to be written; {error}"))
 }
 
-/// A run in a file, read piece by piece.
+/// A run in a file, read piece by piece: no more than a block, and the value that is asked for.
 pub(super) struct RunInFile {
     file: Rc<File>,
-    /// What has not been read.
+    block: usize,
+    /// What lies behind `bytes` in the file.
     unread: Range<u64>,
     bytes: Vec<u8>,
-    /// Where the present change begins in `bytes`, and how long it is.
+    /// Where the present change begins in `bytes`, which hold all of it but perhaps its value, and how long it is.
     at: usize,
     length: usize,
 }
 
 impl RunInFile {
+    fn new(file: Rc<File>, unread: Range<u64>, block: usize) -> Self {
+        Self { file, block, unread, bytes: Vec::new(), at: 0, length: 0 }
+    }
+
     /// Goes to the next change; says whether there is one.
     pub fn advance(&mut self) -> Result<bool> {
-        self.at += self.length;
+        self.drop_front(self.at + self.length)?;
+        self.length = 0;
         loop {
             if let Some(length) = packed::length(&self.bytes[self.at..])
-                && self.at + length <= self.bytes.len()
+                && self.at + length.front <= self.bytes.len()
             {
-                self.length = length;
+                self.length = length.whole;
                 return Ok(true);
             }
             if self.unread.is_empty() {
                 let is_complete = self.at == self.bytes.len();
                 return if is_complete { Ok(false) } else { Err(packed::damaged()) };
             }
-            self.read_on(BLOCK)?;
+            self.drop_front_for_good();
+            self.read_on(self.block)?;
         }
     }
 
-    /// The present change, and what follows it.
-    pub fn record(&self) -> &[u8] {
+    /// The present change, perhaps without its value.
+    pub fn front(&self) -> &[u8] {
         &self.bytes[self.at..]
+    }
+
+    /// The present change, and what follows it.
+    pub fn record(&mut self) -> Result<&[u8]> {
+        let missing = (self.at + self.length).saturating_sub(self.bytes.len());
+        if missing > 0 {
+            self.drop_front_for_good();
+            self.read_on(missing)?;
+        }
+        Ok(&self.bytes[self.at..])
+    }
+
+    /// Passes over bytes in front of `end`, read or not.
+    fn drop_front(&mut self, end: usize) -> Result<()> {
+        let beyond = end.saturating_sub(self.bytes.len());
+        self.unread.start += beyond as u64;
+        self.at = end - beyond;
+        if self.unread.start > self.unread.end { Err(packed::damaged()) } else { Ok(()) }
+    }
+
+    /// Forgets bytes in front of the present change, and the room that a large one took.
+    fn drop_front_for_good(&mut self) {
+        self.bytes.drain(..self.at);
+        self.at = 0;
+        self.bytes.shrink_to(2 * self.block);
     }
 
     /// Reads up to `most` bytes behind those that are still wanted.
     fn read_on(&mut self, most: usize) -> Result<()> {
-        self.bytes.drain(..self.at);
-        self.at = 0;
         let kept = self.bytes.len();
         let unread = usize::try_from(self.unread.end - self.unread.start).unwrap_or(usize::MAX);
         self.bytes.resize(kept + most.min(unread), 0);

@@ -28,6 +28,7 @@ on_each_engine! {
     versions_and_times_survive_encryption
     a_cache_may_be_encrypted
     a_load_without_the_key_writes_nothing
+    what_has_expired_needs_no_key
     encryption_is_in_the_audit_log
 }
 
@@ -282,6 +283,20 @@ fn a_load_without_the_key_writes_nothing(lab: &Lab) {
     assert_eq!(lab.value("b.b.k").as_deref(), Some(SECRET));
 }
 
+fn what_has_expired_needs_no_key(lab: &Lab) {
+    lab.cache("a.b", "1");
+    encrypt(lab, "a.b");
+    lab.set("a.b.k", SECRET);
+    lab.wait(1000);
+    assert_eq!(stranger(lab).get(&address("a.b.k")).unwrap(), None);
+    let error = stranger(lab).get_even_expired(&address("a.b.k")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    let mut removal = Load::new(LoadOptions::default());
+    let at = address("a.b.k");
+    removal.push(Line::default(), &at.namespace, &at.name, Change::Delete).unwrap();
+    removal.commit(&stranger(lab)).unwrap();
+}
+
 fn encryption_is_in_the_audit_log(lab: &Lab) {
     encrypt(lab, "a.b");
     encrypt(lab, "a.b");
@@ -342,11 +357,16 @@ fn encrypted_values_that_are_changed_or_moved_are_damaged() {
         "UPDATE entries SET coding = coding + 100 WHERE name = 'a' AND ns = 1",
         "UPDATE entries SET coding = 1 WHERE name = 'a' AND ns = 1",
         "UPDATE entries SET size = 1 WHERE name = 'a' AND ns = 1",
+        "UPDATE entries SET coding = NULL, value = x'706c61696e', size = 5 WHERE name = 'a' AND ns = 1",
     ] {
         lab.set("a.b.a", SECRET);
         let changed = connect(&lab).execute(change, []).unwrap();
         assert_eq!(changed, 1, "{change}");
-        assert_eq!(lab.store.get(&address("a.b.a")).unwrap_err().kind(), ErrorKind::Damaged, "{change}");
+        let error = lab.store.get(&address("a.b.a")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "{change}");
+        assert!(error.to_string().starts_with("a.b.a: "), "{error}");
+        let listed = everything_or(&lab.store).unwrap_err();
+        assert_eq!(listed.kind(), ErrorKind::Damaged, "{change}");
     }
 }
 
@@ -364,11 +384,25 @@ fn what_was_interrupted_is_readable_and_goes_on() {
         let row = "UPDATE entries SET value = ?2, coding = NULL WHERE name = ?1";
         connect(&lab).execute(row, (name, value)).unwrap();
     }
+    assert_eq!(
+        everything_or(&lab.another_store()).unwrap_err().kind(),
+        ErrorKind::Damaged,
+        "it was finished"
+    );
+    connect(&lab).execute("UPDATE sys_namespaces SET data_key = -data_key", []).unwrap();
     assert_eq!(everything(&lab.another_store(), &namespace("a.b")), before);
     assert_eq!(lab.store.resume_encryption(&namespace("a.b")).unwrap().values, 5);
     assert_eq!(everything(&lab.another_store(), &namespace("a.b")), before);
     let plain = "SELECT 1 FROM entries WHERE coding IS NULL";
     assert_eq!(connect(&lab).query_row(plain, [], |row| row.get::<_, i64>(0)).optional().unwrap(), None);
+
+    // The same by the command that was interrupted, and not for others.
+    connect(&lab).execute("UPDATE sys_namespaces SET data_key = -data_key", []).unwrap();
+    let error = lab.store.encrypt(&namespace("a.b"), &Recipients::Passphrase("open".into())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert_eq!(lab.another_store().encrypt(&namespace("a.b"), &recipients()).unwrap().values, 0);
+    let data_key = "SELECT data_key > 0 FROM sys_namespaces";
+    assert!(connect(&lab).query_row(data_key, [], |row| row.get::<_, bool>(0)).unwrap());
 
     // The same on the way back.
     connect(&lab).execute("UPDATE sys_namespaces SET data_key = 0", []).unwrap();
@@ -377,6 +411,79 @@ fn what_was_interrupted_is_readable_and_goes_on() {
     assert_eq!(lab.store.resume_encryption(&namespace("a.b")).unwrap().values, 10);
     assert_eq!(lab.store.sealing(&namespace("a.b")).unwrap(), Sealing::Never);
     assert_eq!(everything(&stranger(&lab), &namespace("a.b")).len(), 11);
+}
+
+fn everything_or(store: &Store) -> prontodb_core::Result<u64> {
+    let query = Query { fields: Fields::All, ..Query::default() };
+    store.list(&namespace("a.b"), &query, &mut super::Pages::default())
+}
+
+/// What a process leaves that was killed while it gave a namespace a new key, for others than before.
+#[test]
+fn whoever_has_the_new_key_reads_all_that_a_rotation_has_not_come_to() {
+    let lab = Lab::on_sqlite();
+    let knows = |passphrase: &'static str| {
+        lab.another_store().with_unlock(Box::new(move |_| Ok(Secret::Passphrase(passphrase.into()))))
+    };
+    let open = |passphrase: &str| Recipients::Passphrase(passphrase.into());
+    lab.store.encrypt(&namespace("a.b"), &open("old")).unwrap();
+    for n in 0..10 {
+        lab.set(&format!("a.b.{n}"), format!("value {n}"));
+    }
+    let before = everything(&knows("old"), &namespace("a.b"));
+    let connection = connect(&lab);
+    let old_number: i64 =
+        connection.query_row("SELECT data_key FROM sys_namespaces", [], |row| row.get(0)).unwrap();
+    let interrupted = knows("old");
+    connection
+        .execute_batch("CREATE TRIGGER cut BEFORE UPDATE ON entries WHEN OLD.name = '5' BEGIN SELECT RAISE(ABORT, 'cut'); END")
+        .unwrap();
+    interrupted.rotate_key(&namespace("a.b"), Some(&open("new"))).unwrap_err();
+    connection.execute_batch("DROP TRIGGER cut").unwrap();
+    let keys: i64 = connection.query_row("SELECT count(*) FROM sec_data_keys", [], |row| row.get(0)).unwrap();
+    let present: i64 =
+        connection.query_row("SELECT data_key FROM sys_namespaces", [], |row| row.get(0)).unwrap();
+    assert!(keys == 2 && present < 0 && -present != old_number, "{keys} {present}");
+    assert_eq!(everything(&knows("new"), &namespace("a.b")), before);
+    assert_eq!(everything_or(&knows("old")).unwrap_err().kind(), ErrorKind::Denied);
+    knows("new").set(&address("a.b.new"), SECRET, &SetOptions::default()).unwrap();
+    assert_eq!(knows("new").resume_encryption(&namespace("a.b")).unwrap().values, 10);
+    assert_eq!(everything(&knows("new"), &namespace("a.b")).len(), 11);
+    let keys: i64 = connection.query_row("SELECT count(*) FROM sec_data_keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(keys, 1);
+}
+
+/// Each namespace asks for what opens it.
+#[test]
+fn several_passphrases_can_be_asked_for() {
+    let lab = Lab::on_sqlite();
+    for (name, passphrase) in [("a.b", "one"), ("a.c", "two")] {
+        lab.store.encrypt(&namespace(name), &Recipients::Passphrase(passphrase.into())).unwrap();
+        lab.set(&format!("{name}.k"), SECRET);
+    }
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let answers = ["one", "two"];
+    let store = lab.another_store().with_unlock(Box::new(move |_| {
+        let number = asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Secret::Passphrase(answers[number].into()))
+    }));
+    for name in ["a.b.k", "a.c.k", "a.b.k"] {
+        assert_eq!(store.get(&address(name)).unwrap().unwrap().value, SECRET);
+    }
+}
+
+/// What is gone needs no key.
+#[test]
+fn an_empty_namespace_is_freed_from_a_lost_key() {
+    let lab = Lab::on_sqlite();
+    encrypt(&lab, "a.b");
+    lab.set("a.b.k", SECRET);
+    let stranger = stranger(&lab);
+    assert_eq!(stranger.decrypt(&namespace("a.b")).unwrap_err().kind(), ErrorKind::Denied);
+    stranger.write(|writer| writer.delete(&address("a.b.k"), &Condition::default())).unwrap();
+    assert_eq!(everything_or(&stranger).unwrap(), 0);
+    assert_eq!(stranger.decrypt(&namespace("a.b")).unwrap().values, 0);
+    stranger.set(&address("a.b.k"), b"plain", &SetOptions::default()).unwrap();
 }
 
 /// The wrapped key is an age file, so that what is encrypted does not depend on this program.
@@ -399,7 +506,7 @@ fn folder(lab: &Lab) -> &Path {
     }
 }
 
-fn connect(lab: &Lab) -> Connection {
+pub fn connect(lab: &Lab) -> Connection {
     Connection::open(folder(lab).join("test.prdb")).unwrap()
 }
 

@@ -240,11 +240,9 @@ fn kept_times_come_back(lab: &Lab) {
     let loaded = load(&lab.store, LoadOptions::default(), &changes).unwrap();
     assert_eq!(loaded, Loaded { set: 3, skipped: 1, ..Loaded::default() });
     let now = lab.now().0;
-    for (name, expires) in [
-        ("a.cache.lasting", Some(now + 90_000)),
-        ("a.cache.without", Some(now + 60_000)),
-        ("a.plain.without", None),
-    ] {
+    for (name, expires) in
+        [("a.cache.lasting", Some(now + 90_000)), ("a.cache.without", None), ("a.plain.without", None)]
+    {
         let head = lab.record(name).unwrap().head;
         assert_eq!((head.created, head.updated), (Millis(5), Millis(7)), "{name}");
         assert_eq!(

@@ -137,3 +137,44 @@ fn a_namespace_without_entries_is_made_too() {
     assert_eq!(target.space("a.b").cache, None);
     assert_eq!(differences(&target.store, &source.store), [""; 0]);
 }
+
+#[test]
+fn a_cache_that_is_alike_keeps_its_order() {
+    let (source, target) = (Lab::in_memory(), Lab::on_sqlite());
+    for lab in [&source, &target] {
+        lab.cache("a.b", "60 max_items=3 policy=lru");
+        for key in ["a", "b", "c"] {
+            lab.set(&format!("a.b.{key}"), "1");
+        }
+    }
+    assert!(target.value("a.b.a").is_some(), "which makes it the one used last");
+    source.set("x.y.k", "1");
+    target.store.sync_from(&source.store, LoadOptions::default()).unwrap();
+    target.set("a.b.d", "1");
+    assert_eq!(target.names("a.b"), ["a", "c", "d"]);
+    assert_eq!(target.usage("a.b").0, 3);
+}
+
+#[test]
+fn a_sync_that_fails_changes_nothing() {
+    let (source, target) = (Lab::in_memory(), Lab::on_sqlite());
+    source.cache("a.b", "60 max_items=2");
+    source.set("a.b.k", "1");
+    source.set("d.e.cut", "1");
+    target.cache("a.b", "90 max_items=5");
+    target.set("a.b.old", "1");
+    let before = (target.space("a.b").cache, target.names("a.b"));
+    let cut = "CREATE TRIGGER cut BEFORE INSERT ON entries WHEN NEW.name = 'cut' BEGIN SELECT RAISE(ABORT, 'cut'); END";
+    super::coding::connect(&target).execute_batch(cut).unwrap();
+    target.store.sync_from(&source.store, LoadOptions::default()).unwrap_err();
+    assert_eq!((target.space("a.b").cache, target.names("a.b")), before);
+}
+
+#[test]
+fn values_of_any_size_go_along() {
+    let (source, target) = (Lab::in_memory(), Lab::on_sqlite());
+    source.set("a.b.k", vec![b'v'; 3000]);
+    let strict = target.another_store().with_max_value_bytes(1000);
+    strict.sync_from(&source.store, LoadOptions::default()).unwrap();
+    assert_eq!(target.value("a.b.k").unwrap().len(), 3000);
+}

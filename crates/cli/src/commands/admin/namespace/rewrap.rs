@@ -2,12 +2,11 @@ use std::ffi::OsString;
 
 use prontodb_core::coding::Recipients;
 
-use super::super::explain;
 use super::{Readers, only_namespace, own_recipients};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::secret;
+use crate::{output, secret};
 
 /// Change who can read an encrypted namespace, or its passphrase
 ///
@@ -37,7 +36,28 @@ impl Run for Rewrap {
             },
         };
         let rewrapped = cx.open_existing()?.rewrap_key(&namespace, &readers);
-        rewrapped.map_err(|error| explain(cx, &namespace, error))?;
+        rewrapped.map_err(|error| cx.with_hint(error.into()))?;
+        let shown = namespace.display(cx.notation.delimiter);
+        output::note(&format!("{shown} is for {}", named(&readers)));
+        warn_of_own_loss(cx, &shown, &readers)?;
         Ok(Code::Done)
     }
+}
+
+/// Those who can read, as a message names them.
+fn named(readers: &Recipients) -> String {
+    match readers {
+        Recipients::Age(recipients) => recipients.join(", "),
+        Recipients::Passphrase(_) => "whoever knows the passphrase".to_owned(),
+    }
+}
+
+/// Says that whoever did it has given away what they could read.
+fn warn_of_own_loss(cx: &Context, namespace: &str, readers: &Recipients) -> Result<(), Failure> {
+    if let (Recipients::Age(readers), Some(Recipients::Age(own))) = (readers, own_recipients(cx)?)
+        && !own.iter().any(|own| readers.contains(own))
+    {
+        output::warn(&format!("the identity of age_identity can no longer read {namespace}"));
+    }
+    Ok(())
 }

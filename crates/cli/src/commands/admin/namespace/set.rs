@@ -1,10 +1,9 @@
 use std::ffi::OsString;
 
-use prontodb_core::Namespace;
 use prontodb_core::coding::Recipients;
 use prontodb_core::engine::Sealing;
+use prontodb_core::{ErrorKind, Namespace};
 
-use super::super::explain;
 use super::{Readers, own_recipients, tell};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session, text};
@@ -43,16 +42,17 @@ impl Run for Set {
 impl Set {
     fn encrypt(&self, cx: &Context, namespace: &Namespace) -> Result<(), Failure> {
         let store = cx.open_to_write()?;
-        let done = match (sealing(cx, &store, namespace)?, self.readers.named()?) {
-            (Sealing::Under(_), Some(_)) => {
-                let namespace = namespace.display(cx.notation.delimiter);
-                return Err(Failure::invalid(format!("{namespace} is encrypted already"))
-                    .hint("prontodb admin namespace rewrap changes who can read it"));
-            }
-            (Sealing::Under(_), None) => store.resume_encryption(namespace),
+        let done = match (sealing(cx, &store, namespace)?.key(), self.readers.named()?) {
+            (Some(_), None) => store.resume_encryption(namespace),
             (_, named) => store.encrypt(namespace, &recipients(cx, named)?),
         };
-        tell(cx, namespace, "is encrypted", done.map_err(|error| explain(cx, namespace, error))?);
+        let done = done.map_err(|error| match error.kind() {
+            ErrorKind::Conflict => Failure::from(error).hint(
+                "prontodb admin namespace rewrap changes who can read it; encrypt=on alone finishes what was interrupted",
+            ),
+            _ => cx.with_hint(error.into()),
+        })?;
+        tell(cx, namespace, if done.is_new { "is new, and encrypted" } else { "is encrypted" }, done);
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Set {
             output::note(&format!("{} was not encrypted", namespace.display(cx.notation.delimiter)));
             return Ok(());
         }
-        let done = store.decrypt(namespace).map_err(|error| explain(cx, namespace, error))?;
+        let done = store.decrypt(namespace).map_err(|error| cx.with_hint(error.into()))?;
         tell(cx, namespace, "is not encrypted any more", done);
         Ok(())
     }
