@@ -78,14 +78,20 @@ impl Run for Import {
             }
             load.push(at, &namespace, name, change)
         });
-        let done = read.map_err(Failure::from).and_then(|()| finish(cx, load, self.dry_run));
+        let done = read.map_err(Failure::from).and_then(|()| finish(cx, load, self.dry_run, &mut progress));
+        drop(progress);
         output::note(&done.map_err(|failure| explain(cx, &namespace, failure))?);
         Ok(Code::Done)
     }
 }
 
 /// Writes what has been read, or finds out what that would do.
-pub fn finish(cx: &Context, mut load: Load, is_dry_run: bool) -> Result<String, Failure> {
+pub fn finish(
+    cx: &Context,
+    mut load: Load,
+    is_dry_run: bool,
+    progress: &mut Progress,
+) -> Result<String, Failure> {
     if is_dry_run {
         let store = cx.open_to_look()?;
         return Ok(summary("would import", &load.preview(&store)?));
@@ -98,7 +104,8 @@ pub fn finish(cx: &Context, mut load: Load, is_dry_run: bool) -> Result<String, 
         return Ok(summary("imported", &Loaded::default()));
     }
     let store = cx.open_to_write()?;
-    Ok(summary("imported", &load.commit(&store)?))
+    let loaded = load.commit_telling(&store, &mut |count| progress.show("wrote", count))?;
+    Ok(summary("imported", &loaded))
 }
 
 impl From<Conflict> for OnConflict {

@@ -69,8 +69,9 @@ impl Run for ImportFs {
             kept: Vec::new(),
         };
         let read = reader.take(&tree, &folders, &top);
-        let Reader { load, kept, .. } = reader;
-        let done = read.and_then(|()| import::finish(cx, load, self.dry_run));
+        let Reader { load, kept, mut progress, .. } = reader;
+        let done = read.and_then(|()| import::finish(cx, load, self.dry_run, &mut progress));
+        drop(progress);
         output::note(&done.map_err(|failure| import::explain(cx, &namespace, failure))?);
         if kept.is_empty() {
             return Ok(Code::Done);

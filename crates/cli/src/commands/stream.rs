@@ -81,6 +81,8 @@ struct Writing<'c> {
     identity: Option<Identity>,
     store: Option<Session>,
     written: Loaded,
+    /// How many changes were read.
+    read: u64,
     /// Where the last entry stands that was read, and the last that was written.
     read_to: Place,
     written_to: Option<Place>,
@@ -103,6 +105,7 @@ impl<'c> Writing<'c> {
             identity: None,
             store: None,
             written: Loaded::default(),
+            read: 0,
             read_to: Place::default(),
             written_to: None,
             progress: Progress::begin(),
@@ -179,8 +182,9 @@ impl<'c> Writing<'c> {
     /// Writes a chunk when it is full.
     fn step(&mut self) -> Result<(), Failure> {
         let collected = self.load.len();
-        if collected.is_multiple_of(1000) {
-            self.progress.show("read", self.written.set + self.written.deleted + collected);
+        self.read += 1;
+        if self.read.is_multiple_of(1000) {
+            self.progress.show("read", self.read);
         }
         if self.chunk.is_some_and(|chunk| collected >= chunk) { self.commit() } else { Ok(()) }
     }
@@ -195,7 +199,8 @@ impl<'c> Writing<'c> {
         }
         let Some(store) = &self.store else { return Ok(()) };
         let load = mem::replace(&mut self.load, Load::new(self.options.clone()));
-        self.written.add(load.commit(store)?);
+        let (progress, before) = (&mut self.progress, self.read - load.len());
+        self.written.add(load.commit_telling(store, &mut |count| progress.show("wrote", before + count))?);
         self.written_to = Some(self.read_to);
         Ok(())
     }

@@ -61,6 +61,9 @@ impl Run for Sync {
             max_value_bytes: u64::MAX,
             ..LoadOptions::default()
         };
+        // What cannot be read does not make a database either.
+        let namespaces: Vec<_> = source.namespaces(None)?.into_iter().map(|space| space.namespace).collect();
+        source.require_values(&namespaces).map_err(|error| cx.with_hint(error.into()))?;
         let loaded = cx.make_at(&target)?.sync_from(&source, options);
         let Loaded { set, deleted, .. } = loaded.map_err(|error| cx.with_hint(error.into()))?;
         output::note(&format!("set {}, removed {deleted}", counted(set, "entry", "entries")));

@@ -252,6 +252,8 @@ fn the_files_hold_nothing_of_what_was_encrypted() {
 #[test]
 fn a_sync_encrypts_what_was_encrypted() {
     let s = encrypted();
+    stranger(&s, "sync main ./copy.prdb").fails(5).stderr_has("p.n is encrypted");
+    assert!(!s.path("copy.prdb").exists());
     s.run(["set", "p.n.old", "plain so far", "-d", "copy.prdb"]).succeeds();
     stranger(&s, "sync main ./copy.prdb").fails(5).stderr_has("p.n is encrypted");
     s.run(["get", "p.n.old", "-d", "copy.prdb"]).prints("plain so far\n");
@@ -274,6 +276,15 @@ fn a_sync_encrypts_what_was_encrypted() {
         .succeeds();
     with_passphrase(&s, "get q.n.k -d copy.prdb", "open").prints("v\n");
     with_passphrase(&s, "get q.n.k -d copy.prdb", "shut").fails(5);
+    // Whoever can read the source only must not read on in the target.
+    fs::write(s.path("phrase"), "other").unwrap();
+    with_passphrase(&s, "admin namespace rewrap q.n --new-pass-file phrase -d copy.prdb", "open").succeeds();
+    s.run(["sync", "main", "./copy.prdb"])
+        .env("PRONTO_PASSPHRASE", "open")
+        .env("PRONTO_AGE_IDENTITY", identity_file(&s))
+        .fails(5);
+    knows(&s, "admin namespace rewrap p.n --new-pass-file phrase").succeeds();
+    knows(&s, "sync main ./copy.prdb").fails(5);
 }
 
 #[test]

@@ -166,6 +166,24 @@ fn a_stream_is_larger_than_memory_needs_to_be() {
     assert!(names.iter().all(|name| name.starts_with("pronto.main.prdb")), "{names:?}");
 }
 
+/// Each of them fills what is collected, and is a run of its own in the file.
+#[test]
+fn many_large_values_take_the_memory_of_one() {
+    let s = sandbox();
+    let path = s.path("large.stream");
+    let mut file = std::io::BufWriter::new(File::create(&path).unwrap());
+    let value = "v".repeat(34 << 20);
+    for number in 0..8 {
+        writeln!(file, "k{number}={value};").unwrap();
+    }
+    file.flush().unwrap();
+    let call = s.run(["stream", "-p", "p", "-n", "n"]).env("PRONTO_SECURITY", "false");
+    let call = call.env("PRONTO_COMPRESS_ABOVE_BYTES", "0").within(std::time::Duration::from_secs(120));
+    let call = call.under(["sh", "-c", "ulimit -v 300000; exec \"$@\"", "sh"]);
+    call.stdin_from(File::open(&path).unwrap()).succeeds().stderr_has("wrote 8 entries");
+    s.run(["keys", "p.n", "--count"]).prints("8\n");
+}
+
 #[test]
 fn listings_print_streams_that_can_be_fed_back() {
     let s = sandbox();

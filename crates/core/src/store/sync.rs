@@ -228,8 +228,8 @@ impl<'s> Snapshot<'s> {
 
     fn sides(&self) -> Result<BTreeMap<Namespace, Side>> {
         let side = |space: Space| {
-            let keys = keys_of(self.view, &space)?.into_iter();
-            let key = keys.filter(|record| space.sealing.key() == Some(record.key)).last();
+            let mut keys = keys_of(self.view, &space)?.into_iter();
+            let key = keys.find(|record| space.sealing.key() == Some(record.key));
             Ok((space.namespace.clone(), Side { space, key }))
         };
         self.view.spaces(None)?.into_iter().map(side).collect()

@@ -30,6 +30,8 @@ const MEMORY_BYTES: usize = 32 * 1024 * 1024;
 
 /// The most that is ever collected in memory: places in it are counted in 32 bits, a change behind the last one included.
 const MAX_HEAP_BYTES: usize = 1024 * 1024 * 1024;
+/// After how many changes whoever waits hears of it.
+const TELL_EVERY: u64 = 10_000;
 /// The longest name of a writer that is taken over, in bytes.
 const MAX_WRITER_BYTES: usize = 1024;
 
@@ -243,15 +245,23 @@ impl Load {
     /// [`ErrorKind::Limit`] for one that its cache has no room for, and [`ErrorKind::Invalid`] for a repeated entry where
     /// those are refused. [`ErrorKind::Conflict`] for an entry that is there, and the errors of writing, leave the
     /// transactions before them as they are.
-    pub fn commit(mut self, store: &Store) -> Result<Loaded> {
+    pub fn commit(self, store: &Store) -> Result<Loaded> {
+        self.commit_telling(store, &mut |_| {})
+    }
+
+    /// The same; `told` hears now and then how many changes of the present transaction have been made.
+    ///
+    /// # Errors
+    /// Those of [`Load::commit`].
+    pub fn commit_telling(mut self, store: &Store, told: &mut dyn FnMut(u64)) -> Result<Loaded> {
         self.check(store)?;
         let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
         if self.options.atomic {
-            return self.write(store, &parts);
+            return store.write(|writer| self.make_parts(writer, &parts, told));
         }
         let mut loaded = Loaded::default();
         for part in parts {
-            let written = self.write(store, &[part]);
+            let written = store.write(|writer| self.make_parts(writer, &[part], told));
             loaded.add(written.map_err(|error| error.after(&loaded, part))?);
         }
         Ok(loaded)
@@ -349,30 +359,44 @@ impl Load {
         })
     }
 
-    /// Makes the changes of some namespaces in one transaction.
-    fn write(&self, store: &Store, parts: &[u32]) -> Result<Loaded> {
-        store.write(|writer| self.make_parts(writer, parts))
-    }
-
     /// Makes all changes in a transaction; the load has been closed.
     pub(super) fn make_all(&self, writer: &mut Writer<'_>) -> Result<Loaded> {
         let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
-        self.make_parts(writer, &parts)
+        self.make_parts(writer, &parts, &mut |_| {})
     }
 
-    fn make_parts(&self, writer: &mut Writer<'_>, parts: &[u32]) -> Result<Loaded> {
-        let mut loaded = Loaded::default();
-        parts.iter().try_for_each(|part| self.apply(writer, *part, &mut loaded))?;
+    /// Makes the changes of some namespaces.
+    fn make_parts(
+        &self,
+        writer: &mut Writer<'_>,
+        parts: &[u32],
+        told: &mut dyn FnMut(u64),
+    ) -> Result<Loaded> {
+        let (mut loaded, mut made) = (Loaded::default(), 0_u64);
+        let mut count = || {
+            made += 1;
+            if made.is_multiple_of(TELL_EVERY) {
+                told(made);
+            }
+        };
+        parts.iter().try_for_each(|part| self.apply(writer, *part, &mut loaded, &mut count))?;
         Ok(loaded)
     }
 
-    fn apply(&self, writer: &mut Writer<'_>, part: u32, loaded: &mut Loaded) -> Result<()> {
+    fn apply(
+        &self,
+        writer: &mut Writer<'_>,
+        part: u32,
+        loaded: &mut Loaded,
+        count: &mut dyn FnMut(),
+    ) -> Result<()> {
         let namespace = self.parts[part as usize].namespace.clone();
         // In a cache with limits the order of writing decides what is evicted later.
         let keeps_order = writer.cache(&namespace)?.is_some_and(Cache::is_limited);
         let mut address = Address { namespace, name: EntryName::nothing() };
         let make = |packed: &Packed<'_>| {
             address.name.become_checked(packed.name);
+            count();
             loaded.count(self.make(writer, &address, packed)?)
         };
         match keeps_order {
