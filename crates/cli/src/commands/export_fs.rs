@@ -9,7 +9,7 @@ use prontodb_core::store::{Query, Sink};
 use prontodb_core::transfer::{Format, ReadOptions, tree};
 use prontodb_core::{Address, EntryName, Millis, Namespace, Record, Result as CoreResult, Version};
 
-use super::{Addressing, Run, stream};
+use super::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output::progress::Progress;
@@ -107,7 +107,7 @@ pub fn read_options(cx: &Context, namespace: &Namespace, with_meta: bool) -> Rea
         with_meta,
         namespace: namespace.clone(),
         delimiter: cx.notation.delimiter,
-        max_line_bytes: stream::longest_token(cx.settings.max_value_bytes.value),
+        max_line_bytes: Format::JsonLines.longest_entry(cx.settings.max_value_bytes.value),
     }
 }
 

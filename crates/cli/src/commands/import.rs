@@ -8,7 +8,7 @@ use prontodb_core::store::{Load, LoadOptions, Loaded, OnConflict};
 use prontodb_core::transfer::{self, ReadOptions};
 use prontodb_core::{Namespace, Store};
 
-use super::{Addressing, Run, export, stream};
+use super::{Addressing, Run, export};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::progress::Progress;
@@ -57,12 +57,13 @@ impl Run for Import {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, file) = place(cx, &self.words)?;
+        let format = export::format(self.format.as_deref(), file.as_deref(), self.with_meta)?;
         let options = ReadOptions {
-            format: export::format(self.format.as_deref(), file.as_deref(), self.with_meta)?,
+            format,
             with_meta: self.with_meta,
             namespace: namespace.clone(),
             delimiter: cx.notation.delimiter,
-            max_line_bytes: stream::longest_token(cx.settings.max_value_bytes.value),
+            max_line_bytes: format.longest_entry(cx.settings.max_value_bytes.value),
         };
         let mut load = Load::new(LoadOptions {
             spill_folder: Some(cx.spill_folder()?),

@@ -16,9 +16,6 @@ use crate::output::progress::Progress;
 use crate::output::{self, counted};
 use crate::secret;
 
-/// Room in a token for its key and for the quotes and escapes of its value.
-const TOKEN_OVERHEAD: u64 = 64 * 1024;
-
 /// Write what standard input says, many entries in one go
 ///
 /// Input is tokens with `;` behind each: meta:path=project.namespace, then key=value. All of it is checked before anything
@@ -67,11 +64,6 @@ impl Run for Stream {
     }
 }
 
-/// The longest token that can hold a value of so many bytes, in base64.
-pub fn longest_token(value_bytes: u64) -> usize {
-    usize::try_from(value_bytes / 3 * 4 + TOKEN_OVERHEAD).unwrap_or(usize::MAX)
-}
-
 /// What has been read, and what of it has been written.
 struct Writing<'c> {
     cx: &'c Context,
@@ -117,7 +109,7 @@ impl<'c> Writing<'c> {
             namespace: self.cx.notation.defaults.clone(),
             delimiter: self.cx.notation.delimiter,
             needs_credentials: self.needs_credentials(),
-            max_token_bytes: longest_token(self.options.max_value_bytes),
+            max_token_bytes: transfer::Format::Stream.longest_entry(self.options.max_value_bytes),
         };
         stream::read(io::stdin().lock(), options, |item| self.take(item))
     }
@@ -137,7 +129,7 @@ impl<'c> Writing<'c> {
             with_meta: false,
             namespace: notation.defaults.clone(),
             delimiter: notation.delimiter,
-            max_line_bytes: longest_token(self.options.max_value_bytes),
+            max_line_bytes: transfer::Format::JsonLines.longest_entry(self.options.max_value_bytes),
         };
         let mut failed = None;
         let read = transfer::read_keyed_lines(io::stdin().lock(), &options, &mut |at, key, change| {

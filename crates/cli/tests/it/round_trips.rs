@@ -152,3 +152,28 @@ fn into_a_cache_and_encrypted(s: &Sandbox, wanted: &[u8]) {
     run(s, "admin namespace rotate p.secret").succeeds();
     holds(s, "export p.secret", wanted);
 }
+
+#[test]
+fn values_that_get_longer_when_they_are_written_down_come_back_at_the_limit() {
+    const LIMIT: usize = 300_000;
+    let s = sandbox();
+    let limited = |line: &str| run(&s, line).env("PRONTO_MAX_VALUE_BYTES", LIMIT.to_string());
+    for (key, byte) in [("quotes", b'"'), ("controls", 1), ("bytes", 0xff), ("backslashes", b'\\')] {
+        limited(&format!("set p.n.{key}")).stdin(vec![byte; LIMIT]).succeeds();
+    }
+    let wanted = output(&s, "export p.n");
+    for format in ["tsv", "json", "jsonl", "csv", "stream"] {
+        limited(&format!("export p.n --format {format} --output x")).succeeds();
+        limited(&format!("import p.n x --format {format} -d {format}.prdb")).succeeds();
+        holds(&s, &format!("export p.n -d {format}.prdb"), &wanted);
+    }
+    for (listing, format) in [("--stream", "text"), ("--jsonl", "jsonl")] {
+        let listed = output(&s, &format!("scan {listing}"));
+        limited(&format!("stream --format {format} -d of{listing}.prdb")).stdin(listed).succeeds();
+        holds(&s, &format!("export p.n -d of{listing}.prdb"), &wanted);
+    }
+    limited("export-fs --root tree --ns p.n").succeeds();
+    limited("export-fs --root tree --ns p.n").succeeds().stderr_has("4 as they should be");
+    limited("import-fs --root tree --ns p.n -d of-files.prdb").succeeds();
+    holds(&s, "export p.n -d of-files.prdb", &wanted);
+}

@@ -21,6 +21,9 @@ use crate::record::Head;
 use crate::store::{Change, Life, Place};
 use crate::stream::{self, Item, Printer};
 
+/// Room in an entry for all but its value: the key, the quotes, times and the writer.
+const ENTRY_OVERHEAD: u64 = 64 * 1024;
+
 /// How entries are written down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -50,6 +53,19 @@ impl Format {
             Self::Csv => "csv",
             Self::Stream => "stream",
         }
+    }
+
+    /// The longest line, entry or token that this format needs for a value of so many bytes.
+    pub fn longest_entry(self, value_bytes: u64) -> usize {
+        let written = match self {
+            // Base64; values of streams that would get longer by escapes are in base64, too.
+            Self::Tsv | Self::Stream => (value_bytes / 3).saturating_mul(4),
+            // Quotes are doubled.
+            Self::Csv => value_bytes.saturating_mul(2),
+            // A control character becomes `\u0001`.
+            Self::Json | Self::JsonLines => value_bytes.saturating_mul(6),
+        };
+        usize::try_from(written.saturating_add(ENTRY_OVERHEAD)).unwrap_or(usize::MAX)
     }
 
     /// The format that a file's name ends in.
@@ -141,7 +157,7 @@ pub struct ReadOptions {
     pub namespace: Namespace,
     /// The delimiter that streams begin with.
     pub delimiter: Delimiter,
-    /// The longest line, or token.
+    /// The longest line, entry or token; see [`Format::longest_entry`].
     pub max_line_bytes: usize,
 }
 
