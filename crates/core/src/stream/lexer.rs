@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 
-use super::{StreamError, Trouble};
+use super::{BYTE_ORDER_MARK, StreamError, Trouble};
 use crate::store::Place;
 
 /// Cuts text that comes in pieces into tokens.
@@ -13,6 +13,8 @@ pub(super) struct Lexer {
     max_token_bytes: usize,
     /// Where the text begins that has not been taken.
     here: Place,
+    /// Whether the first bytes have been looked at, which may be a byte order mark.
+    has_begun: bool,
     in_comment: bool,
     scan: Scan,
 }
@@ -92,7 +94,7 @@ impl Token<'_> {
 impl Lexer {
     pub fn new(max_token_bytes: usize) -> Self {
         let here = Place { line: 1, column: 1 };
-        Self { max_token_bytes, here, in_comment: false, scan: Scan::default() }
+        Self { max_token_bytes, here, has_begun: false, in_comment: false, scan: Scan::default() }
     }
 
     /// Where the text begins that has not been taken.
@@ -102,6 +104,9 @@ impl Lexer {
 
     /// Takes the next token from the front of `text`; with `is_last` no more text follows.
     pub fn next<'i>(&mut self, text: &mut &'i [u8], is_last: bool) -> Result<Lexed<'i>, StreamError> {
+        if !self.begin(text, is_last) {
+            return Ok(Lexed::NeedsMore);
+        }
         self.skip_gap(text);
         if text.is_empty() {
             return Ok(if is_last { Lexed::End } else { Lexed::NeedsMore });
@@ -118,6 +123,20 @@ impl Lexer {
             return Ok(Lexed::NeedsMore);
         }
         self.take(text, scan).map(Lexed::Token)
+    }
+
+    /// Takes the byte order mark that the text may begin with, which has no place; says whether that could be told.
+    fn begin(&mut self, text: &mut &[u8], is_last: bool) -> bool {
+        if self.has_begun {
+            return true;
+        }
+        let is_part = text.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(text);
+        if is_part && !is_last {
+            return false;
+        }
+        *text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        self.has_begun = true;
+        true
     }
 
     /// Takes blanks, empty tokens and comments from the front.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use csv::{ReaderBuilder, StringRecord, Writer};
 
-use super::lines::{Allowance, Bounded};
+use super::lines::{Allowance, Bounded, without_mark};
 use super::{Meta, ReadOptions, invalid, meta_columns, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ pub(super) fn read(
     // What is read ahead belongs to entries to come.
     let allowance = Allowance::new(options.max_line_bytes.saturating_add(READ_AHEAD));
     let told = |error: csv::Error| allowance.exceeded().unwrap_or_else(|| told(&error));
-    let source = Bounded { source, allowance: &allowance };
+    let source = Bounded { source: without_mark(source)?, allowance: &allowance };
     let mut reader = ReaderBuilder::new().buffer_capacity(READ_AHEAD).from_reader(source);
     let headers = reader.headers().map_err(told)?.clone();
     if headers.is_empty() {

@@ -15,6 +15,7 @@ use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
 use crate::store::{Change, Life, Place};
+use crate::stream::BYTE_ORDER_MARK;
 
 /// An entry as it is written.
 #[derive(Serialize)]
@@ -93,6 +94,7 @@ pub fn read_keyed_lines(
 
 /// Reads the one entry that `bytes` hold.
 pub(super) fn read_one(bytes: &[u8], options: &ReadOptions) -> Result<(EntryName, Vec<u8>, Life)> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let entry: Given = serde_json::from_slice(bytes)
         .map_err(|error| invalid(told(&error)).at(on_line(error.line().try_into().unwrap_or(0))))?;
     let mut read = None;
@@ -139,7 +141,10 @@ fn show(
 pub(super) fn read_array(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
     let line = Cell::new(1);
     let allowance = Allowance::new(options.max_line_bytes);
-    let source = Bounded { source: BufReader::with_capacity(256 * 1024, source), allowance: &allowance };
+    let source = Bounded {
+        source: BufReader::with_capacity(256 * 1024, lines::without_mark(source)?),
+        allowance: &allowance,
+    };
     let source = Counted { source, line: &line };
     let mut deserializer = serde_json::Deserializer::from_reader(source);
     let mut failed = None;

@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::on_line;
+use super::{cannot_read, on_line};
 use crate::error::{Error, ErrorKind, Result};
+use crate::stream::BYTE_ORDER_MARK;
 
 /// A source that ends with an error when an entry goes on for too long, before it fills memory.
 pub(super) struct Bounded<'l, R> {
@@ -49,19 +50,29 @@ impl<R: Read> Read for Bounded<'_, R> {
     }
 }
 
+/// A source without the byte order mark that it may begin with.
+pub(super) fn without_mark(mut source: impl Read) -> Result<impl Read> {
+    let mut start = Vec::new();
+    source.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start).map_err(cannot_read)?;
+    if start == BYTE_ORDER_MARK {
+        start.clear();
+    }
+    Ok(io::Cursor::new(start).chain(source))
+}
+
 /// Shows `visit` each line that is not blank, without its end, be that `\n` or `\r\n`.
 pub(super) fn for_each(
     source: impl Read,
     max_bytes: usize,
     mut visit: impl FnMut(u64, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut source = BufReader::with_capacity(256 * 1024, source);
+    let mut source = BufReader::with_capacity(256 * 1024, without_mark(source)?);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let most = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
         let read = source.by_ref().take(most).read_until(b'\n', &mut line);
-        if read.map_err(|error| Error::new(ErrorKind::Io, "cannot read the input").because(error))? == 0 {
+        if read.map_err(cannot_read)? == 0 {
             break;
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);

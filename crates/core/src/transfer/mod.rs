@@ -9,7 +9,7 @@ mod lines;
 pub mod tree;
 mod tsv;
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -116,7 +116,12 @@ impl Writer {
     pub fn entry(&mut self, out: &mut Vec<u8>, name: &str, value: &[u8], head: &Head, now: Millis) {
         let meta = self.with_meta.then_some(head);
         match self.format {
-            Format::Tsv => tsv::push(out, name, value, meta),
+            Format::Tsv => {
+                if self.count == 0 {
+                    tsv::guard(out, name);
+                }
+                tsv::push(out, name, value, meta);
+            }
             Format::Csv => csv::push(out, name, value, meta),
             Format::Json => {
                 out.extend_from_slice(if self.count == 0 { b"\n" } else { b",\n" });
@@ -244,6 +249,10 @@ impl Meta<'_> {
 
 fn invalid(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, what)
+}
+
+fn cannot_read(error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, "cannot read the input").because(error)
 }
 
 fn on_line(line: u64) -> Place {

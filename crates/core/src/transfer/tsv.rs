@@ -11,6 +11,14 @@ use crate::address::EntryName;
 use crate::error::Result;
 use crate::record::Head;
 use crate::store::{Change, Place};
+use crate::stream::BYTE_ORDER_MARK;
+
+/// Makes sure that the start of the first key is not taken for a byte order mark: blank lines are free.
+pub(super) fn guard(out: &mut Vec<u8>, name: &str) {
+    if name.as_bytes().starts_with(BYTE_ORDER_MARK) {
+        out.push(b'\n');
+    }
+}
 
 pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&Head>) {
     out.extend_from_slice(name.as_bytes());

@@ -1,5 +1,7 @@
 //! Formats: whatever is written down is read back byte for byte, and what is no such format is refused with its line.
 
+use std::io::{self, Read};
+
 use prontodb_core::store::{Change, Life};
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer, tree};
 use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
@@ -45,7 +47,8 @@ fn refusal(text: &[u8], format: Format, with_meta: bool) -> String {
 
 fn hostile_name() -> impl Strategy<Value = String> {
     const PIECES: &[&str] = &[
-        "=", ";", "\"", "'", ",", "#", " ", "meta:", "b64:", ".", "/", "%", "\u{a0}", "k", "-", "@", "{", "}",
+        "=", ";", "\"", "'", ",", "#", " ", "meta:", "b64:", ".", "/", "%", "\u{a0}", "\u{feff}", "k", "-",
+        "@", "{", "}",
     ];
     let piece = prop_oneof![prop::sample::select(PIECES).prop_map(str::to_owned), "\\PC"];
     prop::collection::vec(piece, 1..6).prop_map(|pieces| pieces.concat())
@@ -146,6 +149,75 @@ fn what_others_write_is_read_too() {
         (Format::Stream, "# all\na=1; meta:path=p.n; b=2", vec!["a=1", "b=2"]),
     ] {
         assert_eq!(names(text, format), wanted, "{text:?}");
+    }
+}
+
+/// A source that gives a byte at a time.
+struct Bytewise<'t>(&'t [u8]);
+
+impl Read for Bytewise<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped_at_the_start_and_nowhere_else() {
+    const MARK: &str = "\u{feff}";
+    for (format, text) in [
+        (Format::Tsv, "a\tMQ==\n\u{feff}b\tMQ==\n"),
+        (Format::Json, "[{\"k\":\"a\",\"v\":\"1\"},{\"k\":\"\u{feff}b\",\"v\":\"1\"}]"),
+        (Format::JsonLines, "{\"k\":\"a\",\"v\":\"1\"}\n{\"k\":\"\u{feff}b\",\"v\":\"1\"}"),
+        (Format::Csv, "key,value\na,1\n\u{feff}b,1\n"),
+        (Format::Csv, "\"key\",value\na,1\n\u{feff}b,1\n"),
+        (Format::Stream, "a=1;\n\u{feff}b=1"),
+        (Format::Stream, "#\na=1;\n\u{feff}b=1"),
+    ] {
+        let marked = [MARK, text].concat();
+        let wanted = ["a=1", "\u{feff}b=1"];
+        assert_eq!(names(text, format), wanted, "{text:?}");
+        assert_eq!(names(&marked, format), wanted, "{text:?}");
+        let mut seen = Vec::new();
+        transfer::read(Bytewise(marked.as_bytes()), &options(format, false), &mut |_, name, _| {
+            seen.push(name.to_string());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, ["a", "\u{feff}b"], "{text:?}");
+    }
+    for format in [Format::Tsv, Format::JsonLines, Format::Csv, Format::Stream] {
+        assert!(names(MARK, format).is_empty(), "{format:?}");
+    }
+    // An entry of a tree of files as well, and places are those of the text behind the mark.
+    assert!(
+        tree::read("\u{feff}{\"k\":\"a\",\"v\":\"1\"}".as_bytes(), &options(Format::Json, false)).is_ok()
+    );
+    assert!(refusal("\u{feff}a".as_bytes(), Format::Stream, false).starts_with("line 1, column 1: "));
+    assert!(refusal(b"\xef\xbb", Format::Stream, false).starts_with("line 1, column 1: "));
+}
+
+#[test]
+fn a_first_key_that_begins_like_a_byte_order_mark_comes_back() {
+    for format in Format::ALL {
+        let (mut writer, mut text) =
+            (Writer::new(format, false, namespace(), Delimiter::default()), Vec::new());
+        let head = Head {
+            version: Version(1),
+            created: Millis(0),
+            updated: Millis(0),
+            expires: None,
+            writer: None,
+            rank: None,
+            size: 1,
+            coding: Coding::PLAIN,
+        };
+        writer.begin(&mut text);
+        writer.entry(&mut text, "\u{feff}a", b"1", &head, Millis(0));
+        writer.entry(&mut text, "\u{feff}b", b"1", &head, Millis(0));
+        writer.end(&mut text);
+        let text = String::from_utf8(text).unwrap();
+        assert_eq!(names(&text, format), ["\u{feff}a=1", "\u{feff}b=1"], "{text:?}");
     }
 }
 
