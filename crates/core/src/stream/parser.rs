@@ -6,7 +6,7 @@ use memchr::memchr;
 use secrecy::SecretString;
 
 use super::lexer::{Lexed, Lexer, Part, Token};
-use super::{BASE64_MARK, META_MARK, StreamError, Trouble};
+use super::{BASE64_MARK, META_MARK, StreamError, Trouble, shown};
 use crate::address::{AddressError, Delimiter, EntryName, Namespace, Notation, Part as AddressPart};
 use crate::auth::Credentials;
 use crate::clock::Ttl;
@@ -240,7 +240,7 @@ impl Parser {
             "ttl" if value.is_empty() => self.state.ttl = None,
             "ttl" => self.state.ttl = Some(Ttl::parse(value)?),
             "op" => self.state.deletes = deletes(value)?,
-            _ => return Err(Trouble::UnknownMeta(shortened(name))),
+            _ => return Err(Trouble::UnknownMeta(shown(name))),
         }
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Security {
             ("apikey", Self::Open) => Credentials::ApiKey(value.into()),
             ("session", Self::Open) => Credentials::Session(value.into()),
             ("pass" | "user" | "apikey" | "session", _) => return Err(at(Trouble::HalfCredentials)),
-            _ => return Err(at(Trouble::UnknownMeta(shortened(&format!("sec:{kind}"))))),
+            _ => return Err(at(Trouble::UnknownMeta(shown(&format!("sec:{kind}"))))),
         };
         Ok(Some(credentials))
     }
@@ -291,11 +291,6 @@ fn deletes(op: &str) -> Result<bool, Trouble> {
         "del" => Ok(true),
         _ => Err(Trouble::Op),
     }
-}
-
-/// A name as messages show it: whatever was meant, they stay one line.
-fn shortened(name: &str) -> String {
-    name.chars().take(40).collect()
 }
 
 fn trouble(token: &Token<'_>, part: Part<'_>, trouble: Trouble) -> StreamError {

@@ -13,6 +13,7 @@ use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
 use crate::store::{Change, Place};
+use crate::stream::shown;
 
 const COLUMNS: [&str; 3] = ["key", "value", "encoding"];
 const META: [&str; 4] = ["created", "updated", "expires", "writer"];
@@ -84,6 +85,7 @@ impl Columns {
         let known = COLUMNS.iter().chain(&META);
         for header in headers {
             if !known.clone().any(|known| *known == header) {
+                let header = shown(header);
                 let what = format!(
                     "there is no column {header}; key, value, encoding, created, updated, expires and writer are known"
                 );
@@ -123,9 +125,7 @@ impl Columns {
                 decoded = STANDARD.decode(text).map_err(|_| invalid("the value is no base64"))?;
                 decoded.as_slice()
             }
-            other => {
-                return Err(invalid(format!("the encoding `{other}` is not known; base64 is, and nothing")));
-            }
+            _ => return Err(invalid("the encoding is not known; base64 is, and nothing")),
         };
         let [created, updated, expires, writer] =
             self.meta.map(|place| place.and_then(|place| record.get(place)));

@@ -6,7 +6,8 @@ use std::io::{self, BufReader, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Deserializer as _, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::lines::{Allowance, Bounded};
@@ -15,7 +16,7 @@ use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
 use crate::store::{Change, Life, Place};
-use crate::stream::BYTE_ORDER_MARK;
+use crate::stream::{BYTE_ORDER_MARK, shown};
 
 /// An entry as it is written.
 #[derive(Serialize)]
@@ -37,10 +38,13 @@ struct WrittenMeta<'a> {
     writer: Option<&'a str>,
 }
 
-/// An entry as it is read. What `scan --long --json` prints besides is known, and passed over.
+/// An entry as it is read: an object, and not the array of values that serde would take as well.
+struct Given(Members);
+
+/// What stands in an entry. What `scan --long --json` prints besides is known, and passed over.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Given {
+struct Members {
     k: String,
     v: Option<String>,
     v64: Option<String>,
@@ -52,6 +56,26 @@ struct Given {
     _version: Option<IgnoredAny>,
     #[serde(rename = "size")]
     _size: Option<IgnoredAny>,
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object)
+    }
+}
+
+struct Object;
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Given, A::Error> {
+        Members::deserialize(MapAccessDeserializer::new(members)).map(Given)
+    }
 }
 
 pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&Head>) {
@@ -107,14 +131,22 @@ pub(super) fn read_one(bytes: &[u8], options: &ReadOptions) -> Result<(EntryName
     read.ok_or_else(|| invalid("there is no entry"))
 }
 
-/// What is wrong, without the place: lines have theirs already.
+/// What is wrong, without the place, for lines have theirs already, and without what was given, which may be a secret.
 fn told(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    let Some((given, wanted)) = text.rsplit_once(", expected ") else { return text.to_owned() };
+    let given = match given.strip_prefix("unknown field `") {
+        Some(name) => format!("unknown field `{}`", shown(name.strip_suffix('`').unwrap_or(name))),
+        // Behind the type stands the value, in quotes of some kind.
+        None => given.split(['`', '"']).next().unwrap_or_default().trim_end().to_owned(),
+    };
+    format!("{given}, expected {wanted}")
 }
 
 fn show(
-    entry: &Given,
+    Given(entry): &Given,
     line: u64,
     options: &ReadOptions,
     visit: &mut dyn FnMut(Place, &str, Change<'_>) -> Result<()>,

@@ -229,9 +229,8 @@ impl Meta<'_> {
         let moment = |name: &str, text: Option<&str>| match text {
             Some(text) if !text.is_empty() => {
                 let moment = Millis::parse(text);
-                moment.map(Some).ok_or_else(|| {
-                    invalid(format!("{name} is `{text}`, which is no moment as in 2026-11-21T09:30:00.000Z"))
-                })
+                let wanted = || invalid(format!("{name} is no moment as in 2026-11-21T09:30:00.000Z"));
+                moment.map(Some).ok_or_else(wanted)
             }
             _ => Ok(None),
         };
