@@ -182,3 +182,33 @@ fn no_output_goes_over_a_database() {
     s.run(["get", "p.n.a"]).prints("1\n");
     s.run(["get", "p.n.a", "-d", "other.prdb"]).prints("1\n");
 }
+
+#[test]
+fn hostile_lines_are_refused_and_take_little_memory() {
+    let s = sandbox();
+    let columns = |count: usize, of: &str| of.repeat(count);
+    for (format, text, wanted) in [
+        (
+            "tsv",
+            columns(30_000_000, "\t"),
+            "line 1: there are more than 6 columns; 2 are wanted, or 6 with meta",
+        ),
+        ("csv", columns(30_000_000, ","), "line 1: there are more than 7 columns"),
+        ("csv", format!("key,value\n{}", columns(30_000_000, ",")), "line 2: there are more than 7 columns"),
+        ("json", columns(1_000_000, "["), "line 1: invalid type: sequence, expected an object"),
+        (
+            "json",
+            format!("[{}", columns(1_000_000, "{\"k\":")),
+            "line 1: invalid type: map, expected a string",
+        ),
+        ("json", format!("[{{\"version\":{}", columns(10_000_000, "[")), "line 1: EOF while parsing"),
+        ("jsonl", columns(1_000_000, "["), "line 1: invalid type: sequence, expected an object"),
+        ("jsonl", columns(1_000_000, "{\"v\":"), "line 1: invalid type: map, expected a string"),
+        ("jsonl", format!("{{\"size\":{}", columns(10_000_000, "[")), "line 1: EOF while parsing"),
+    ] {
+        let call = s.run(["import", "p.n", "--format", format]).stdin(text);
+        let outcome = call.under(["sh", "-c", "ulimit -v 300000; exec \"$@\"", "sh"]).fails(1);
+        outcome.stdout_is("").stderr_has(&format!("prontodb: {wanted}"));
+    }
+    assert!(contents(&s).is_empty());
+}

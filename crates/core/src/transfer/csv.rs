@@ -1,14 +1,16 @@
 //! Comma-separated values (RFC 4180) with a header: key, value and encoding, which is `base64` for values that are not
 //! UTF-8 and empty otherwise; with meta also created, updated, expires and writer.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use csv::{ReaderBuilder, StringRecord, Writer};
+use csv::Writer;
+use csv_core::ReadRecordResult;
+use memchr::memchr_iter;
 
-use super::lines::{Allowance, Bounded, without_mark};
-use super::{Meta, ReadOptions, invalid, meta_columns, on_line};
+use super::lines::without_mark;
+use super::{Meta, ReadOptions, cannot_read, invalid, meta_columns, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
@@ -17,6 +19,8 @@ use crate::stream::shown;
 
 const COLUMNS: [&str; 3] = ["key", "value", "encoding"];
 const META: [&str; 4] = ["created", "updated", "expires", "writer"];
+/// How many there can be: each is there once.
+const MOST_COLUMNS: usize = COLUMNS.len() + META.len();
 /// How much is read at a time.
 const READ_AHEAD: usize = 256 * 1024;
 const BASE64: &str = "base64";
@@ -51,57 +55,136 @@ pub(super) fn read(
     options: &ReadOptions,
     visit: &mut dyn FnMut(Place, &EntryName, Change<'_>) -> Result<()>,
 ) -> Result<()> {
-    // What is read ahead belongs to entries to come.
-    let allowance = Allowance::new(options.max_line_bytes.saturating_add(READ_AHEAD));
-    let told = |error: csv::Error| allowance.exceeded().unwrap_or_else(|| told(&error));
-    let source = Bounded { source: without_mark(source)?, allowance: &allowance };
-    let mut reader = ReaderBuilder::new().buffer_capacity(READ_AHEAD).from_reader(source);
-    let headers = reader.headers().map_err(told)?.clone();
-    if headers.is_empty() {
-        return Ok(());
-    }
-    let columns = Columns::of(&headers)?;
-    let (mut record, mut name) = (StringRecord::new(), EntryName::nothing());
-    while reader.read_record(&mut record).map_err(told)? {
-        allowance.renew();
-        let line = record.position().map_or(0, csv::Position::line);
-        let shown =
-            columns.show(&record, options, &mut name, |name, change| visit(on_line(line), name, change));
-        shown.map_err(|error| error.at(on_line(line)))?;
+    let mut records = Records::new(without_mark(source)?, options.max_line_bytes);
+    let Some(header) = records.next()? else { return Ok(()) };
+    let columns = Columns::of(header.fields()).map_err(|error| error.at(on_line(header.line)))?;
+    let mut name = EntryName::nothing();
+    while let Some(record) = records.next()? {
+        let at = on_line(record.line);
+        let shown = columns.show(record.fields(), options, &mut name, |name, change| visit(at, name, change));
+        shown.map_err(|error| error.at(at))?;
     }
     Ok(())
 }
 
+/// Cuts a source into records: none longer than it may be, and none with more columns than are known, however many come.
+struct Records<R> {
+    source: BufReader<R>,
+    parser: csv_core::Reader,
+    max_bytes: usize,
+    /// The fields of the present record, one behind the other, and where each ends.
+    text: Vec<u8>,
+    ends: [usize; MOST_COLUMNS + 1],
+}
+
+struct Record<'r> {
+    line: u64,
+    fields: [&'r str; MOST_COLUMNS + 1],
+    count: usize,
+}
+
+impl<'r> Record<'r> {
+    fn fields(&self) -> &[&'r str] {
+        &self.fields[..self.count]
+    }
+}
+
+impl<R: Read> Records<R> {
+    fn new(source: R, max_bytes: usize) -> Self {
+        let source = BufReader::with_capacity(READ_AHEAD, source);
+        let (parser, ends) = (csv_core::Reader::new(), [0; MOST_COLUMNS + 1]);
+        Self { source, parser, max_bytes, text: vec![0; 4096], ends }
+    }
+
+    fn next(&mut self) -> Result<Option<Record<'_>>> {
+        self.skip_blank_lines()?;
+        let line = self.parser.line();
+        match self.cut().map_err(|error| error.at(on_line(line)))? {
+            Some(count) => self.record(line, count).map(Some).map_err(|error| error.at(on_line(line))),
+            None => Ok(None),
+        }
+    }
+
+    /// Passes over ends of lines, so that what comes next begins a record.
+    fn skip_blank_lines(&mut self) -> Result<()> {
+        loop {
+            let text = self.source.fill_buf().map_err(cannot_read)?;
+            let blank = text.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            if blank == 0 {
+                return Ok(());
+            }
+            let lines = memchr_iter(b'\n', &text[..blank]).count() as u64;
+            self.parser.set_line(self.parser.line() + lines);
+            self.source.consume(blank);
+        }
+    }
+
+    /// Reads a record; says how many fields it has.
+    fn cut(&mut self) -> Result<Option<usize>> {
+        let (mut taken, mut filled, mut count) = (0, 0, 0);
+        loop {
+            let source = self.source.fill_buf().map_err(cannot_read)?;
+            let (result, read, written, ended) =
+                self.parser.read_record(source, &mut self.text[filled..], &mut self.ends[count..]);
+            self.source.consume(read);
+            (taken, filled, count) = (taken + read, filled + written, count + ended);
+            // The end of the line, be that of two bytes, is no part of it.
+            if taken > self.max_bytes.saturating_add(2) {
+                let what = format!("an entry is longer than {} bytes", self.max_bytes);
+                return Err(Error::new(ErrorKind::Limit, what));
+            }
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
+                ReadRecordResult::OutputEndsFull => {
+                    return Err(invalid(format!("there are more than {MOST_COLUMNS} columns")));
+                }
+                ReadRecordResult::Record => return Ok(Some(count)),
+                ReadRecordResult::End => return Ok(None),
+            }
+        }
+    }
+
+    fn record(&self, line: u64, count: usize) -> Result<Record<'_>> {
+        let mut fields = [""; MOST_COLUMNS + 1];
+        let mut start = 0;
+        for (field, end) in fields.iter_mut().zip(&self.ends[..count]) {
+            let text = std::str::from_utf8(&self.text[start..*end]);
+            *field = text.map_err(|_| invalid("the line is not UTF-8"))?;
+            start = *end;
+        }
+        Ok(Record { line, fields, count })
+    }
+}
+
 /// Where the columns stand.
 struct Columns {
+    count: usize,
     key: usize,
     value: usize,
     encoding: Option<usize>,
-    meta: [Option<usize>; 4],
+    meta: [Option<usize>; META.len()],
 }
 
 impl Columns {
-    fn of(headers: &StringRecord) -> Result<Self> {
-        let known = COLUMNS.iter().chain(&META);
-        for header in headers {
-            if !known.clone().any(|known| *known == header) {
-                let header = shown(header);
-                let what = format!(
-                    "there is no column {header}; key, value, encoding, created, updated, expires and writer are known"
-                );
-                return Err(invalid(what).at(on_line(1)));
-            }
+    fn of(header: &[&str]) -> Result<Self> {
+        let is_known = |name: &&str| COLUMNS.contains(name) || META.contains(name);
+        if let Some(other) = header.iter().find(|name| !is_known(name)) {
+            let what = format!(
+                "there is no column {}; key, value, encoding, created, updated, expires and writer are known",
+                shown(other)
+            );
+            return Err(invalid(what));
         }
-        let mut names: Vec<_> = headers.iter().collect();
+        let mut names = header.to_vec();
         names.sort_unstable();
         if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(invalid(format!("the column {} is there twice", twice[0])).at(on_line(1)));
+            return Err(invalid(format!("the column {} is there twice", twice[0])));
         }
-        let place = |name: &str| headers.iter().position(|header| header == name);
-        let needed = |name: &str| {
-            place(name).ok_or_else(|| invalid(format!("there is no column {name}")).at(on_line(1)))
-        };
+        let place = |name: &str| header.iter().position(|column| *column == name);
+        let needed = |name: &str| place(name).ok_or_else(|| invalid(format!("there is no column {name}")));
         Ok(Self {
+            count: header.len(),
             key: needed("key")?,
             value: needed("value")?,
             encoding: place("encoding"),
@@ -111,15 +194,19 @@ impl Columns {
 
     fn show(
         &self,
-        record: &StringRecord,
+        record: &[&str],
         options: &ReadOptions,
         name: &mut EntryName,
         visit: impl FnOnce(&EntryName, Change<'_>) -> Result<()>,
     ) -> Result<()> {
-        name.assign(&record[self.key])?;
-        let text = &record[self.value];
+        if record.len() != self.count {
+            let what = format!("there are {} columns, and {} in the header", record.len(), self.count);
+            return Err(invalid(what));
+        }
+        name.assign(record[self.key])?;
+        let text = record[self.value];
         let decoded;
-        let value = match self.encoding.map_or("", |encoding| &record[encoding]) {
+        let value = match self.encoding.map_or("", |encoding| record[encoding]) {
             "" => text.as_bytes(),
             BASE64 => {
                 decoded = STANDARD.decode(text).map_err(|_| invalid("the value is no base64"))?;
@@ -127,26 +214,8 @@ impl Columns {
             }
             _ => return Err(invalid("the encoding is not known; base64 is, and nothing")),
         };
-        let [created, updated, expires, writer] =
-            self.meta.map(|place| place.and_then(|place| record.get(place)));
+        let [created, updated, expires, writer] = self.meta.map(|place| place.map(|place| record[place]));
         let life = Meta { created, updated, expires, writer }.life(options)?;
         visit(name, Change::Set { value, life })
-    }
-}
-
-fn told(error: &csv::Error) -> Error {
-    let kind = if error.is_io_error() { ErrorKind::Io } else { ErrorKind::Invalid };
-    let line = error.position().map(csv::Position::line);
-    let what = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("there are {len} columns, and {expected_len} in the header")
-        }
-        csv::ErrorKind::Utf8 { .. } => "the line is not UTF-8".to_owned(),
-        _ => error.to_string(),
-    };
-    let error = Error::new(kind, what);
-    match line {
-        Some(line) => error.at(on_line(line)),
-        None => error,
     }
 }

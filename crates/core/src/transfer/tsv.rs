@@ -13,6 +13,9 @@ use crate::record::Head;
 use crate::store::{Change, Place};
 use crate::stream::BYTE_ORDER_MARK;
 
+/// Key, value, and what meta adds.
+const MOST_COLUMNS: usize = 6;
+
 /// Makes sure that the start of the first key is not taken for a byte order mark: blank lines are free.
 pub(super) fn guard(out: &mut Vec<u8>, name: &str) {
     if name.as_bytes().starts_with(BYTE_ORDER_MARK) {
@@ -39,7 +42,8 @@ pub(super) fn read(
     let (mut name, mut value) = (EntryName::nothing(), Vec::new());
     lines::for_each(source, options.max_line_bytes, |number, line| {
         let line = std::str::from_utf8(line).map_err(|_| invalid("the line is not UTF-8"))?;
-        let columns: Vec<_> = line.split('\t').collect();
+        // One more than there can be tells enough.
+        let columns: Vec<_> = line.splitn(MOST_COLUMNS + 1, '\t').collect();
         let (key, base64, meta) = match columns[..] {
             [key, base64] => (key, base64, Meta::default()),
             [key, base64, created, updated, expires, writer] => {
@@ -48,10 +52,12 @@ pub(super) fn read(
             }
             [_] => return Err(invalid("there is no tab; key, tab and value in base64 are wanted")),
             _ => {
-                return Err(invalid(format!(
-                    "there are {} columns; 2 are wanted, or 6 with meta",
-                    columns.len()
-                )));
+                let more = if columns.len() > MOST_COLUMNS {
+                    format!("more than {MOST_COLUMNS}")
+                } else {
+                    columns.len().to_string()
+                };
+                return Err(invalid(format!("there are {more} columns; 2 are wanted, or 6 with meta")));
             }
         };
         name.assign(key)?;

@@ -326,6 +326,37 @@ fn no_message_repeats_what_may_be_a_value() {
 }
 
 #[test]
+fn records_end_as_lines_do_and_blank_lines_are_free() {
+    for text in [
+        "key,value\na,1\nb,\"2\n\"\n",
+        "\r\n\nkey,value\r\n\r\na,1\r\n\n\n\"b\",\"2\n\"",
+        "key,value\ra,1\rb,\"2\n\"\r\r",
+        "\"value\",\"key\"\n1,a\n\"2\n\",b",
+    ] {
+        assert_eq!(names(text, Format::Csv), ["a=1", "b=2\n"], "{text:?}");
+    }
+    let blank = "\n".repeat(1_000_000);
+    let message = refusal(format!("{blank}key,value{blank}b").as_bytes(), Format::Csv, false);
+    assert_eq!(message, "line 2000001: there are 1 columns, and 2 in the header");
+    // A quote that nothing closes takes the rest, as everywhere.
+    assert_eq!(names("key,value\na,\"1\"\"2\nb,3", Format::Csv), ["a=1\"2\nb,3"]);
+    const ALL: &str = "key,value,encoding,created,updated,expires,writer";
+    for (text, wanted) in [
+        ("key,value\n\"a\n\n\",1".into(), "line 2: the key holds the control character"),
+        ("key,value\na,\"1\n2\"\n\nb".into(), "line 5: there are 1 columns"),
+        (format!("{ALL}\na,1,,,,,,"), "line 2: there are 8 columns, and 7 in the header"),
+        (format!("{ALL}\na,1,,,,,,,"), "line 2: there are more than 7 columns"),
+        (format!("{ALL},{ALL}\n"), "line 1: there are more than 7 columns"),
+    ] {
+        let message = refusal(text.as_bytes(), Format::Csv, false);
+        assert!(message.starts_with(wanted), "{text:?}: {message}");
+    }
+    // Text that would be UTF-8 without the comma is none.
+    let message = refusal(b"key,value\n\na\xc3,\xa4", Format::Csv, false);
+    assert_eq!(message, "line 3: the line is not UTF-8");
+}
+
+#[test]
 fn meta_that_is_wanted_has_to_be_there() {
     for (format, text, wanted) in [
         (Format::Tsv, "a\tMQ==", "line 1: created is missing"),
