@@ -1,22 +1,24 @@
 //! `{"k":…,"v":…}`, or `v64` in base64 for values that are not UTF-8: one array of them, or one a line.
 
-use std::cell::Cell;
 use std::fmt;
-use std::io::{self, BufReader, Read};
+use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr_iter;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::lines::{Allowance, Bounded};
-use super::{Meta, ReadOptions, invalid, lines, on_line};
+use super::{Meta, ReadOptions, cannot_read, invalid, lines, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
 use crate::store::{Change, Life, Place};
 use crate::stream::{BYTE_ORDER_MARK, shown};
+
+/// How much is read at a time.
+const BLOCK: usize = 256 * 1024;
 
 /// An entry as it is written.
 #[derive(Serialize)]
@@ -171,69 +173,117 @@ fn show(
 
 /// Reads an array as it flows, whatever its length.
 pub(super) fn read_array(source: impl Read, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
-    let line = Cell::new(1);
-    let allowance = Allowance::new(options.max_line_bytes);
-    let source = Bounded {
-        source: BufReader::with_capacity(256 * 1024, lines::without_mark(source)?),
-        allowance: &allowance,
-    };
-    let source = Counted { source, line: &line };
-    let mut deserializer = serde_json::Deserializer::from_reader(source);
-    let mut failed = None;
-    let entries = Entries { options, visit, line: &line, allowance: &allowance, failed: &mut failed };
-    let read = deserializer.deserialize_seq(entries).and_then(|()| deserializer.end());
-    let failed = failed.or_else(|| allowance.exceeded().map(|error| error.at(on_line(line.get()))));
-    match (failed, read) {
-        (Some(error), _) => Err(error),
-        (None, Err(error)) if error.is_io() => {
-            Err(Error::new(ErrorKind::Io, format!("cannot read the input; {error}")))
+    let mut text = Text::new(lines::without_mark(source)?);
+    let read = read_elements(&mut text, options, visit);
+    read.map_err(|error| error.at(on_line(text.line)))
+}
+
+fn read_elements(text: &mut Text<impl Read>, options: &ReadOptions, visit: Visit<'_>) -> Result<()> {
+    match text.peek()? {
+        Some(b'[') => text.take(1),
+        Some(b'{') => return Err(invalid("invalid type: map, expected an array of entries; is this jsonl?")),
+        Some(_) => return Err(invalid("an array of entries is wanted")),
+        None => return Err(invalid("EOF where an array of entries is wanted")),
+    }
+    let mut is_open = text.peek()? != Some(b']');
+    while is_open {
+        let line = text.line;
+        let entry = text.entry(options.max_line_bytes)?;
+        let shown =
+            show(&entry, line, options, &mut |at, key, change| visit(at, &EntryName::parse(key)?, change));
+        shown.map_err(|error| error.at(on_line(line)))?;
+        is_open = match text.peek()? {
+            Some(b',') => true,
+            Some(b']') => false,
+            Some(_) => return Err(invalid("expected `,` or `]`")),
+            None => return Err(invalid("EOF in the array")),
+        };
+        if is_open {
+            text.take(1);
+            text.peek()?;
         }
-        (None, Err(error)) => Err(invalid(told(&error)).at(on_line(error.line().try_into().unwrap_or(0)))),
-        (None, Ok(())) => Ok(()),
+    }
+    text.take(1);
+    match text.peek()? {
+        None => Ok(()),
+        Some(_) => Err(invalid("trailing characters")),
     }
 }
 
-/// Counts lines as they are read; the parser reads a byte at a time, so the count is that of the present one.
-struct Counted<'l, R> {
+/// Text of a source, of which one entry at a time has to be whole: slices are parsed several times as fast as readers.
+struct Text<R> {
     source: R,
-    line: &'l Cell<u64>,
+    bytes: Vec<u8>,
+    /// How much of it has been taken, and the line there.
+    taken: usize,
+    line: u64,
+    /// Whether nothing follows.
+    is_last: bool,
 }
 
-impl<R: Read> Read for Counted<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        let newlines = buffer[..read].iter().filter(|byte| **byte == b'\n').count();
-        self.line.set(self.line.get() + newlines as u64);
-        Ok(read)
-    }
-}
-
-struct Entries<'e> {
-    options: &'e ReadOptions,
-    visit: Visit<'e>,
-    line: &'e Cell<u64>,
-    allowance: &'e Allowance,
-    /// What ended it, where that was not the parser.
-    failed: &'e mut Option<Error>,
-}
-
-impl<'de> Visitor<'de> for Entries<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of entries")
+impl<R: Read> Text<R> {
+    fn new(source: R) -> Self {
+        Self { source, bytes: Vec::new(), taken: 0, line: 1, is_last: false }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(entry) = entries.next_element::<Given>()? {
-            self.allowance.renew();
-            if let Err(error) = show(&entry, self.line.get(), self.options, &mut |at, key, change| {
-                (self.visit)(at, &EntryName::parse(key)?, change)
-            }) {
-                *self.failed = Some(error.at(on_line(self.line.get())));
-                return Err(A::Error::custom("refused"));
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    fn take(&mut self, length: usize) {
+        let end = self.taken + length;
+        self.line += memchr_iter(b'\n', &self.bytes[self.taken..end]).count() as u64;
+        self.taken = end;
+    }
+
+    /// The next byte that is no blank, which is not taken.
+    fn peek(&mut self) -> Result<Option<u8>> {
+        loop {
+            let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+            self.take(self.rest().iter().take_while(is_blank).count());
+            if let Some(byte) = self.rest().first() {
+                return Ok(Some(*byte));
+            }
+            if self.is_last {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Reads as much again as there is, so that an entry that is tried again each time is not read too often.
+    fn fill(&mut self) -> Result<()> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        let wanted = self.bytes.len().max(BLOCK);
+        let read = self.source.by_ref().take(wanted as u64).read_to_end(&mut self.bytes);
+        self.is_last = read.map_err(cannot_read)? < wanted;
+        Ok(())
+    }
+
+    /// Takes the entry that begins here.
+    fn entry(&mut self, max_bytes: usize) -> Result<Given> {
+        loop {
+            let mut entries = serde_json::Deserializer::from_slice(self.rest()).into_iter();
+            let read = entries.next();
+            let length = if let Some(Ok(_)) = read { entries.byte_offset() } else { self.rest().len() };
+            match read {
+                Some(Err(error)) if self.is_last || !error.is_eof() => {
+                    let lines_on = u64::try_from(error.line()).unwrap_or(1).saturating_sub(1);
+                    return Err(invalid(told(&error)).at(on_line(self.line + lines_on)));
+                }
+                _ if length > max_bytes => {
+                    let what = format!("an entry is longer than {max_bytes} bytes");
+                    return Err(Error::new(ErrorKind::Limit, what));
+                }
+                Some(Ok(entry)) => {
+                    self.take(length);
+                    return Ok(entry);
+                }
+                None if self.is_last => return Err(invalid("EOF in the array")),
+                // Cut off, as far as one can tell.
+                _ => self.fill()?,
             }
         }
-        Ok(())
     }
 }

@@ -1,54 +1,10 @@
-//! Lines of a source, with their numbers, and entries that span lines: none longer than it may be.
+//! Lines of a source, with their numbers: none longer than it may be.
 
-use std::cell::Cell;
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::{cannot_read, on_line};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stream::BYTE_ORDER_MARK;
-
-/// A source that ends with an error when an entry goes on for too long, before it fills memory.
-pub(super) struct Bounded<'l, R> {
-    pub source: R,
-    pub allowance: &'l Allowance,
-}
-
-/// How much may still be read; to be renewed with each entry.
-pub(super) struct Allowance {
-    entry: usize,
-    left: Cell<usize>,
-}
-
-impl Allowance {
-    /// For entries of up to `entry` bytes.
-    pub fn new(entry: usize) -> Self {
-        let entry = entry.saturating_add(1);
-        Self { entry, left: Cell::new(entry) }
-    }
-
-    pub fn renew(&self) {
-        self.left.set(self.entry);
-    }
-
-    /// What went wrong, if it was that an entry is too long.
-    pub fn exceeded(&self) -> Option<Error> {
-        let what = || format!("an entry is longer than {} bytes", self.entry - 1);
-        (self.left.get() == 0).then(|| Error::new(ErrorKind::Limit, what()))
-    }
-}
-
-impl<R: Read> Read for Bounded<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.allowance.left.get();
-        if left == 0 {
-            return Err(io::Error::other("an entry is too long"));
-        }
-        let most = buffer.len().min(left);
-        let read = self.source.read(&mut buffer[..most])?;
-        self.allowance.left.set(left - read);
-        Ok(read)
-    }
-}
 
 /// A source without the byte order mark that it may begin with.
 pub(super) fn without_mark(mut source: impl Read) -> Result<impl Read> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use prontodb_core::store::{Change, Life};
+use prontodb_core::store::{Change, Life, Place};
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer, tree};
 use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
 use prontodb_testkit::properties;
@@ -305,7 +305,7 @@ fn no_message_repeats_what_may_be_a_value() {
         ),
         (Format::JsonLines, &long, "line 1: unknown field `\\u{1b}\\u{1b}\\u{1b}xxx"),
         (Format::Json, "[4711]", "line 1: invalid type: integer, expected an object"),
-        (Format::Json, "\"hunter2\"", "line 1: invalid type: string, expected an array of entries"),
+        (Format::Json, "\"hunter2\"", "line 1: an array of entries is wanted"),
         (Format::Json, "[{\"k\":\"a\",\"v\":4711}]", "line 1: invalid type: integer, expected a string"),
         (Format::Tsv, "a\thunter2!", "line 1: the value is no base64"),
         (Format::Tsv, "a\tMQ==\thunter2\t\t\t", "line 1: created is no moment"),
@@ -322,6 +322,40 @@ fn no_message_repeats_what_may_be_a_value() {
         let message = refusal(text.as_bytes(), format, with_meta);
         assert!(message.starts_with(wanted), "{format:?} {text:?}: {message}");
         assert!(!SECRETS.iter().any(|secret| message.contains(secret)) && message.len() < 200, "{message}");
+    }
+}
+
+#[test]
+fn an_array_is_read_the_same_wherever_it_is_cut() {
+    let value = "x\\u00e4\\\"]}".repeat(100_000);
+    let text = format!(
+        " [\n {{\"k\":\"a\",\n\"v\":\"1\"}} \n,{{\"k\":\"b\",\"v\":\"{value}\"}}, {{\"v\":\"3\",\"k\":\"c\"\n\n}}\n]\n "
+    );
+    let read = |source: &mut dyn Read| {
+        let mut seen = Vec::new();
+        let mut visit = |at: Place, name: &EntryName, change: Change<'_>| {
+            let Change::Set { value, .. } = change else { panic!("{name} is removed") };
+            seen.push((at.line, name.to_string(), value.len()));
+            Ok(())
+        };
+        let options = ReadOptions { max_line_bytes: 1 << 21, ..options(Format::Json, false) };
+        transfer::read(source, &options, &mut visit).map(|()| seen).map_err(|error| error.to_string())
+    };
+    let all = [(2, "a".to_owned(), 1), (4, "b".to_owned(), 600_000), (4, "c".to_owned(), 1)];
+    assert_eq!(read(&mut text.as_bytes()), Ok(all.to_vec()));
+    assert_eq!(read(&mut Bytewise(text.as_bytes())), Ok(all.to_vec()));
+    for (text, wanted) in [
+        ("[{\"k\":\"a\",\"v\":\"1\"},]", "line 1: expected value"),
+        ("[{\"k\":\"a\",\"v\":\"1\"}\n{", "line 2: expected `,` or `]`"),
+        ("[\n{\"k\":\"a\",\n\"v\":\n1}]", "line 4: invalid type: integer"),
+        ("[\n{\"k\":\"a\",\n\"v\":\n\"1\"", "line 4: EOF while parsing an object"),
+        ("[\n,", "line 2: expected value"),
+        ("[\n", "line 2: EOF in the array"),
+        ("[]\n]", "line 2: trailing characters"),
+        ("[{\"k\":\"a\",\"v\":\"1\"},\n\n", "line 3: EOF in the array"),
+    ] {
+        let message = read(&mut text.as_bytes()).unwrap_err();
+        assert!(message.starts_with(wanted), "{text:?}: {message}");
     }
 }
 
