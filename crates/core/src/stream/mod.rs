@@ -65,6 +65,9 @@ pub enum Trouble {
     /// A directive that there is not.
     #[error("there is no meta:{0}; path, ns, project, namespace, delim, ttl, op and sec:… are known")]
     UnknownMeta(String),
+    /// A directive that takes in the entry behind it, which nobody is to read in a message.
+    #[error("a directive that goes on to another `=`; is a `;` missing?")]
+    Unended,
     /// A name, a namespace or a delimiter that is none.
     #[error("{0}")]
     Address(#[from] AddressError),

@@ -219,6 +219,9 @@ impl Parser {
         let obeyed = self.obey(name, value);
         obeyed.map(|()| None).map_err(|error| match error {
             Trouble::UnknownMeta(_) => StreamError { place: token.place(), trouble: error },
+            Trouble::Address(_) | Trouble::Ttl(_) if value.contains('=') => {
+                trouble(&token, token.value, Trouble::Unended)
+            }
             _ => trouble(&token, token.value, error),
         })
     }

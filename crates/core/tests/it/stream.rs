@@ -199,6 +199,7 @@ fn what_is_no_stream_is_refused_with_its_place() {
         ("meta:path=.b", "line 1, column 11: the namespace"),
         ("meta:project=a.b", "line 1, column 14: the project `a.b` holds the delimiter"),
         ("meta:namespace=", "line 1, column 16: the namespace is empty"),
+        ("meta:ttl=60\nk=v", "line 1, column 10: a directive that goes on to another `=`; is a `;` missing?"),
         ("meta:delim=ab", "line 1, column 12: `ab` cannot be the delimiter"),
         ("meta:ttl=0", "line 1, column 10: "),
         ("meta:ttl=soon", "line 1, column 10: "),
@@ -276,6 +277,11 @@ fn no_message_repeats_a_secret() {
         "meta:sec:user=hunter2",
         "k=1;meta:sec:apikey=hunter2",
         "meta:sec:pass=\"hunter2\\q\";",
+        "meta:path=p.n\nk=hunter2",
+        "meta:path=p.n k=hunter2.x",
+        "meta:project=p k=hunter2.x",
+        "meta:delim=|\nk=hunter2",
+        "meta:ttl=60\nk=hunter2",
     ] {
         let error = parse(text.as_bytes(), Options::default()).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{text:?}: {error}");
