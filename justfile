@@ -36,7 +36,7 @@ properties times="50":
 round-trips entries="100000":
     PRONTODB_TEST_ENTRIES={{ entries }} cargo test --release --package prontodb --test it -- round_trips
 
-# Feeds a parser what it never met: stream, tsv, jsonl, csv or names. What it finds is kept as a test.
+# Feeds a parser what it never met: stream, tsv, json, jsonl, csv or names. What it finds is kept as a test.
 fuzz target seconds="60":
     cargo fuzz --version || cargo install --locked cargo-fuzz
     mkdir -p fuzz/corpus/{{ target }}

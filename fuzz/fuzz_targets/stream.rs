@@ -1,11 +1,12 @@
-//! Streams: no text makes the parser panic, pieces are read like the whole, and what is read comes back from what is
-//! printed.
+//! Streams: no text makes the parser panic, pieces are read like the whole, a byte order mark in front changes nothing, and
+//! what is read comes back from what is printed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use prontodb_core::store::{Change, Life};
 use prontodb_core::stream::{Item, Options, Parser, Printer, Step};
 use prontodb_core::{Delimiter, Namespace, Ttl};
+use prontodb_fuzz::BYTE_ORDER_MARK;
 
 /// Namespace, name, TTL, and value unless the entry is removed.
 type Seen = (Namespace, String, Option<Ttl>, Option<Vec<u8>>);
@@ -39,6 +40,10 @@ fuzz_target!(|input: (u8, &[u8])| {
     let (piece, text) = input;
     let whole = parse(text, text.len());
     assert_eq!(parse(text, usize::from(piece) + 1), whole);
+    // A second byte order mark is text.
+    if !text.starts_with(BYTE_ORDER_MARK) {
+        assert_eq!(parse(&[BYTE_ORDER_MARK, text].concat(), usize::from(piece) + 1), whole);
+    }
     let Ok(seen) = whole else { return };
     let kept: Vec<_> = seen.into_iter().filter(|(.., value)| value.is_some()).collect();
     let (mut printer, mut printed) = (Printer::new(Delimiter::default()), Vec::new());

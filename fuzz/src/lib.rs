@@ -4,13 +4,21 @@ use prontodb_core::store::Change;
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer};
 use prontodb_core::{Coding, Delimiter, Head, Millis, Namespace, Version};
 
-/// Reads a text, with meta and without; what is read is written and read again.
+/// What some programs write in front of UTF-8.
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a text, with meta and without, and behind a byte order mark; what is read is written and read again.
 ///
 /// # Panics
 /// When that is not the same.
 pub fn check(format: Format, text: &[u8]) {
     let _ = read(format, text, true);
-    let Some(seen) = read(format, text, false) else { return };
+    let seen = read(format, text, false);
+    // A second mark is text.
+    if !text.starts_with(BYTE_ORDER_MARK) {
+        assert_eq!(read(format, &[BYTE_ORDER_MARK, text].concat(), false), seen);
+    }
+    let Some(seen) = seen else { return };
     let (mut writer, mut written) = (Writer::new(format, false, namespace(), Delimiter::default()), Vec::new());
     writer.begin(&mut written);
     for (name, value) in &seen {
