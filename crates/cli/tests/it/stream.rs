@@ -187,11 +187,11 @@ fn many_large_values_take_the_memory_of_one() {
 #[test]
 fn listings_print_streams_that_can_be_fed_back() {
     let s = sandbox();
-    let text = "meta:path=p.n;\na=1;\nb__eu=\"x;\\n\";\nmeta:path=q.m;\nbytes=b64:/w==;\n";
+    let text = "meta:delim=.;\nmeta:path=p.n;\na=1;\nb__eu=\"x;\\n\";\nmeta:path=q.m;\nbytes=b64:/w==;\n";
     stream(&s, text).succeeds();
     for command in ["keys", "scan"] {
         s.run([command, "--stream"]).prints(text).stderr_is("");
-        s.run([command, "p.n", "--stream", "--limit", "1"]).prints("meta:path=p.n;\na=1;\n");
+        s.run([command, "p.n", "--stream", "--limit", "1"]).prints("meta:delim=.;\nmeta:path=p.n;\na=1;\n");
     }
     let printed = s.run(["scan", "--stream"]).succeeds().stdout();
     let copy = sandbox();
@@ -202,13 +202,23 @@ fn listings_print_streams_that_can_be_fed_back() {
     s.run(&["scan", "--stream", "--count"]).fails(64);
 }
 
+/// Whoever is used to another delimiter would read `a/b.c` otherwise.
+#[test]
+fn a_printed_stream_means_the_same_under_any_delimiter() {
+    let (s, other) = (sandbox(), sandbox());
+    s.run(["set", "a/b.c.k", "v"]).prints("");
+    let printed = s.run(["scan", "--stream"]).succeeds().stdout();
+    stream(&other, printed).env("PRONTO_NS_DELIM", "/").succeeds();
+    other.run(["scan"]).prints("a/b.c.k=v\n");
+}
+
 #[test]
 fn times_to_live_go_along() {
     let s = sandbox();
     s.run(["create-cache", "p.c", "1h"]).prints("");
     stream(&s, "meta:path=p.c; meta:ttl=2h; a=1; b=2; meta:ttl=; c=3").succeeds();
     let printed = s.run(["scan", "p.c", "--stream"]).succeeds().stdout();
-    assert!(printed.starts_with("meta:path=p.c;\nmeta:ttl=7"), "{printed}");
+    assert!(printed.starts_with("meta:delim=.;\nmeta:path=p.c;\nmeta:ttl=7"), "{printed}");
     stream(&s, printed).succeeds();
     let left = |address: &str| s.run(["ttl", address]).succeeds().stdout().trim_end().parse::<u64>().unwrap();
     assert!((7100..=7200).contains(&left("p.c.b")));

@@ -20,7 +20,7 @@ use crate::clock::Ttl;
 /// let mut printer = Printer::new(Default::default());
 /// let mut text = Vec::new();
 /// printer.entry(&mut text, &Namespace::new("shop", "prices")?, "apple", None, b"120; sour");
-/// assert_eq!(text, b"meta:path=shop.prices;\napple=\"120; sour\";\n");
+/// assert_eq!(text, b"meta:delim=.;\nmeta:path=shop.prices;\napple=\"120; sour\";\n");
 /// # Ok::<(), prontodb_core::address::AddressError>(())
 /// ```
 #[derive(Debug, Default)]
@@ -34,10 +34,9 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// A printer for somebody whose delimiter is `preferred`. One that is not the usual one is told to the reader.
+    /// A printer for somebody whose delimiter is `preferred`. The reader is told, who may have another one.
     pub fn new(preferred: Delimiter) -> Self {
-        let delimiter = (preferred == Delimiter::default()).then_some(preferred);
-        Self { preferred, delimiter, ..Self::default() }
+        Self { preferred, ..Self::default() }
     }
 
     /// Adds an entry to the end of `out`; `ttl` is how long it is to live.

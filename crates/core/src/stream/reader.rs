@@ -53,8 +53,11 @@ impl<R: Read> Buffer<R> {
 
     /// Keeps the last `left` bytes, and reads some behind them.
     fn fill(&mut self, left: usize) -> Result<()> {
-        self.bytes.copy_within(self.filled - left..self.filled, 0);
-        self.filled = left;
+        // A token that comes in many pieces is moved once.
+        if left < self.filled {
+            self.bytes.copy_within(self.filled - left..self.filled, 0);
+            self.filled = left;
+        }
         if self.bytes.len() < left + BLOCK {
             self.bytes.resize((2 * left).max(left + BLOCK), 0);
         }

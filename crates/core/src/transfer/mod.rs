@@ -198,6 +198,10 @@ fn read_stream(
     };
     stream::read(source, stream_options, |item| match item {
         Item::Credentials(_) => Err(Error::new(ErrorKind::Invalid, "credentials are for prontodb stream")),
+        Item::Entry { at, change: Change::Delete, .. } => {
+            let what = "entries are imported, and none is removed; prontodb stream does that";
+            Err(Error::new(ErrorKind::Invalid, what).at(at))
+        }
         Item::Entry { at, namespace, name, change } if *namespace == options.namespace => {
             visit(at, name, change)
         }

@@ -425,7 +425,7 @@ fn what_is_printed_is_plain_where_it_can_be() {
     ] {
         printer.entry(&mut text, space, name, ttl, value);
     }
-    let wanted = "meta:path=shop.prices;\napple=120;\npear__eu=two words;\nnote=\"say \\\"hi\\\";\\n\";\nbytes=b64://4=;\n\
+    let wanted = "meta:delim=.;\nmeta:path=shop.prices;\napple=120;\npear__eu=two words;\nnote=\"say \\\"hi\\\";\\n\";\nbytes=b64://4=;\n\
         meta:delim=!;\ndot.ted=1;\nmeta:ttl=3600s;\nshort=1;\nmeta:path=shop!a.b;\nmeta:ttl=;\nk=;\n\
         meta:path=shop!prices;\n\"=\"=\" x\";\n";
     assert_eq!(String::from_utf8(text).unwrap(), wanted);

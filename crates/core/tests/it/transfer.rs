@@ -257,6 +257,11 @@ fn what_is_no_such_format_is_refused_with_its_line() {
         (Format::Csv, "key,value\n,1", "line 2: the key is empty"),
         (
             Format::Stream,
+            "a=1;meta:op=del;b=",
+            "line 1, column 17: entries are imported, and none is removed; prontodb stream does that",
+        ),
+        (
+            Format::Stream,
             "a=1;meta:path=q.n;b=1",
             "line 1, column 19: this entry is for namespace n of project q",
         ),
