@@ -3,9 +3,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -253,8 +254,8 @@ impl Folder {
     /// The names in the folder and what they stand for, in order; hidden ones are left out.
     ///
     /// # Errors
-    /// It may not be read, or holds a name that is not UTF-8.
-    pub fn list(&self) -> Result<Vec<(String, Kind)>, Failure> {
+    /// It may not be read.
+    pub fn list(&self) -> Result<Vec<(OsString, Kind)>, Failure> {
         let failed = |error: Errno| cannot("read", &self.shown, error);
         let mut entries = Vec::new();
         for entry in Dir::read_from(&*self.fd).map_err(failed)? {
@@ -263,14 +264,16 @@ impl Folder {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => self.kind(entry.file_name()).map_err(failed)?,
-                known => known,
+                FileType::Unknown => self.kind(entry.file_name()),
+                known => Ok(known),
             };
-            let name = entry.file_name().to_str().map_err(|_| {
-                let name = entry.file_name().to_string_lossy();
-                Failure::invalid(format!("the name {} is not UTF-8", self.shown.join(&*name).display()))
-            })?;
-            entries.push((name.to_owned(), Kind::of(kind)));
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_owned();
+            match kind {
+                Ok(kind) => entries.push((name, Kind::of(kind))),
+                // It has gone meanwhile.
+                Err(Errno::NOENT) => {}
+                Err(error) => return Err(failed(error)),
+            }
         }
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         Ok(entries)

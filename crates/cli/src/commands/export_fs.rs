@@ -306,7 +306,7 @@ impl Pass<'_, '_> {
         let Some(tree) = self.tree else { return Ok(()) };
         let path = self.export.folders.to_vec();
         let Some(folder) = tree.folder(&path)? else { return Ok(()) };
-        for (name, kind) in folder.list()? {
+        for (name, kind) in entries_of(&folder)? {
             match kind {
                 Kind::Folder => {
                     let path = [path.as_slice(), &[name]].concat();
@@ -322,7 +322,7 @@ impl Pass<'_, '_> {
     }
 
     fn find_orphans_in(&mut self, folder: &Folder, path: &[String]) -> Result<(), Failure> {
-        let files = folder.list()?.into_iter().filter(|(_, kind)| *kind == Kind::File);
+        let files = entries_of(folder)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
         files.map(|(name, _)| name).try_for_each(|name| self.find_orphan(folder, path, &name))
     }
 
@@ -356,6 +356,12 @@ impl Pass<'_, '_> {
             self.out.line(&format!("{mark} {}/{file}", path.join("/")));
         }
     }
+}
+
+/// What a folder holds; names that are not UTF-8 are none of ours.
+fn entries_of(folder: &Folder) -> Result<Vec<(String, Kind)>, Failure> {
+    let entries = folder.list()?.into_iter();
+    Ok(entries.filter_map(|(name, kind)| Some((name.into_string().ok()?, kind))).collect())
 }
 
 /// What a file holds where an entry is to be.

@@ -16,8 +16,8 @@ use crate::tree::{Folder, Kind, Tree, no_plain_file};
 ///
 /// What export-fs writes. All of it is checked before anything is written, and written in one transaction. Entries that are
 /// there with another value stay as they are and are listed, and the exit code is 3; with --overwrite they are replaced.
-/// Files whose names begin with a dot or do not end in .json are passed over; links and whatever else is no plain file are
-/// refused.
+/// Files whose names begin with a dot or do not end in .json are passed over; links and whatever else is neither file nor
+/// folder are refused, whatever their names.
 #[derive(clap::Args)]
 pub struct ImportFs {
     /// The folder of the tree
@@ -98,46 +98,36 @@ struct Reader<'r> {
 impl Reader<'_> {
     /// Reads all files of a namespace.
     fn take(&mut self, tree: &Tree, path: &[String], top: &Folder) -> Result<(), Failure> {
-        for (name, kind) in top.list()? {
+        for (name, kind) in entries_of(top)? {
             match kind {
+                // No context is written so.
+                Kind::Folder if tree::is_entry(&name) => return Err(no_plain_file(&top.shown().join(&name))),
                 Kind::Folder => {
                     let path = [path, std::slice::from_ref(&name)].concat();
                     if let Some(folder) = tree.folder(&path)? {
                         self.take_context(&folder, &name)?;
                     }
                 }
-                kind => self.take_file(top, None, &name, kind)?,
+                _ => self.take_file(top, None, &name)?,
             }
         }
         Ok(())
     }
 
     fn take_context(&mut self, folder: &Folder, context: &str) -> Result<(), Failure> {
-        for (name, kind) in folder.list()? {
+        for (name, kind) in entries_of(folder)? {
             if kind == Kind::Folder {
                 let shown = folder.shown().join(&name);
                 let what = format!("{} lies too deep: contexts are the last folders", shown.display());
                 return Err(Failure::invalid(what));
             }
-            self.take_file(folder, Some(context), &name, kind)?;
+            self.take_file(folder, Some(context), &name)?;
         }
         Ok(())
     }
 
-    fn take_file(
-        &mut self,
-        folder: &Folder,
-        context: Option<&str>,
-        file: &str,
-        kind: Kind,
-    ) -> Result<(), Failure> {
-        if !tree::is_entry(file) {
-            return Ok(());
-        }
+    fn take_file(&mut self, folder: &Folder, context: Option<&str>, file: &str) -> Result<(), Failure> {
         let shown = folder.shown().join(file);
-        if kind != Kind::File {
-            return Err(no_plain_file(&shown));
-        }
         let Some(bytes) = folder.read(file, self.options.max_line_bytes as u64)? else { return Ok(()) };
         let read = tree::read(&bytes, &self.options).map_err(|error| of_file(&shown, error))?;
         let (own_context, own_file) = tree::place_of(&read.0);
@@ -165,6 +155,26 @@ impl Reader<'_> {
         let change = Change::Set { value: &value, life };
         self.load.push(Place::default(), self.namespace, &address.name, change)
     }
+}
+
+/// The files that hold entries, and the folders.
+///
+/// Whatever is neither file nor folder is refused, since nobody knows what it stands for.
+fn entries_of(folder: &Folder) -> Result<Vec<(String, Kind)>, Failure> {
+    let mut entries = Vec::new();
+    for (name, kind) in folder.list()? {
+        let shown = folder.shown().join(&name);
+        if kind == Kind::Other {
+            return Err(no_plain_file(&shown));
+        }
+        if kind == Kind::File && !tree::is_entry(&name.to_string_lossy()) {
+            continue;
+        }
+        let name = name.into_string();
+        let not_text = |_| Failure::invalid(format!("the name {} is not UTF-8", shown.display()));
+        entries.push((name.map_err(not_text)?, kind));
+    }
+    Ok(entries)
 }
 
 /// Says first which file it is about.

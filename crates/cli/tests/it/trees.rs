@@ -1,6 +1,8 @@
 //! `export-fs` and `import-fs`: trees of files that bring back what was there, and nothing that leads out of them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -197,6 +199,51 @@ fn a_tree_with_one_bad_file_changes_nothing() {
         fs::write(file(&s, name), "something else").unwrap();
     }
     run(&s, IMPORT).prints("").stderr_is("prontodb: imported 1 entry\n");
+}
+
+#[test]
+fn what_may_stand_for_something_else_is_refused_whatever_its_name() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    fs::create_dir_all(s.path("real")).unwrap();
+    fs::write(s.path("real/k.json"), "{\"k\":\"k__ca\",\"v\":\"1\"}").unwrap();
+    for name in ["ca", "README.md", "eu/ca", "eu/notes"] {
+        symlink(s.path("real"), file(&s, name)).unwrap();
+        run(&s, IMPORT).fails(1).stderr_has(&format!("tree/p/n/{name} is no plain file"));
+        fs::remove_file(file(&s, name)).unwrap();
+        assert!(Command::new("mkfifo").arg(file(&s, name)).status().unwrap().success());
+        run(&s, IMPORT).fails(1).stderr_has(&format!("tree/p/n/{name} is no plain file"));
+        fs::remove_file(file(&s, name)).unwrap();
+    }
+    fs::create_dir(file(&s, "ca.json")).unwrap();
+    fs::write(file(&s, "ca.json/k.json"), "{\"k\":\"k__ca.json\",\"v\":\"1\"}").unwrap();
+    run(&s, IMPORT).fails(1).stderr_has("tree/p/n/ca.json is no plain file");
+    fs::remove_dir_all(file(&s, "ca.json")).unwrap();
+    // What is hidden is none of our business.
+    symlink(s.path("real"), file(&s, ".git")).unwrap();
+    symlink(s.path("real/k.json"), file(&s, "eu/.k.json")).unwrap();
+    run(&s, IMPORT).prints("");
+    s.run(["exists", "p.n.k__ca"]).fails(2);
+}
+
+#[test]
+fn names_that_are_not_utf8_are_no_entries() {
+    let s = furnished();
+    let watch = format!("{EXPORT} --watch");
+    run(&s, EXPORT).succeeds();
+    let other = |name: &[u8]| s.path("tree/p/n").join(OsStr::from_bytes(name));
+    fs::write(other(b"\xff.txt"), "").unwrap();
+    run(&s, IMPORT).prints("");
+    fs::write(other(b"\xff.json"), "{}").unwrap();
+    run(&s, IMPORT).fails(1).stderr_has(".json is not UTF-8");
+    let watching = run(&s, &watch).spawn();
+    s.run(["set", "p.n.new", "1"]).prints("");
+    eventually("names of others are let be", || file(&s, "new.json").exists());
+    assert_eq!(watching.kill().code(), None);
+    fs::remove_file(other(b"\xff.json")).unwrap();
+    fs::create_dir(other(b"\xff")).unwrap();
+    run(&s, IMPORT).fails(1).stderr_has("is not UTF-8");
+    run(&s, EXPORT).prints("");
 }
 
 #[test]
