@@ -1,6 +1,9 @@
 //! A tree of files that is read and written without following a link out of it: each step goes from an open folder to a
 //! name in it.
 
+pub mod differences;
+pub mod known;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{CStr, OsStr, OsString};
@@ -85,12 +88,30 @@ impl Tree {
     pub fn lock(&self) -> Result<(), Failure> {
         match flock(&*self.root, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(()),
-            Err(Errno::WOULDBLOCK) => {
-                let what = format!("{} is busy: another export-fs writes there", self.shown.display());
-                Err(Failure { retryable: true, ..Failure::new(Code::TimedOut, "busy", what) })
-            }
+            Err(Errno::WOULDBLOCK) => Err(busy(&self.shown, "another export-fs writes there")),
             Err(error) => Err(cannot("lock", &self.shown, error)),
         }
+    }
+
+    /// Finds the tree anew, and makes it again when it has gone: folders may have been moved or removed since they were opened.
+    ///
+    /// # Errors
+    /// Those of [`Tree::make`] and [`Tree::lock`].
+    pub fn renew(&mut self) -> Result<(), Failure> {
+        let now = Self::make(&self.shown)?;
+        if now.id()? == self.id()? {
+            self.folders.borrow_mut().clear();
+            return Ok(());
+        }
+        now.lock()?;
+        *self = now;
+        Ok(())
+    }
+
+    /// What tells the root from all other folders.
+    fn id(&self) -> Result<impl PartialEq + use<>, Failure> {
+        let stat = fstat(&*self.root).map_err(|error| cannot("read", &self.shown, error))?;
+        Ok((stat.st_dev, stat.st_ino))
     }
 
     /// The folder below the root that `path` leads to; `None` when it is not there.
@@ -108,11 +129,18 @@ impl Tree {
     pub fn make_folder(&self, path: &[String]) -> Result<Folder, Failure> {
         let make = |parent: &Folder, name: &str| match mkdirat(&*parent.fd, name, Mode::from_raw_mode(0o777))
         {
-            Ok(()) | Err(Errno::EXIST) => Ok(true),
+            // Whether it is there now is seen when it is opened: others make and remove folders, too.
+            Ok(()) | Err(Errno::EXIST | Errno::NOENT) => Ok(true),
             Err(error) => Err(cannot("make", &parent.shown.join(name), error)),
         };
-        let made = self.walk(path, make)?;
-        made.ok_or_else(|| Failure::io(self.shown.display(), &Errno::NOENT.into()))
+        let is_open = self.folders.borrow().contains_key(path);
+        let Some(folder) = self.walk(path, make)? else {
+            return Err(busy(&self.shown, "folders are removed while they are made"));
+        };
+        if !is_open {
+            folder.clean();
+        }
+        Ok(folder)
     }
 
     /// Goes from folder to folder; `make` is asked to make the one that is missing.
@@ -214,8 +242,7 @@ impl Folder {
         let after = fstat(&file).map_err(|error| cannot("read", &shown, error))?;
         let state = |stat: &rustix::fs::Stat| (stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
         if state(&before) != state(&after) || after.st_size.unsigned_abs() != bytes.len() as u64 {
-            let what = format!("{} is busy: it was changed while it was read", shown.display());
-            return Err(Failure { retryable: true, ..Failure::new(Code::TimedOut, "busy", what) });
+            return Err(busy(&shown, "it was changed while it was read"));
         }
         Ok(Some(bytes))
     }
@@ -225,19 +252,31 @@ impl Folder {
     /// # Errors
     /// It cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        let failed = |error: io::Error| cannot("write", &self.shown.join(name), error);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        // What a process left that was killed.
-        let _ = unlinkat(&*self.fd, NEW_FILE, AtFlags::empty());
-        let fd =
-            openat(&*self.fd, NEW_FILE, flags, Mode::from_raw_mode(0o666)).map_err(|e| failed(e.into()))?;
+        self.clean();
+        let fd = match openat(&*self.fd, NEW_FILE, flags, Mode::from_raw_mode(0o666)) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Err(self.removed()),
+            Err(error) => return Err(cannot("write", &self.shown.join(NEW_FILE), error)),
+        };
         let written = File::from(fd).write_all(bytes);
         let placed = written.and_then(|()| Ok(renameat(&*self.fd, NEW_FILE, &*self.fd, name)?));
         placed.map_err(|error| {
-            // What matters is the error that is returned.
-            let _ = unlinkat(&*self.fd, NEW_FILE, AtFlags::empty());
-            failed(error)
+            self.clean();
+            match error.kind() {
+                io::ErrorKind::NotFound => self.removed(),
+                _ => cannot("write", &self.shown.join(name), error),
+            }
         })
+    }
+
+    fn removed(&self) -> Failure {
+        busy(&self.shown, "it was removed while it was written")
+    }
+
+    /// Removes what a process left that was killed. What cannot be removed is in the way of the next file, and told then.
+    fn clean(&self) {
+        let _ = unlinkat(&*self.fd, NEW_FILE, AtFlags::empty());
     }
 
     /// Removes a file.
@@ -298,6 +337,12 @@ impl Kind {
 /// The failure of what is neither a plain file nor followed.
 pub fn no_plain_file(shown: &Path) -> Failure {
     Failure::invalid(format!("{} is no plain file; links are not followed", shown.display()))
+}
+
+/// The failure of what may go well when it is tried again.
+fn busy(shown: &Path, why: &str) -> Failure {
+    let what = format!("{} is busy: {why}", shown.display());
+    Failure { retryable: true, ..Failure::new(Code::TimedOut, "busy", what) }
 }
 
 fn cannot(verb: &str, path: &Path, error: impl Into<io::Error>) -> Failure {

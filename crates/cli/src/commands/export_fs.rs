@@ -13,7 +13,9 @@ use super::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output::progress::Progress;
-use crate::output::{self, Out, counted};
+use crate::output::{self, counted};
+use crate::tree::differences::{Differences, Form};
+use crate::tree::known::Known;
 use crate::tree::{Folder, Kind, Tree};
 
 /// How often --watch looks whether anything was written.
@@ -42,7 +44,8 @@ pub struct ExportFs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Keep the files in step until it is interrupted, and print what changes; files of entries that have gone are removed
+    /// Keep the files in step until it is interrupted, and print what changes; files of entries that have gone are removed, and
+    /// those that somebody else changes or makes meanwhile are kept without --overwrite
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
 
@@ -56,26 +59,36 @@ impl Run for ExportFs {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = namespace(cx, self.ns.as_deref())?;
-        let store = cx.open_existing()?;
-        let mut export = Export::new(&self, cx, &store, &namespace);
+        let options = read_options(cx, &namespace, self.with_meta);
+        let mut store = cx.open_existing()?;
+        let mut told = Differences::new(&mut cx.out, self.form(cx.globals.json), "path");
+        told.go_on_unread(!self.watch && !self.dry_run);
+        let mut export = Export::new(&self, &namespace, options, told);
         let (first, second) = self.shown();
         // Whatever is in the way is found before anything is written.
-        let mut done = export.pass(&mut cx.out, Tree::open(&self.root)?.as_ref(), Task::Compare, first)?;
+        let mut done = export.pass(&store, Tree::open(&self.root)?.as_ref(), Task::Compare, first)?;
+        if done.is_empty() {
+            output::note("there is nothing to export");
+        }
         if !self.dry_run && (!self.watch || done.kept == 0) {
-            let tree = Tree::make(&self.root)?;
+            let mut tree = Tree::make(&self.root)?;
             tree.lock()?;
             let seen = store.revision()?;
-            done = export.pass(&mut cx.out, Some(&tree), Task::Write, second)?;
+            done = export.pass(&store, Some(&tree), Task::Write, second)?;
             tree.sync()?;
             if self.watch {
-                export.keep_in_step(&mut cx.out, &tree, seen)?;
+                export.keep_in_step(&mut store, &mut tree, seen)?;
             }
         }
+        export.told.end()?;
         output::note(&done.told(self.dry_run));
         if done.kept == 0 {
             return Ok(Code::Done);
         }
-        output::note("files that say something else were kept; --overwrite replaces them");
+        output::note(match self.overwrite {
+            true => "files of other keys were kept; what is to stand there needs their names",
+            false => "files that say something else were kept; --overwrite replaces them",
+        });
         Ok(Code::Conflict)
     }
 }
@@ -87,6 +100,14 @@ impl ExportFs {
             (true, _) => (Shown::All, Shown::Nothing),
             (false, true) => (Shown::Kept, Shown::All),
             (false, false) => (Shown::Nothing, Shown::Kept),
+        }
+    }
+
+    fn form(&self, is_json: bool) -> Form {
+        match (is_json, self.watch) {
+            (false, _) => Form::Text,
+            (true, false) => Form::Array,
+            (true, true) => Form::Lines,
         }
     }
 }
@@ -131,14 +152,16 @@ enum Shown {
 
 /// A namespace on its way into a tree.
 struct Export<'e> {
-    store: &'e Session,
     namespace: &'e Namespace,
     folders: [String; 2],
     options: ReadOptions,
+    told: Differences<'e>,
     overwrite: bool,
     with_meta: bool,
     is_watching: bool,
-    /// When the next of the entries expires.
+    /// The files of the tree, while it is watched.
+    known: Known,
+    /// When the next of the entries expires that the last whole pass has seen.
     next_expiry: Option<Millis>,
 }
 
@@ -152,15 +175,16 @@ struct Done {
 }
 
 impl<'e> Export<'e> {
-    fn new(flags: &ExportFs, cx: &Context, store: &'e Session, namespace: &'e Namespace) -> Self {
+    fn new(flags: &ExportFs, namespace: &'e Namespace, options: ReadOptions, told: Differences<'e>) -> Self {
         Self {
-            store,
             namespace,
             folders: tree::folders_of(namespace),
-            options: read_options(cx, namespace, flags.with_meta),
+            options,
+            told,
             overwrite: flags.overwrite,
             with_meta: flags.with_meta,
             is_watching: flags.watch,
+            known: Known::default(),
             next_expiry: None,
         }
     }
@@ -168,51 +192,74 @@ impl<'e> Export<'e> {
     /// Goes through the namespace once.
     fn pass(
         &mut self,
-        out: &mut Out,
+        store: &Session,
         tree: Option<&Tree>,
         task: Task,
         shown: Shown,
     ) -> Result<Done, Failure> {
-        self.next_expiry = None;
         let query = Query { fields: Fields::All, ..Query::default() };
-        let (store, namespace) = (self.store, self.namespace);
-        let (rows, done, progress) = (Vec::new(), Done::default(), Progress::begin());
-        let mut pass = Pass { export: self, out, tree, task, shown, rows, done, progress, failure: None };
+        let namespace = self.namespace;
+        self.known.begin();
+        let mut pass = Pass {
+            export: self,
+            store,
+            tree,
+            task,
+            shown,
+            rows: Vec::new(),
+            done: Done::default(),
+            next_expiry: None,
+            progress: Progress::begin(),
+            failure: None,
+        };
         store.list(namespace, &query, &mut pass)?;
-        if pass.export.is_watching {
-            pass.find_orphans()?;
+        if let Some(failure) = pass.failure.take() {
+            return Err(failure);
         }
-        pass.out.flush()?;
-        pass.failure.take().map_or(Ok(pass.done), Err)
+        pass.end()
     }
 
     /// Writes whatever changes after the revision that was `seen`, until the process is interrupted.
-    fn keep_in_step(&mut self, out: &mut Out, tree: &Tree, mut seen: Version) -> Result<(), Failure> {
-        self.overwrite = true;
+    fn keep_in_step(
+        &mut self,
+        store: &mut Session,
+        tree: &mut Tree,
+        mut seen: Version,
+    ) -> Result<(), Failure> {
         loop {
-            let revision = self.store.revision()?;
-            if revision != seen || self.next_expiry.is_some_and(|at| at <= self.store.now()) {
-                match self.pass(out, Some(tree), Task::Write, Shown::All) {
-                    Ok(_) => seen = revision,
-                    // Somebody is at work on a file; the next round finds it finished.
-                    Err(failure) if failure.retryable => {}
-                    Err(failure) => return Err(failure),
-                }
-            }
             thread::sleep(INTERVAL);
+            match self.catch_up(store, tree, seen) {
+                Ok(revision) => seen = revision,
+                // Somebody is at work on a file; the next round finds it finished.
+                Err(failure) if failure.retryable => {}
+                Err(failure) => return Err(failure),
+            }
         }
+    }
+
+    /// Brings the tree up to date if it is not, and says which revision it shows.
+    fn catch_up(&mut self, store: &mut Session, tree: &mut Tree, seen: Version) -> Result<Version, Failure> {
+        // What is written during the pass has a later one.
+        let revision = store.revision()?;
+        let has_expired = self.next_expiry.is_some_and(|at| at <= store.now());
+        if revision != seen || has_expired {
+            tree.renew()?;
+            self.pass(store, Some(tree), Task::Write, Shown::All)?;
+        }
+        Ok(revision)
     }
 }
 
 /// Handles entries a page at a time.
 struct Pass<'p, 'e> {
     export: &'p mut Export<'e>,
-    out: &'p mut Out,
+    store: &'p Session,
     tree: Option<&'p Tree>,
     task: Task,
     shown: Shown,
     rows: Vec<(String, Record)>,
     done: Done,
+    next_expiry: Option<Millis>,
     progress: Progress,
     failure: Option<Failure>,
 }
@@ -229,7 +276,7 @@ impl Sink for Pass<'_, '_> {
         self.progress.show("exported", self.done.written + self.done.same);
         let rows = std::mem::take(&mut self.rows);
         let settled = rows.iter().try_for_each(|(name, record)| self.settle(name, record));
-        match settled.and_then(|()| self.out.flush()) {
+        match settled.and_then(|()| self.export.told.flush()) {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(failure) => {
                 self.failure = Some(failure);
@@ -242,33 +289,37 @@ impl Sink for Pass<'_, '_> {
 impl Pass<'_, '_> {
     /// Brings the file of an entry up to date, as far as that is wanted.
     fn settle(&mut self, name: &str, record: &Record) -> Result<(), Failure> {
-        let next = self.export.next_expiry;
-        self.export.next_expiry = [next, record.head.expires].into_iter().flatten().min();
-        let (context, file) = tree::place_of(&EntryName::parse(name).map_err(prontodb_core::Error::from)?);
-        let path: Vec<String> = self.export.folders.iter().cloned().chain(context).collect();
-        let folder = self.folder(&path)?;
-        let present = match &folder {
-            Some(folder) => folder.read(&file, self.export.options.max_line_bytes as u64)?,
-            None => None,
-        };
-        match present.map(|present| self.compare(&present, name, record)) {
-            Some(Found::Same) => self.done.same += 1,
-            Some(Found::Other) if self.export.overwrite => self.write('~', &path, &file, (name, record))?,
-            Some(Found::Other | Found::OfAnotherKey) => {
-                self.done.kept += 1;
-                self.tell(Shown::Kept, '~', &path, &file);
+        self.next_expiry = [self.next_expiry, record.head.expires].into_iter().flatten().min();
+        let spot = self.spot_of(&EntryName::parse(name).map_err(prontodb_core::Error::from)?);
+        let Some(present) = self.read(&spot)? else { return self.write('+', &spot, name, record) };
+        match self.compare(&present, name, record) {
+            Found::Same => {
+                self.done.same += 1;
+                self.remember(&spot, &present);
+                Ok(())
             }
-            None => self.write('+', &path, &file, (name, record))?,
+            Found::Other if self.may_replace(&spot, &present) => self.write('~', &spot, name, record),
+            Found::Other | Found::OfAnotherKey => {
+                self.keep('~', &spot);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    fn folder(&self, path: &[String]) -> Result<Option<Folder>, Failure> {
-        match (self.tree, self.task) {
-            (None, _) => Ok(None),
-            (Some(tree), Task::Compare) => tree.folder(path),
-            (Some(tree), Task::Write) => tree.make_folder(path).map(Some),
-        }
+    /// Where the file of an entry belongs.
+    fn spot_of(&self, name: &EntryName) -> Spot {
+        let (context, file) = tree::place_of(name);
+        Spot { path: self.export.folders.iter().cloned().chain(context).collect(), file }
+    }
+
+    fn read(&self, spot: &Spot) -> Result<Option<Vec<u8>>, Failure> {
+        let folder = match (self.tree, self.task) {
+            (None, _) => None,
+            (Some(tree), Task::Compare) => tree.folder(&spot.path)?,
+            (Some(tree), Task::Write) => Some(tree.make_folder(&spot.path)?),
+        };
+        let max_bytes = self.export.options.max_line_bytes as u64;
+        folder.map_or(Ok(None), |folder| folder.read(&spot.file, max_bytes))
     }
 
     fn compare(&self, present: &[u8], name: &str, record: &Record) -> Found {
@@ -283,22 +334,56 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn write(
-        &mut self,
-        mark: char,
-        path: &[String],
-        file: &str,
-        (name, record): (&str, &Record),
-    ) -> Result<(), Failure> {
+    /// Whether a file may go: because that was said, or because nobody else has touched it.
+    fn may_replace(&self, spot: &Spot, present: &[u8]) -> bool {
+        self.export.overwrite || self.export.known.is_own(&spot.shown(), present)
+    }
+
+    fn write(&mut self, mark: char, spot: &Spot, name: &str, record: &Record) -> Result<(), Failure> {
         self.done.written += 1;
-        self.tell(Shown::All, mark, path, file);
         if let (Task::Write, Some(tree)) = (self.task, self.tree) {
             let mut bytes = Vec::new();
             let meta = self.export.with_meta.then_some(&record.head);
             tree::push(&mut bytes, name, &record.value, meta);
-            tree.make_folder(path)?.write(file, &bytes)?;
+            tree.make_folder(&spot.path)?.write(&spot.file, &bytes)?;
+            self.remember(spot, &bytes);
         }
+        self.tell(mark, spot);
         Ok(())
+    }
+
+    /// Remembers what a file holds that is as it should be.
+    fn remember(&mut self, spot: &Spot, bytes: &[u8]) {
+        if self.export.is_watching {
+            self.export.known.settle(&spot.shown(), bytes);
+        }
+    }
+
+    /// Leaves a file as it is; whoever watches is told once.
+    fn keep(&mut self, mark: char, spot: &Spot) {
+        self.done.kept += 1;
+        let is_new = !self.export.is_watching || self.export.known.keep(&spot.shown());
+        if is_new && self.shown != Shown::Nothing {
+            self.export.told.tell(mark, &spot.shown());
+        }
+    }
+
+    /// Prints what is written or removed, if that is shown.
+    fn tell(&mut self, mark: char, spot: &Spot) {
+        if self.shown == Shown::All {
+            self.export.told.tell(mark, &spot.shown());
+        }
+    }
+
+    /// Handles what entries do not ask for, and ends the pass.
+    fn end(mut self) -> Result<Done, Failure> {
+        if self.export.is_watching {
+            self.find_orphans()?;
+            self.export.known.end();
+        }
+        self.export.next_expiry = self.next_expiry;
+        self.export.told.flush()?;
+        Ok(self.done)
     }
 
     /// Removes the files of entries that have gone; where nothing may be replaced, they only count.
@@ -314,7 +399,7 @@ impl Pass<'_, '_> {
                         self.find_orphans_in(&folder, &path)?;
                     }
                 }
-                Kind::File => self.find_orphan(&folder, &path, &name)?,
+                Kind::File => self.find_orphan(&folder, Spot { path: path.clone(), file: name })?,
                 Kind::Other => {}
             }
         }
@@ -323,38 +408,47 @@ impl Pass<'_, '_> {
 
     fn find_orphans_in(&mut self, folder: &Folder, path: &[String]) -> Result<(), Failure> {
         let files = entries_of(folder)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
-        files.map(|(name, _)| name).try_for_each(|name| self.find_orphan(folder, path, &name))
+        files
+            .map(|(file, _)| Spot { path: path.to_vec(), file })
+            .try_for_each(|spot| self.find_orphan(folder, spot))
     }
 
-    fn find_orphan(&mut self, folder: &Folder, path: &[String], file: &str) -> Result<(), Failure> {
-        if !tree::is_entry(file) {
+    fn find_orphan(&mut self, folder: &Folder, spot: Spot) -> Result<(), Failure> {
+        if !tree::is_entry(&spot.file) || self.export.known.is_met(&spot.shown()) {
             return Ok(());
         }
-        let Some(bytes) = folder.read(file, self.export.options.max_line_bytes as u64)? else {
+        let Some(bytes) = folder.read(&spot.file, self.export.options.max_line_bytes as u64)? else {
             return Ok(());
         };
-        let Ok((name, ..)) = tree::read(&bytes, &self.export.options) else { return Ok(()) };
-        let (context, own_file) = tree::place_of(&name);
-        let own_path: Vec<String> = self.export.folders.iter().cloned().chain(context).collect();
-        let address = Address { namespace: self.export.namespace.clone(), name };
-        if own_file != file || own_path != path || self.export.store.head(&address)?.is_some() {
-            return Ok(());
+        match self.owner(&spot, &bytes)? {
+            Owner::Entry => {}
+            Owner::Nobody if self.may_replace(&spot, &bytes) => self.remove(folder, &spot)?,
+            Owner::Somebody if self.export.overwrite || !self.export.known.has(&spot.shown()) => {}
+            // What is in the way at first is told as what would be done to it.
+            Owner::Nobody | Owner::Somebody => {
+                self.keep(if self.task == Task::Compare { '-' } else { '~' }, &spot);
+            }
         }
-        if !self.export.overwrite {
-            self.done.kept += 1;
-            self.tell(Shown::Kept, '-', path, file);
-            return Ok(());
-        }
-        self.done.removed += 1;
-        self.tell(Shown::All, '-', path, file);
-        if self.task == Task::Write { folder.remove(file) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Prints a difference, if those of its kind are shown.
-    fn tell(&mut self, kind: Shown, mark: char, path: &[String], file: &str) {
-        if self.shown == Shown::All || self.shown == kind {
-            self.out.line(&format!("{mark} {}/{file}", path.join("/")));
+    fn owner(&self, spot: &Spot, bytes: &[u8]) -> Result<Owner, Failure> {
+        let Ok((name, ..)) = tree::read(bytes, &self.export.options) else { return Ok(Owner::Somebody) };
+        if self.spot_of(&name) != *spot {
+            return Ok(Owner::Somebody);
         }
+        let address = Address { namespace: self.export.namespace.clone(), name };
+        Ok(if self.store.head(&address)?.is_some() { Owner::Entry } else { Owner::Nobody })
+    }
+
+    fn remove(&mut self, folder: &Folder, spot: &Spot) -> Result<(), Failure> {
+        self.done.removed += 1;
+        if self.task == Task::Write {
+            folder.remove(&spot.file)?;
+            self.export.known.forget(&spot.shown());
+        }
+        self.tell('-', spot);
+        Ok(())
     }
 }
 
@@ -364,6 +458,19 @@ fn entries_of(folder: &Folder) -> Result<Vec<(String, Kind)>, Failure> {
     Ok(entries.filter_map(|(name, kind)| Some((name.into_string().ok()?, kind))).collect())
 }
 
+/// A place in the tree for a file.
+#[derive(PartialEq, Eq)]
+struct Spot {
+    path: Vec<String>,
+    file: String,
+}
+
+impl Spot {
+    fn shown(&self) -> String {
+        format!("{}/{}", self.path.join("/"), self.file)
+    }
+}
+
 /// What a file holds where an entry is to be.
 enum Found {
     Same,
@@ -371,7 +478,22 @@ enum Found {
     OfAnotherKey,
 }
 
+/// Whose file it is that no entry has asked for.
+enum Owner {
+    /// That of an entry, made meanwhile.
+    Entry,
+    /// That of an entry that has gone.
+    Nobody,
+    /// None of an entry.
+    Somebody,
+}
+
 impl Done {
+    /// Whether there was nothing to do, nor anything done before.
+    fn is_empty(&self) -> bool {
+        self.written + self.removed + self.same + self.kept == 0
+    }
+
     fn told(&self, is_dry_run: bool) -> String {
         let verb = if is_dry_run { "would write" } else { "wrote" };
         let mut text = format!("{verb} {}", counted(self.written, "file", "files"));

@@ -1,15 +1,18 @@
 //! `export-fs` and `import-fs`: trees of files that bring back what was there, and nothing that leads out of them.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use prontodb_testkit::sandbox::{Call, Sandbox};
+use prontodb_testkit::sandbox::{Call, Running, Sandbox};
 
 use crate::common::{data_folder, sandbox, sandbox_with};
 
@@ -337,4 +340,212 @@ fn a_watched_tree_loses_what_expires() {
     eventually("the entry has a file", || file(&s, "k.json").exists());
     eventually("the entry has expired", || !file(&s, "k.json").exists());
     assert_eq!(watching.kill().code(), None);
+}
+
+/// A watching export-fs whose lines are seen while it runs.
+struct Watching {
+    process: Running,
+    printed: PathBuf,
+}
+
+impl Watching {
+    fn begin(s: &Sandbox, flags: &str) -> Self {
+        let printed = s.path("printed");
+        let call = run(s, &format!("{EXPORT} --watch{flags}")).stdout_to(File::create(&printed).unwrap());
+        let watching = Self { process: call.within(Duration::from_secs(120)).spawn(), printed };
+        watching.has_seen(s, "begin");
+        watching
+    }
+
+    /// Waits until what was written before has been heeded.
+    fn has_seen(&self, s: &Sandbox, what: &str) {
+        let name = format!("seen-{what}");
+        s.run(["set", &format!("p.n.{name}"), ""]).prints("");
+        eventually(what, || file(s, &format!("{name}.json")).exists());
+        // A pass ends with the files that nobody asks for.
+        s.run(["del", &format!("p.n.{name}")]).prints("");
+        eventually(what, || self.lines().contains(&format!("- p/n/{name}.json")));
+    }
+
+    fn lines(&self) -> Vec<String> {
+        fs::read_to_string(&self.printed).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    /// How often a line has been printed.
+    fn count(&self, line: &str) -> usize {
+        self.lines().iter().filter(|printed| *printed == line).count()
+    }
+
+    fn end(self) {
+        assert_eq!(self.process.kill().code(), None);
+    }
+}
+
+#[test]
+fn a_watched_tree_that_is_moved_or_removed_is_made_again() {
+    let s = furnished();
+    let watching = Watching::begin(&s, "");
+    let whole = files(&s.path("tree"));
+    fs::rename(s.path("tree/p"), s.path("elsewhere")).unwrap();
+    watching.has_seen(&s, "moved");
+    assert_eq!(files(&s.path("tree")), whole);
+    assert_eq!(files(&s.path("elsewhere")).len(), whole.len(), "nothing is written outside of the tree");
+    for folder in ["tree/p/n/eu", "tree/p/n", "tree/p", "tree"] {
+        fs::remove_dir_all(s.path(folder)).unwrap();
+        watching.has_seen(&s, &folder.replace('/', "-"));
+        assert_eq!(files(&s.path("tree")), whole, "{folder}");
+    }
+    fs::rename(s.path("tree"), s.path("tree-elsewhere")).unwrap();
+    watching.has_seen(&s, "all-moved");
+    assert_eq!(files(&s.path("tree")), whole);
+    assert_eq!(files(&s.path("tree-elsewhere")).len(), whole.len());
+    run(&s, EXPORT).fails(4);
+    watching.end();
+}
+
+#[test]
+fn a_watched_tree_keeps_what_others_write() {
+    let s = furnished();
+    let watching = Watching::begin(&s, "");
+    let (by_hand, of_new) = ("{\"k\":\"a\",\"v\":\"by hand\"}", "{\"k\":\"new\",\"v\":\"by hand\"}");
+    fs::write(file(&s, "a.json"), by_hand).unwrap();
+    fs::write(file(&s, "new.json"), of_new).unwrap();
+    fs::write(file(&s, "eu/b.json"), "no entry any more").unwrap();
+    fs::write(file(&s, "notes.json"), "[1, 2, 3]").unwrap();
+    fs::remove_file(file(&s, "empty.json")).unwrap();
+    watching.has_seen(&s, "edits");
+    for (change, args) in ["set p.n.a 2", "set p.n.new 1", "del p.n.b__eu"].iter().enumerate() {
+        run(&s, args).prints("");
+        watching.has_seen(&s, &format!("change-{change}"));
+    }
+    assert_eq!((text(&s, "a.json"), text(&s, "new.json")), (by_hand.to_owned(), of_new.to_owned()));
+    assert_eq!(text(&s, "eu/b.json"), "no entry any more");
+    assert!(file(&s, "empty.json").exists() && file(&s, "notes.json").exists());
+    for (line, times) in [
+        ("~ p/n/a.json", 1),
+        ("~ p/n/new.json", 1),
+        ("~ p/n/eu/b.json", 1),
+        ("- p/n/eu/b.json", 0),
+        ("+ p/n/empty.json", 2),
+        ("~ p/n/notes.json", 0),
+    ] {
+        assert_eq!(watching.count(line), times, "{line} in {:?}", watching.lines());
+    }
+    // Whoever says the same as the entry is in step again, and only until they say something else.
+    fs::write(file(&s, "a.json"), "{\"v\":\"2\",\"k\":\"a\"}").unwrap();
+    watching.has_seen(&s, "same");
+    s.run(["set", "p.n.a", "3"]).prints("");
+    eventually("what was found equal is replaced", || text(&s, "a.json").contains('3'));
+    fs::write(file(&s, "a.json"), by_hand).unwrap();
+    watching.has_seen(&s, "again");
+    assert_eq!(watching.count("~ p/n/a.json"), 3);
+    // Nor is removed what somebody has taken over from an entry that goes.
+    s.run(["del", "p.n.a"]).prints("");
+    watching.has_seen(&s, "gone");
+    assert_eq!(text(&s, "a.json"), by_hand);
+    watching.end();
+}
+
+#[test]
+fn a_watched_tree_replaces_what_others_write_when_it_is_told_so() {
+    let s = furnished();
+    let watching = Watching::begin(&s, " --overwrite");
+    fs::write(file(&s, "a.json"), "no entry any more").unwrap();
+    fs::write(file(&s, "gone.json"), "{\"k\":\"gone\",\"v\":\"1\"}").unwrap();
+    fs::write(file(&s, "x.json"), "{\"k\":\"other\",\"v\":\"1\"}").unwrap();
+    watching.has_seen(&s, "edits");
+    watching.has_seen(&s, "more");
+    assert_eq!(text(&s, "a.json"), "{\"k\":\"a\",\"v\":\"1\"}\n");
+    assert!(!file(&s, "gone.json").exists() && text(&s, "x.json").contains("other"));
+    assert_eq!(watching.count("~ p/n/a.json") + watching.count("- p/n/gone.json"), 2);
+    assert_eq!(watching.count("~ p/n/x.json"), 1, "what is kept is told once");
+    watching.end();
+}
+
+/// Changes the time of a file over and over, so that whoever reads it finds it changed.
+struct Restless {
+    ends: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Restless {
+    fn begin(path: &Path) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        // Several, since one may have to wait for its turn on a busy machine.
+        let threads = (0..3u64).map(|number| {
+            let (file, is_over) = (File::options().append(true).open(path).unwrap(), Arc::clone(&ends));
+            thread::spawn(move || {
+                for second in (0..1_000_000).cycle().take_while(|_| !is_over.load(Relaxed)) {
+                    let time = Duration::from_secs(second * 3 + number);
+                    file.set_modified(SystemTime::UNIX_EPOCH + time).unwrap();
+                }
+            })
+        });
+        Self { threads: threads.collect(), ends }
+    }
+}
+
+impl Drop for Restless {
+    fn drop(&mut self) {
+        self.ends.store(true, Relaxed);
+        self.threads.drain(..).for_each(|thread| thread.join().unwrap());
+    }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_busy() {
+    let s = sandbox();
+    s.run(["set", "p.n.big"]).stdin("x".repeat(8 << 20)).prints("");
+    run(&s, EXPORT).prints("");
+    let restless = Restless::begin(&file(&s, "big.json"));
+    run(&s, IMPORT).fails(4).stdout_is("").stderr_has("big.json is busy: it was changed while it was read");
+    run(&s, EXPORT).fails(4).stderr_has("big.json is busy");
+    drop(restless);
+    run(&s, IMPORT).prints("");
+}
+
+#[test]
+fn what_expires_while_a_pass_fails_is_removed_by_the_next() {
+    let s = sandbox();
+    s.run(["create-cache", "p.n", "1h"]).prints("");
+    s.run(["set", "p.n.a-big"]).stdin("x".repeat(8 << 20)).prints("");
+    let watching = Watching::begin(&s, "");
+    s.run(["set", "p.n.k", "v", "--ttl", "3s"]).prints("");
+    watching.has_seen(&s, "k");
+    let restless = Restless::begin(&file(&s, "a-big.json"));
+    eventually("the entry has expired", || s.run(["get", "p.n.k"]).ends().code() == Some(2));
+    // Long enough for some passes; none of them is likely to come to an end.
+    thread::sleep(Duration::from_secs(1));
+    drop(restless);
+    eventually("its file has gone", || !file(&s, "k.json").exists());
+    watching.end();
+}
+
+#[test]
+fn no_change_is_missed_however_many_there_are() {
+    let s = furnished();
+    let watching = Watching::begin(&s, "");
+    let mut last = String::new();
+    for round in 0..60 {
+        last = format!("round {round}");
+        s.run(["set", &format!("p.n.k{}", round % 7), &last]).prints("");
+    }
+    let shows = |name: &str| fs::read_to_string(file(&s, name)).unwrap_or_default();
+    eventually("the last write has its file", || shows("k3.json").contains(&last));
+    run(&s, &format!("{EXPORT} --dry-run"))
+        .prints("")
+        .stderr_is("prontodb: would write 0 files, 15 as they should be\n");
+    watching.end();
+}
+
+#[test]
+fn signals_end_a_watch_and_leave_whole_files() {
+    let s = furnished();
+    for signal in ["-INT", "-TERM"] {
+        let watching = Watching::begin(&s, "");
+        let id = watching.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(watching.process.wait().code(), None);
+        run(&s, EXPORT).prints("");
+    }
 }
