@@ -61,8 +61,8 @@ impl Run for ExportFs {
         let namespace = namespace(cx, self.ns.as_deref())?;
         let options = read_options(cx, &namespace, self.with_meta);
         let mut store = cx.open_existing()?;
-        let mut told = Differences::new(&mut cx.out, self.form(cx.globals.json), "path");
-        told.go_on_unread(!self.watch && !self.dry_run);
+        let told = Differences::new(&mut cx.out, self.form(cx.globals.json), "path");
+        let told = told.without_reader(!self.watch && !self.dry_run);
         let mut export = Export::new(&self, &namespace, options, told);
         let (first, second) = self.shown();
         // Whatever is in the way is found before anything is written.

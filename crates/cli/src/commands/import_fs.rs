@@ -10,7 +10,11 @@ use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::progress::Progress;
+use crate::tree::differences::{Differences, Form};
 use crate::tree::{Folder, Kind, Tree, no_plain_file};
+
+/// How many entries are printed at once.
+const TOLD_AT_ONCE: usize = 1000;
 
 /// Write the files of a tree into a namespace
 ///
@@ -73,14 +77,24 @@ impl Run for ImportFs {
         let done = read.and_then(|()| import::finish(cx, load, self.dry_run, &mut progress));
         drop(progress);
         output::note(&done.map_err(|failure| import::explain(cx, &namespace, failure))?);
+        tell(cx, &kept)?;
         if kept.is_empty() {
             return Ok(Code::Done);
         }
-        kept.iter().for_each(|address| cx.out.line(&format!("~ {}", address.display(cx.notation.delimiter))));
-        cx.out.flush()?;
         output::note("entries that have another value were kept; --overwrite replaces them");
         Ok(Code::Conflict)
     }
+}
+
+/// Prints the entries that were kept, some at a time.
+fn tell(cx: &mut Context, kept: &[Address]) -> Result<(), Failure> {
+    let form = if cx.globals.json { Form::Array } else { Form::Text };
+    let mut told = Differences::new(&mut cx.out, form, "address").without_reader(true);
+    for some in kept.chunks(TOLD_AT_ONCE) {
+        some.iter().for_each(|address| told.tell('~', &address.display(cx.notation.delimiter).to_string()));
+        told.flush()?;
+    }
+    told.end()
 }
 
 /// Collects the entries of a tree.

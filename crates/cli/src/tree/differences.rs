@@ -33,8 +33,8 @@ impl<'o> Differences<'o> {
     }
 
     /// Says whether the work goes on when the reader has gone.
-    pub fn go_on_unread(&mut self, needs_no_reader: bool) {
-        self.needs_no_reader = needs_no_reader;
+    pub fn without_reader(self, needs_no_reader: bool) -> Self {
+        Self { needs_no_reader, ..self }
     }
 
     /// Keeps a difference for the next flush.

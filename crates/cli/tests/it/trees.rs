@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use prontodb_testkit::sandbox::{Call, Running, Sandbox};
+use prontodb_testkit::sandbox::{Call, Outcome, Running, Sandbox};
+use serde_json::Value;
 
 use crate::common::{data_folder, sandbox, sandbox_with};
 
@@ -360,11 +361,13 @@ impl Watching {
     /// Waits until what was written before has been heeded.
     fn has_seen(&self, s: &Sandbox, what: &str) {
         let name = format!("seen-{what}");
+        let removed =
+            [format!("- p/n/{name}.json"), format!("{{\"change\":\"-\",\"path\":\"p/n/{name}.json\"}}")];
         s.run(["set", &format!("p.n.{name}"), ""]).prints("");
         eventually(what, || file(s, &format!("{name}.json")).exists());
         // A pass ends with the files that nobody asks for.
         s.run(["del", &format!("p.n.{name}")]).prints("");
-        eventually(what, || self.lines().contains(&format!("- p/n/{name}.json")));
+        eventually(what, || self.lines().iter().any(|line| removed.contains(line)));
     }
 
     fn lines(&self) -> Vec<String> {
@@ -548,4 +551,82 @@ fn signals_end_a_watch_and_leave_whole_files() {
         assert_eq!(watching.process.wait().code(), None);
         run(&s, EXPORT).prints("");
     }
+}
+
+/// Changes as JSON tells them, as text.
+fn changes(json: &Value, member: &str) -> Vec<String> {
+    let told = |change: &Value| {
+        assert_eq!(change.as_object().unwrap().len(), 2, "{change}");
+        format!("{} {}", change["change"].as_str().unwrap(), change[member].as_str().unwrap())
+    };
+    json.as_array().unwrap().iter().map(told).collect()
+}
+
+fn array(outcome: &Outcome) -> Value {
+    serde_json::from_str(&outcome.stdout()).unwrap()
+}
+
+#[test]
+fn differences_are_one_json_array_where_json_is_asked_for() {
+    let s = furnished();
+    run(&s, &format!("{EXPORT} --json --dry-run -d empty.prdb")).prints("[]\n");
+    run(&s, &format!("{EXPORT} --json")).prints("[]\n");
+    s.run(["set", "p.n.a", "2"]).prints("");
+    s.run(["set", "--ns-delim", "|", "p|n|say \"hi\"__eu", "3"]).prints("");
+    let told = run(&s, &format!("{EXPORT} --json --dry-run")).fails(3);
+    let quoted = "+ p/n/eu/say %22hi%22.json";
+    assert_eq!(changes(&array(&told), "path"), ["~ p/n/a.json", quoted]);
+    assert_eq!(changes(&array(&run(&s, &format!("{EXPORT} --json")).fails(3)), "path"), ["~ p/n/a.json"]);
+    s.run(["set", "--ns-delim", "|", "p|n|say \"hi\"__eu", "4"]).prints("");
+    let told = run(&s, &format!("{IMPORT} --json")).fails(3);
+    assert_eq!(changes(&array(&told), "address"), ["~ p.n.a", "~ p.n.say \"hi\"__eu"]);
+    run(&s, &format!("{IMPORT} --json --overwrite")).prints("[]\n");
+    fs::write(file(&s, "bad.json"), "").unwrap();
+    run(&s, &format!("{IMPORT} --json")).fails(1).stdout_is("").stderr_has("{\"error\":");
+}
+
+#[test]
+fn a_watch_tells_json_a_line_each() {
+    let s = furnished();
+    let watching = Watching::begin(&s, " --json");
+    let lines = watching.lines();
+    assert_eq!(lines[0], "{\"change\":\"+\",\"path\":\"p/n/%2E.%2Fx%25%3A%2A.json\"}");
+    let all = Value::Array(lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect());
+    assert_eq!(changes(&all, "path").len(), 10);
+    watching.end();
+    fs::write(file(&s, "a.json"), "").unwrap();
+    run(&s, &format!("{EXPORT} --watch --json"))
+        .fails(3)
+        .stdout_is("{\"change\":\"~\",\"path\":\"p/n/a.json\"}\n");
+}
+
+#[test]
+fn whoever_stops_reading_stops_no_writing() {
+    let s = sandbox();
+    let entries: String = (0..40).map(|n| format!("k{n}={};", "x".repeat(60_000))).collect();
+    s.run(["stream"]).env("PRONTO_SECURITY", "false").stdin(format!("meta:path=p.n;{entries}")).succeeds();
+    run(&s, EXPORT).prints("");
+    fs::write(file(&s, "k0.json"), "").unwrap();
+    fs::remove_file(file(&s, "k9.json")).unwrap();
+    let closed = || std::io::pipe().unwrap().1;
+    for command in [EXPORT, IMPORT] {
+        run(&s, command).stdout_to(closed()).fails(3);
+        assert!(file(&s, "k9.json").exists());
+        fs::write(file(&s, "k0.json"), "{\"k\":\"k0\",\"v\":\"\"}").unwrap();
+    }
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    run(&s, EXPORT).stdout_to(full()).fails(1).stderr_has("standard output");
+    run(&s, IMPORT).stdout_to(full()).fails(1).stderr_has("standard output");
+}
+
+#[test]
+fn a_namespace_without_entries_is_told_of() {
+    let s = furnished();
+    for flags in ["", " --dry-run"] {
+        run(&s, &format!("export-fs --root empty --ns p.other{flags}"))
+            .prints("")
+            .stderr_has("prontodb: there is nothing to export\n");
+    }
+    run(&s, EXPORT).prints("").stderr_lacks("nothing to export");
+    run(&s, EXPORT).prints("").stderr_lacks("nothing to export");
 }
