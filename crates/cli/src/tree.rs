@@ -76,9 +76,14 @@ impl Tree {
         if let Some(tree) = Self::open(path)? {
             return Ok(tree);
         }
-        fs::create_dir(path).map_err(|error| cannot("make", path, error))?;
-        let missing = || Failure::io(format_args!("cannot read {}", path.display()), &Errno::NOENT.into());
-        Self::open(path)?.ok_or_else(missing)
+        match fs::create_dir(path) {
+            // Somebody else may have made it just now.
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(cannot("make", path, error)),
+            made => Self::open(path)?.ok_or_else(|| match made {
+                Ok(()) => busy(path, "it was removed while it was made"),
+                Err(error) => cannot("make", path, error),
+            }),
+        }
     }
 
     /// Takes the one turn at writing; it ends with the tree.

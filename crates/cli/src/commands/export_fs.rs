@@ -86,7 +86,7 @@ impl Run for ExportFs {
             return Ok(Code::Done);
         }
         output::note(match self.overwrite {
-            true => "files of other keys were kept; what is to stand there needs their names",
+            true => "files that hold other keys were kept; nothing replaces those",
             false => "files that say something else were kept; --overwrite replaces them",
         });
         Ok(Code::Conflict)

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use prontodb_testkit::sandbox::{Call, Outcome, Running, Sandbox};
 use serde_json::Value;
 
-use crate::common::{data_folder, sandbox, sandbox_with};
+use crate::common::{data_folder, database_file, mode_of, sandbox, sandbox_with};
 
 const EXPORT: &str = "export-fs --root tree --ns p.n";
 const IMPORT: &str = "import-fs --root tree --ns p.n";
@@ -119,6 +119,18 @@ fn entries_that_differ_are_kept_unless_they_are_to_be_replaced() {
     s.run(["get", "p.n.new"]).prints("3\n");
     run(&s, &format!("{IMPORT} --overwrite")).prints("").stderr_is("prontodb: imported 1 entry\n");
     s.run(["get", "p.n.a"]).prints("changed\n");
+}
+
+#[test]
+fn what_the_other_side_lacks_stays() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    fs::remove_file(file(&s, "a.json")).unwrap();
+    run(&s, &format!("{IMPORT} --overwrite")).prints("").stderr_is("prontodb: imported 0 entries\n");
+    s.run(["get", "p.n.a"]).prints("1\n");
+    s.run(["del", "p.n.x"]).prints("");
+    run(&s, &format!("{EXPORT} --overwrite")).prints("").stderr_has("wrote 1 file, 6 as they should be\n");
+    assert!(file(&s, "a.json").exists() && file(&s, "x.json").exists());
 }
 
 #[test]
@@ -256,7 +268,11 @@ fn a_file_of_another_key_is_never_replaced() {
     fs::create_dir_all(s.path("tree/p/n")).unwrap();
     // So it looks where a file system takes `a` and `A` for one name.
     fs::write(file(&s, "a.json"), "{\"k\":\"A\",\"v\":\"other\"}").unwrap();
-    run(&s, &format!("{EXPORT} --overwrite")).fails(3).stdout_is("~ p/n/a.json\n");
+    run(&s, &format!("{EXPORT} --overwrite"))
+        .fails(3)
+        .stdout_is("~ p/n/a.json\n")
+        .stderr_has("files that hold other keys were kept")
+        .stderr_lacks("--overwrite replaces");
     assert!(text(&s, "a.json").contains("other"));
     s.run(["set", "p.n.A", "capital"]).prints("");
     fs::remove_file(file(&s, "a.json")).unwrap();
@@ -295,6 +311,19 @@ fn writers_of_one_tree_take_turns() {
     locked.lock().unwrap();
     run(&s, EXPORT).fails(4).stderr_has("another export-fs writes there");
     run(&s, &format!("{EXPORT} --dry-run")).succeeds();
+}
+
+#[test]
+fn several_first_exports_do_not_get_into_each_others_way() {
+    let s = furnished();
+    for _ in 0..6 {
+        let exports: Vec<_> = (0..3).map(|_| run(&s, EXPORT).spawn()).collect();
+        let codes: Vec<_> = exports.into_iter().map(|export| export.wait().code()).collect();
+        assert!(codes.iter().all(|code| [Some(0), Some(4)].contains(code)), "{codes:?}");
+        assert!(codes.contains(&Some(0)), "{codes:?}");
+        run(&s, EXPORT).prints("").stderr_has("wrote 0 files");
+        fs::remove_dir_all(s.path("tree")).unwrap();
+    }
 }
 
 /// Waits until something is true, for as long as a slow machine may need.
@@ -447,6 +476,18 @@ fn a_watched_tree_keeps_what_others_write() {
     watching.has_seen(&s, "gone");
     assert_eq!(text(&s, "a.json"), by_hand);
     watching.end();
+}
+
+#[test]
+fn a_link_in_place_of_a_file_ends_a_watch() {
+    let s = furnished();
+    let watching = Watching::begin(&s, "");
+    fs::write(s.path("outside"), "mine").unwrap();
+    fs::remove_file(file(&s, "a.json")).unwrap();
+    symlink(s.path("outside"), file(&s, "a.json")).unwrap();
+    s.run(["set", "p.n.a", "2"]).prints("");
+    watching.process.wait().fails(1).stderr_has("tree/p/n/a.json is no plain file");
+    assert_eq!(fs::read_to_string(s.path("outside")).unwrap(), "mine");
 }
 
 #[test]
@@ -629,4 +670,161 @@ fn a_namespace_without_entries_is_told_of() {
     }
     run(&s, EXPORT).prints("").stderr_lacks("nothing to export");
     run(&s, EXPORT).prints("").stderr_lacks("nothing to export");
+}
+
+#[test]
+fn a_killed_export_leaves_whole_files_and_the_next_one_cleans_up() {
+    let s = sandbox();
+    let entries: String = (0..60).map(|n| format!("k{n}__c{}={};", n % 5, "x".repeat(100_000))).collect();
+    s.run(["stream"]).env("PRONTO_SECURITY", "false").stdin(format!("meta:path=p.n;{entries}")).succeeds();
+    for kill in 0..12 {
+        let export = run(&s, EXPORT).spawn();
+        thread::sleep(Duration::from_millis(kill * 9));
+        let _ = export.kill().code();
+        if s.path("tree").exists() {
+            run(&s, IMPORT).fails_with_one_of(&[0, 1]).stderr_lacks(".json");
+        }
+        // As one that is killed in the middle of a file leaves it.
+        fs::create_dir_all(file(&s, "c1")).unwrap();
+        fs::write(file(&s, "c1/.prontodb-new"), "{\"k\":").unwrap();
+        if kill % 3 == 0 {
+            run(&s, EXPORT).prints("");
+            fs::write(file(&s, "c2/.prontodb-new"), "{\"k\":").unwrap();
+            run(&s, EXPORT).prints("").stderr_has("wrote 0 files");
+            assert!(files(&s.path("tree")).iter().all(|file| file.ends_with(".json")));
+            fs::remove_dir_all(s.path("tree")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn trees_of_any_width_take_few_descriptors() {
+    let s = sandbox();
+    let entries: String = (0..3000).map(|n| format!("k{}__c{}={n};", n / 1000, n % 1000)).collect();
+    s.run(["stream"]).env("PRONTO_SECURITY", "false").stdin(format!("meta:path=p.n;{entries}")).succeeds();
+    let few = ["sh", "-c", "ulimit -n 100; exec \"$@\"", "sh"];
+    run(&s, EXPORT).under(few).prints("").stderr_is("prontodb: wrote 3000 files\n");
+    run(&s, &format!("{EXPORT} --dry-run")).under(few).prints("");
+    run(&s, &format!("{IMPORT} -d other.prdb")).under(few).prints("").stderr_has("imported 3000 entries");
+    s.run(["del", "p.n.k1__c77"]).prints("");
+    s.run(["set", "p.n.new__c77", "1"]).prints("");
+    let watching = run(&s, &format!("{EXPORT} --watch --overwrite")).under(few).spawn();
+    eventually("all contexts are looked through", || !file(&s, "c77/k1.json").exists());
+    assert_eq!(watching.kill().code(), None);
+    assert!(file(&s, "c77/new.json").exists());
+}
+
+#[test]
+fn names_of_any_length_are_places_of_their_own() {
+    let s = sandbox();
+    let (project, namespace) = (":".repeat(64), "é".repeat(32));
+    let (long, other) = (format!("a{}", ":".repeat(254)), format!("b{}", ":".repeat(254)));
+    for (key, value) in [
+        (format!("{long}__{long}"), "1"),
+        (format!("{long}__{other}"), "2"),
+        (format!("{other}__{long}"), "3"),
+        ("k".repeat(512), "4"),
+        ("é".repeat(256), "5"),
+        (format!("k__{}", "c".repeat(500)), "6"),
+    ] {
+        s.run(["set", "-p", &project, "-n", &namespace, "--key", &key, value]).prints("");
+    }
+    let place = ["--root", "tree", "-p", &project, "-n", &namespace];
+    s.run(["export-fs"]).args(place).prints("").stderr_is("prontodb: wrote 6 files\n");
+    let all = files(&s.path("tree"));
+    assert!(all.iter().all(|path| path.split('/').all(|name| name.len() <= 255)), "{all:?}");
+    s.run(["import-fs", "-d", "other.prdb"]).args(place).prints("");
+    let listing = |database: &str| {
+        s.run(["scan", "-p", &project, "-n", &namespace, "-d", database]).succeeds().stdout()
+    };
+    let main = database_file(&s, "main");
+    assert_eq!(listing("other.prdb"), listing(main.to_str().unwrap()));
+    assert_eq!(listing("other.prdb").lines().count(), 6);
+}
+
+#[test]
+fn the_root_is_a_folder_or_a_link_to_one() {
+    let s = furnished();
+    fs::create_dir(s.path("real")).unwrap();
+    symlink(s.path("real"), s.path("link")).unwrap();
+    symlink(s.path("nowhere"), s.path("dangling")).unwrap();
+    fs::write(s.path("plain"), "mine").unwrap();
+    run(&s, "export-fs --root link --ns p.n").prints("");
+    assert_eq!(files(&s.path("real")).len(), 8);
+    run(&s, "import-fs --root link --ns p.n").prints("");
+    for command in ["export-fs", "import-fs"] {
+        for (root, why) in
+            [("plain", "cannot read plain"), ("plain/tree", "plain/tree"), ("dangling", "dangling")]
+        {
+            run(&s, &format!("{command} --root {root} --ns p.n")).fails(1).stdout_is("").stderr_has(why);
+        }
+    }
+    run(&s, "import-fs --root missing --ns p.n").fails(1).stderr_has("there is no folder missing/p/n");
+    assert!(!s.path("missing").exists() && !s.path("nowhere").exists());
+    assert_eq!(fs::read_to_string(s.path("plain")).unwrap(), "mine");
+}
+
+#[test]
+fn devices_are_no_entries() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    let device = Command::new("mknod").arg(file(&s, "zero")).args(["c", "1", "5"]).output().unwrap();
+    if !device.status.success() {
+        // Only root may make devices.
+        return;
+    }
+    run(&s, IMPORT).fails(1).stderr_has("tree/p/n/zero is no plain file");
+    fs::rename(file(&s, "zero"), file(&s, "a.json")).unwrap();
+    run(&s, IMPORT).fails(1).stderr_has("tree/p/n/a.json is no plain file");
+    run(&s, &format!("{EXPORT} --overwrite")).fails(1).stderr_has("tree/p/n/a.json is no plain file");
+}
+
+/// A shell that lets no file get longer than 64 KiB, as a full disk would.
+const LITTLE_SPACE: [&str; 4] = ["sh", "-c", "trap '' XFSZ; ulimit -f 128; exec \"$@\"", "sh"];
+
+#[test]
+fn a_file_that_finds_no_space_is_not_left_behind() {
+    let s = sandbox_with([("p.n.a", "1")]);
+    run(&s, EXPORT).prints("");
+    s.run(["set", "p.n.a"]).stdin("x".repeat(1 << 20)).prints("");
+    let full = run(&s, &format!("{EXPORT} --overwrite")).under(LITTLE_SPACE);
+    full.fails(1).stdout_is("").stderr_has("cannot write tree/p/n/a.json");
+    assert_eq!(text(&s, "a.json"), "{\"k\":\"a\",\"v\":\"1\"}\n");
+    assert_eq!(fs::read_dir(s.path("tree/p/n")).unwrap().count(), 1);
+    run(&s, &format!("{EXPORT} --overwrite")).prints("");
+}
+
+#[test]
+fn folders_that_may_not_be_used_are_denied() {
+    let s = furnished();
+    run(&s, EXPORT).succeeds();
+    let root = s.home().parent().unwrap().to_owned();
+    let program = root.join("prontodb");
+    fs::copy(s.program(), &program).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root {
+        assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&root).status().unwrap().success());
+    }
+    let call = |line: &str| {
+        let call = s.run_other(&program, line.split(' '));
+        if is_root { call.under(nobody) } else { call }
+    };
+    let set_mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    for (path, mode) in [("eu", 0o000), ("a.json", 0o000), (".", 0o000)] {
+        let usual = mode_of(&file(&s, path));
+        set_mode(&file(&s, path), mode);
+        for line in [EXPORT, IMPORT] {
+            call(line).fails(5).stdout_is("").stderr_has("tree/p/n");
+        }
+        set_mode(&file(&s, path), usual);
+    }
+    set_mode(&file(&s, "."), 0o500);
+    call(EXPORT).prints("");
+    call(IMPORT).prints("");
+    call("set p.n.new 1").prints("");
+    call(EXPORT).fails(5).stderr_has("cannot write tree/p/n/.prontodb-new");
+    set_mode(&file(&s, "."), 0o700);
+    call(EXPORT).prints("");
 }
