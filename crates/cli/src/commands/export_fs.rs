@@ -25,7 +25,8 @@ const INTERVAL: Duration = Duration::from_millis(200);
 ///
 /// DIR/PROJECT/NAMESPACE/KEY.json, and with a context DIR/PROJECT/NAMESPACE/CONTEXT/KEY.json; each holds the line that export
 /// --format jsonl writes. Files that are there and say something else stay as they are and are listed, and the exit code is
-/// 3; with --overwrite they are replaced, one by one. Links are not followed.
+/// 3; with --overwrite they are replaced, one by one. The same goes for files that somebody else changes or makes during
+/// --watch, each of which is listed once. Links are not followed.
 #[derive(clap::Args)]
 pub struct ExportFs {
     /// The folder of the tree; made when it is not there
@@ -44,8 +45,7 @@ pub struct ExportFs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Keep the files in step until it is interrupted, and print what changes; files of entries that have gone are removed, and
-    /// those that somebody else changes or makes meanwhile are kept without --overwrite
+    /// Keep the files in step until it is interrupted, and print what changes; files of entries that have gone are removed
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
 
