@@ -61,6 +61,11 @@ impl Run for ExportFs {
         let namespace = namespace(cx, self.ns.as_deref())?;
         let options = read_options(cx, &namespace, self.with_meta);
         let mut store = cx.open_existing()?;
+        if self.watch && !cx.selection()?.path.exists() {
+            return Err(
+                Failure::invalid("there is no database to watch yet").hint("the first write makes it")
+            );
+        }
         let told = Differences::new(&mut cx.out, self.form(cx.globals.json), "path");
         let told = told.without_reader(!self.watch && !self.dry_run);
         let mut export = Export::new(&self, &namespace, options, told);

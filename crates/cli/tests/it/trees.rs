@@ -828,3 +828,12 @@ fn folders_that_may_not_be_used_are_denied() {
     set_mode(&file(&s, "."), 0o700);
     call(EXPORT).prints("");
 }
+
+#[test]
+fn a_watch_needs_a_database() {
+    let s = sandbox();
+    run(&s, "export-fs --root tree --ns p.n --watch")
+        .fails(1)
+        .stderr_has("there is no database to watch yet");
+    assert!(!s.path("tree").exists());
+}
