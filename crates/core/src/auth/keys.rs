@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Grant, Role};
+use super::proof::Proof;
 use super::records::{self, Kept};
 use super::token::{self, Fresh, Kind};
 use super::users::User;
@@ -32,9 +33,15 @@ pub struct ApiKeyInfo {
 pub(super) struct ApiKey {
     pub name: String,
     digest: String,
-    role: Option<Role>,
+    pub role: Option<Role>,
     created: i64,
     expires: Option<i64>,
+}
+
+impl ApiKey {
+    pub fn has_expired(&self, now: Millis) -> bool {
+        self.expires.is_some_and(|expires| now.0 >= expires)
+    }
 }
 
 impl Kept for ApiKey {
@@ -96,10 +103,10 @@ impl Store {
         let id = token::id_of(Kind::ApiKey, token).ok_or_else(wrong)?;
         let key = records::find::<ApiKey, _>(view, id)?;
         let key = key.filter(|key| token::is_kept_as(Kind::ApiKey, token, &key.digest)).ok_or_else(wrong)?;
-        if key.expires.is_some_and(|expires| self.now().0 >= expires) {
+        if key.has_expired(self.now()) {
             return Err(Error::new(ErrorKind::Denied, format!("the API key {} has expired", key.name)));
         }
-        Identity::load(view, key.name, key.role)
+        Identity::load(view, key.name, key.role, Proof::ApiKey(id.to_owned()))
     }
 }
 

@@ -8,6 +8,7 @@ mod grants;
 mod keys;
 mod password;
 pub mod policy;
+mod proof;
 mod sessions;
 mod token;
 mod users;
@@ -18,6 +19,7 @@ pub use self::audit::Event;
 pub(crate) use self::audit::append as append_event;
 pub use self::keys::ApiKeyInfo;
 pub use self::policy::{Action, Decision, Grant, Identity, Pattern, Role};
+use self::proof::Proof;
 pub use self::users::{Seed, UserInfo};
 use crate::engine::{Txn, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -45,10 +47,10 @@ pub enum Credentials {
 
 impl Identity {
     /// Somebody of this name and role, with what was granted to them.
-    fn load<V: View + ?Sized>(view: &V, name: String, role: Option<Role>) -> Result<Self> {
+    fn load<V: View + ?Sized>(view: &V, name: String, role: Option<Role>, proof: Proof) -> Result<Self> {
         let grants = records::all::<Grant, _>(view)?.into_iter().map(|(_, grant)| grant);
         let grants = grants.filter(|grant| grant.who == name).collect();
-        Ok(Self { name, role, grants })
+        Ok(Self { name, role, grants, proof })
     }
 }
 
@@ -73,8 +75,8 @@ impl Store {
     }
 
     fn by_password(&self, user: &str, password: &SecretString) -> Result<Identity> {
-        let role = self.check_password(user, password)?.ok_or_else(wrong)?;
-        self.viewed(|view| Identity::load(view, user.to_owned(), role))
+        let (role, proof) = self.check_password(user, password)?.ok_or_else(wrong)?;
+        self.viewed(|view| Identity::load(view, user.to_owned(), role, proof.clone()))
     }
 
     /// Whether the password of `user` is the one that everybody knows.

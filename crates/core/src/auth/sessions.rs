@@ -3,10 +3,11 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::proof::Proof;
 use super::records::{self, Kept};
 use super::token::{self, Fresh, Kind};
 use super::{Identity, audit, wrong};
-use crate::clock::Ttl;
+use crate::clock::{Millis, Ttl};
 use crate::engine::{Catalog, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
@@ -19,6 +20,12 @@ pub(super) struct Session {
     expires: i64,
 }
 
+impl Session {
+    pub fn has_expired(&self, now: Millis) -> bool {
+        now.0 >= self.expires
+    }
+}
+
 impl Kept for Session {
     const CATALOG: Catalog = Catalog::Sessions;
 }
@@ -28,17 +35,19 @@ impl Store {
     /// Sessions that have expired are removed by the way.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an identity that is no user, and those of writing.
+    /// [`ErrorKind::Invalid`] for an identity that is no user, [`ErrorKind::Denied`] when what proved it does not hold any
+    /// more, and those of writing.
     pub fn begin_session(&self, identity: &Identity, ttl: Ttl) -> Result<SecretString> {
         let Fresh { id, digest, text } = Fresh::new(Kind::Session)?;
         self.engine().write(&mut |txn| {
+            self.prove_again(txn, identity)?;
             self.materialise_seed(txn)?;
             if self.role_of_user(txn, &identity.name)?.is_none() {
                 let what = format!("{} is no user; sessions are for users", identity.name);
                 return Err(Error::new(ErrorKind::Invalid, what));
             }
             let now = self.now();
-            records::remove_where::<Session>(txn, |session| now.0 >= session.expires)?;
+            records::remove_where::<Session>(txn, |session| session.has_expired(now))?;
             let (user, digest) = (identity.name.clone(), digest.clone());
             let session = Session { user, digest, created: now.0, expires: now.after(ttl).0 };
             records::keep(txn, &id, &session)?;
@@ -68,10 +77,10 @@ impl Store {
         let session = records::find::<Session, _>(view, id)?;
         let is_meant = |session: &Session| token::is_kept_as(Kind::Session, token, &session.digest);
         let session = session.filter(is_meant).ok_or_else(wrong)?;
-        if self.now().0 >= session.expires {
+        if session.has_expired(self.now()) {
             return Err(Error::new(ErrorKind::Denied, "the session has expired"));
         }
         let role = self.role_of_user(view, &session.user)?.ok_or_else(wrong)?;
-        Identity::load(view, session.user, role)
+        Identity::load(view, session.user, role, Proof::Session(id.to_owned()))
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::refuse_taken;
 use super::policy::{Grant, Role};
+use super::proof::Proof;
 use super::records::{self, Kept};
 use super::sessions::Session;
 use super::{check_name, password};
@@ -165,8 +166,12 @@ impl Store {
         records::keep(txn, user, &User { password, role, created: self.now().0, has_known_password })
     }
 
-    /// The role of a user whose password this is; `None` where it is not.
-    pub(super) fn check_password(&self, name: &str, given: &SecretString) -> Result<Option<Option<Role>>> {
+    /// The role of a user whose password this is, and the proof of it; `None` where it is not.
+    pub(super) fn check_password(
+        &self,
+        name: &str,
+        given: &SecretString,
+    ) -> Result<Option<(Option<Role>, Proof)>> {
         let (user, has_users) = self.viewed(|view| {
             let has_users = !view.records(Catalog::Users, "", 1)?.is_empty();
             Ok((records::find::<User, _>(view, name)?, has_users))
@@ -174,10 +179,10 @@ impl Store {
         if !has_users {
             let Seed { user, password } = &self.seed();
             let is_right = password::are_equal(given, password) && user == name;
-            return Ok(is_right.then_some(Some(Role::Admin)));
+            return Ok(is_right.then(|| (Some(Role::Admin), Proof::Seed(given.clone()))));
         }
         let is_right = password::verify(given, user.as_ref().map(|user| user.password.as_str()))?;
-        Ok(user.filter(|_| is_right).map(|user| user.role))
+        Ok(user.filter(|_| is_right).map(|user| (user.role, Proof::Password(user.password))))
     }
 
     /// The role of a user, where there is one.

@@ -142,6 +142,10 @@ impl Store {
         self.identity.as_ref()
     }
 
+    pub(crate) fn set_identity(&mut self, identity: Identity) {
+        self.identity = Some(identity);
+    }
+
     pub(crate) fn origin(&self) -> &'static str {
         self.origin
     }

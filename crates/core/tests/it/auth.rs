@@ -1,10 +1,12 @@
 //! Who may: what the library promises that the program's tests cannot see, above all time.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use prontodb_core::auth::policy::{self, Action, Decision, Grant, Identity, Pattern, Role};
 use prontodb_core::auth::{Credentials, Seed};
 use prontodb_core::engine::memory::MemoryEngine;
+use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
 use prontodb_core::store::{Query, SetOptions};
 use prontodb_core::{Address, Delimiter, ErrorKind, ManualClock, Millis, Namespace, Notation, Store, Ttl};
 use prontodb_testkit::properties;
@@ -142,6 +144,111 @@ fn a_store_that_acts_for_somebody_does_only_what_they_may() {
     assert!(denied(store.audit_log("", 9).unwrap_err()));
 }
 
+/// Expects that whom a store acts for is refused, for a reason that says so.
+#[track_caller]
+fn holds_no_longer(store: &mut Store, why: &str) {
+    let error = store.renew_identity().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    let expected = format!("no longer holds; {why}");
+    assert!(error.to_string().ends_with(&expected), "{error}");
+}
+
+/// Another store on the same file, which acts for whoever has these credentials.
+fn beside(store: &Store, path: &Path, credentials: &Credentials) -> Store {
+    let identity = store.authenticate(credentials).unwrap();
+    on_file(path).act_as(identity)
+}
+
+fn on_file(path: &Path) -> Store {
+    Store::new(SqliteEngine::open(OpenOptions::new(path)).unwrap())
+}
+
+#[test]
+fn a_running_store_notices_that_a_proof_holds_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.prdb");
+    let owner = on_file(&path);
+    owner.add_user("sam", &secret("pass"), None).unwrap();
+    let sam = owner.authenticate(&password("sam", "pass")).unwrap();
+    let token = owner.begin_session(&sam, ttl(60)).unwrap();
+    let key = Credentials::ApiKey(owner.create_api_key("ci", None, None).unwrap());
+    let mut by_password = beside(&owner, &path, &password("sam", "pass"));
+    let mut by_session = beside(&owner, &path, &Credentials::Session(token.clone()));
+    let mut by_key = beside(&owner, &path, &key);
+    for store in [&mut by_password, &mut by_session, &mut by_key] {
+        store.renew_identity().unwrap();
+    }
+    owner.end_session(&token).unwrap();
+    holds_no_longer(&mut by_session, "the session has ended");
+    owner.revoke_api_key("ci").unwrap();
+    holds_no_longer(&mut by_key, "the API key was revoked or has expired");
+    by_password.renew_identity().unwrap();
+    owner.set_password("sam", &secret("pass")).unwrap();
+    holds_no_longer(&mut by_password, "the user was removed or has another password by now");
+    let events = owner.audit_log("", 99).unwrap();
+    let refused: Vec<_> = events.iter().filter(|(_, event)| !event.done).collect();
+    assert_eq!(refused.len(), 3, "{refused:?}");
+    assert!(refused.iter().all(|(_, event)| event.action == "go on"));
+}
+
+#[test]
+fn a_running_store_notices_what_somebody_may_by_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.prdb");
+    let owner = on_file(&path);
+    owner.add_user("sam", &secret("pass"), Some(Role::Write)).unwrap();
+    let mut store = beside(&owner, &path, &password("sam", "pass"));
+    let mut set = |expected: bool| {
+        store.renew_identity().unwrap();
+        assert_eq!(store.set(&address("a.b.k"), b"1", &SetOptions::default()).is_ok(), expected);
+    };
+    set(true);
+    owner.set_role("sam", Some(Role::Read)).unwrap();
+    set(false);
+    let pattern = Pattern::parse("a.b", Delimiter::default()).unwrap();
+    owner.grant("sam", Role::Write, &pattern).unwrap();
+    set(true);
+    owner.revoke_grant("sam", &pattern).unwrap();
+    set(false);
+    owner.remove_user("sam").unwrap();
+    holds_no_longer(&mut store, "the user was removed or has another password by now");
+}
+
+#[test]
+fn the_seeded_user_stays_proved_until_the_password_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.prdb");
+    let owner = on_file(&path);
+    let mut store = beside(&owner, &path, &password("admin", "pronto!"));
+    store.renew_identity().unwrap();
+    owner.add_user("sam", &secret("pass"), None).unwrap();
+    store.renew_identity().unwrap();
+    owner.set_password("admin", &secret("another")).unwrap();
+    holds_no_longer(&mut store, "the user was removed or has another password by now");
+}
+
+#[test]
+fn whom_nobody_asked_for_proof_stays_who_they_are() {
+    let (store, _) = with_sam();
+    let mut store = store.act_as(Identity::vouched_for("joe", Some(Role::Write), Vec::new()));
+    store.renew_identity().unwrap();
+    assert_eq!(store.identity().unwrap().role, Some(Role::Write));
+    let mut owner = Store::in_memory();
+    owner.renew_identity().unwrap();
+    assert!(owner.identity().is_none());
+}
+
+#[test]
+fn no_session_begins_with_a_password_that_was_changed_since() {
+    let (store, _) = with_sam();
+    let sam = store.authenticate(&password("sam", "pass")).unwrap();
+    store.set_password("sam", &secret("another")).unwrap();
+    assert_eq!(store.begin_session(&sam, ttl(60)).unwrap_err().kind(), ErrorKind::Denied);
+    let admin = store.authenticate(&password("admin", "pronto!")).unwrap();
+    store.set_password("admin", &secret("another")).unwrap();
+    assert_eq!(store.begin_session(&admin, ttl(60)).unwrap_err().kind(), ErrorKind::Denied);
+}
+
 trait InNamespace {
     fn namespace(&self) -> &Namespace;
 }
@@ -184,7 +291,7 @@ fn decisions_follow_from_each_grant_by_itself() {
     let action = select(&[Action::Read, Action::Write, Action::Admin][..]);
     let strategy = (prop::option::weighted(0.2, role()), prop::collection::vec(grant, 0..4), place, action);
     properties::check(2000, &strategy, |(role, grants, place, action)| {
-        let identity = Identity { name: "sam".to_owned(), role, grants };
+        let identity = Identity::vouched_for("sam", role, grants);
         let namespace = place.map(|(project, namespace)| Namespace::new(project, namespace).unwrap());
         let decision = policy::decide(&identity, action, namespace.as_ref());
         prop_assert_eq!(decision == Decision::Allowed, model(&identity, action, namespace.as_ref()));
