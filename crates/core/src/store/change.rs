@@ -308,6 +308,8 @@ impl<'t> Writer<'t> {
         (created, updated, expires): (Millis, Millis, Option<Millis>),
         by: Option<&str>,
     ) -> Result<()> {
+        // Whoever may only write writes here and now, and in their own name.
+        self.allow(Action::Admin, &address.namespace)?;
         self.check_size(value.len())?;
         if expires.is_some() && self.cache(&address.namespace)?.is_none() {
             return Err(super::no_ttl());

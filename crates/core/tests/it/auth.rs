@@ -7,7 +7,7 @@ use prontodb_core::auth::policy::{self, Action, Decision, Grant, Identity, Patte
 use prontodb_core::auth::{Credentials, Seed};
 use prontodb_core::engine::memory::MemoryEngine;
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
-use prontodb_core::store::{Query, SetOptions};
+use prontodb_core::store::{Change, Life, Load, LoadOptions, Place, Query, SetOptions};
 use prontodb_core::{Address, Delimiter, ErrorKind, ManualClock, Millis, Namespace, Notation, Store, Ttl};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
@@ -247,6 +247,26 @@ fn no_session_begins_with_a_password_that_was_changed_since() {
     let admin = store.authenticate(&password("admin", "pronto!")).unwrap();
     store.set_password("admin", &secret("another")).unwrap();
     assert_eq!(store.begin_session(&admin, ttl(60)).unwrap_err().kind(), ErrorKind::Denied);
+}
+
+#[test]
+fn only_admins_write_as_somebody_else_at_another_time() {
+    let (store, _) = with_sam();
+    let kept = |role: Option<Role>, store: Store| {
+        let Address { namespace, name } = address("a.b.k");
+        let (created, updated) = (Millis(1), Millis(2));
+        let life = Life::Kept { created, updated, expires: None, writer: Some("ann".to_owned()) };
+        let mut load = Load::new(LoadOptions::default());
+        load.push(Place::default(), &namespace, &name, Change::Set { value: b"1", life }).unwrap();
+        let store = store.act_as(Identity::vouched_for("joe", role, Vec::new()));
+        (load.commit(&store).map_err(|error| error.kind()), store)
+    };
+    let (refused, store) = kept(Some(Role::Write), store);
+    assert_eq!(refused, Err(ErrorKind::Denied));
+    assert!(store.head(&address("a.b.k")).unwrap().is_none());
+    let (done, store) = kept(Some(Role::Admin), store);
+    assert!(done.is_ok());
+    assert_eq!(store.head(&address("a.b.k")).unwrap().unwrap().writer.as_deref(), Some("ann"));
 }
 
 trait InNamespace {
