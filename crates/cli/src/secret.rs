@@ -127,13 +127,13 @@ fn not_empty(passphrase: SecretString) -> Result<SecretString, Failure> {
 }
 
 /// The user there is before anybody has made one.
-pub fn seed() -> Seed {
+pub fn seed() -> Result<Seed, Error> {
     let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     let default = Seed::default();
-    Seed {
+    Ok(Seed {
         user: given("PRONTO_ADMIN_USER").unwrap_or(default.user),
         password: given("PRONTO_ADMIN_PASS").map_or(default.password, SecretString::from),
-    }
+    })
 }
 
 /// Says that a secret was put where others can see it.

@@ -46,14 +46,15 @@ impl Store {
         })
     }
 
-    /// An event of this moment and this store.
+    /// An event of this moment and this store. Control characters in what others have named are escaped, so that none of
+    /// them makes one event look like two.
     pub(crate) fn event(&self, who: &str, action: &str, target: &str, done: bool) -> Event {
         Event {
             at: self.now().0,
-            who: who.to_owned(),
+            who: escaped(who),
             origin: self.origin().to_owned(),
             action: action.to_owned(),
-            target: target.to_owned(),
+            target: escaped(target),
             done,
         }
     }
@@ -64,18 +65,36 @@ impl Store {
         append(txn, &self.event(who, action, target, true))
     }
 
+    /// The same, but nothing where this is the owner: a database without users has no log.
+    pub(crate) fn note_done_by_others(&self, txn: &mut dyn Txn, action: &str, target: &str) -> Result<()> {
+        match self.identity() {
+            Some(_) => self.note_done(txn, action, target),
+            None => Ok(()),
+        }
+    }
+
     /// Adds that something was refused, where that can be written.
     pub(crate) fn note_refused(&self, identity: &Identity, action: &str, target: &str) {
-        let event = self.event(&identity.name, action, target, false);
-        // The refusal stands, whether it can be written down or not.
-        let _ = self.engine().write_at_once(&mut |txn| append(txn, &event));
+        self.note_failed(&self.event(&identity.name, action, target, false));
     }
 
     /// Adds that a log in failed, where that can be written.
     pub(super) fn note_failed_login(&self, who: &str) {
-        let event = self.event(who, "log in", "", false);
-        let _ = self.engine().write_at_once(&mut |txn| append(txn, &event));
+        self.note_failed(&self.event(who, "log in", "", false));
     }
+
+    /// Waits for other writers as any write does. The refusal stands, whether it can be written down or not.
+    fn note_failed(&self, event: &Event) {
+        let _ = self.engine().write(&mut |txn| append(txn, event));
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped
 }
 
 /// Adds an event behind all others of its moment.

@@ -3,6 +3,7 @@
 use super::keys::is_taken;
 use super::policy::{Grant, Pattern, Role};
 use super::records::{self, Kept};
+use super::shown;
 use crate::address::Delimiter;
 use crate::engine::Catalog;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,13 +27,16 @@ impl Store {
     /// Gives somebody a role in the namespaces that a pattern means, in place of the one they have by the same pattern.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] when there is neither a user nor an API key of this name, [`ErrorKind::Denied`].
+    /// [`ErrorKind::Invalid`] when there is neither a user nor an API key of this name, and for a pattern that holds control
+    /// characters, as no name of a namespace does; [`ErrorKind::Denied`].
     pub fn grant(&self, who: &str, role: Role, pattern: &Pattern) -> Result<()> {
+        pattern.refuse_control_characters()?;
         let target = format!("{who} {role} {}", pattern.display(Delimiter::default()));
         self.administer("grant", &target, |txn| {
             self.materialise_seed(txn)?;
             if !is_taken(txn, who)? {
-                return Err(Error::new(ErrorKind::Invalid, format!("there is no user and no API key {who}")));
+                let what = format!("there is no user and no API key {}", shown(who));
+                return Err(Error::new(ErrorKind::Invalid, what));
             }
             let grant = Grant { who: who.to_owned(), role, pattern: pattern.clone() };
             records::keep(txn, &key_of(who, pattern), &grant)
@@ -44,13 +48,13 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when there is no such grant, [`ErrorKind::Denied`].
     pub fn revoke_grant(&self, who: &str, pattern: &Pattern) -> Result<()> {
-        let shown = pattern.display(Delimiter::default());
-        self.administer("revoke", &format!("{who} {shown}"), |txn| {
+        let by = pattern.display(Delimiter::default());
+        self.administer("revoke", &format!("{who} {by}"), |txn| {
             let key = key_of(who, pattern);
             if records::find::<Grant, _>(txn, &key)?.is_none() {
                 return Err(Error::new(
                     ErrorKind::Invalid,
-                    format!("nothing is granted to {who} by {shown}"),
+                    format!("nothing is granted to {} by {}", shown(who), shown(&by)),
                 ));
             }
             txn.remove_record(Catalog::Grants, &key)

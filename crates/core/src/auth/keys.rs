@@ -8,7 +8,7 @@ use super::proof::Proof;
 use super::records::{self, Kept};
 use super::token::{self, Fresh, Kind};
 use super::users::User;
-use super::{Identity, check_name, wrong};
+use super::{Identity, check_name, shown, wrong};
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Catalog, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -91,7 +91,8 @@ impl Store {
         self.administer("revoke key", id_or_name, |txn| {
             let keys = records::all::<ApiKey, _>(txn)?;
             let found = keys.into_iter().find(|(id, key)| id == id_or_name || key.name == id_or_name);
-            let missing = || Error::new(ErrorKind::Invalid, format!("there is no API key {id_or_name}"));
+            let missing =
+                || Error::new(ErrorKind::Invalid, format!("there is no API key {}", shown(id_or_name)));
             let (id, key) = found.ok_or_else(missing)?;
             records::remove_where::<Grant>(txn, |grant| grant.who == key.name)?;
             txn.remove_record(Catalog::ApiKeys, &id)

@@ -5,6 +5,7 @@
 
 mod audit;
 mod grants;
+mod hide;
 mod keys;
 mod password;
 pub mod policy;
@@ -17,10 +18,12 @@ use secrecy::SecretString;
 
 pub use self::audit::Event;
 pub(crate) use self::audit::append as append_event;
+pub use self::hide::shown;
 pub use self::keys::ApiKeyInfo;
+pub use self::password::check as check_password;
 pub use self::policy::{Action, Decision, Grant, Identity, Pattern, Role};
 use self::proof::Proof;
-pub use self::users::{Seed, UserInfo};
+pub use self::users::{Seed, UserInfo, check_user_name};
 use crate::engine::{Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records;
@@ -64,12 +67,12 @@ impl Store {
     /// [`ErrorKind::Denied`] for credentials that are wrong or have expired, and those of reading.
     pub fn authenticate(&self, credentials: &Credentials) -> Result<Identity> {
         let (who, found) = match credentials {
-            Credentials::Password { user, password } => (user.as_str(), self.by_password(user, password)),
+            Credentials::Password { user, password } => (named(user), self.by_password(user, password)),
             Credentials::ApiKey(token) => ("an API key", self.viewed(|view| self.check_api_key(view, token))),
             Credentials::Session(token) => ("a session", self.viewed(|view| self.check_session(view, token))),
         };
         if found.as_ref().is_err_and(|error| error.kind() == ErrorKind::Denied) {
-            self.note_failed_login(&who.chars().take(MAX_NAME_BYTES).collect::<String>());
+            self.note_failed_login(who);
         }
         found
     }
@@ -121,17 +124,32 @@ fn wrong() -> Error {
     Error::new(ErrorKind::Denied, "the credentials are wrong")
 }
 
-/// Names of users and keys: letters, digits, `_` and `-`, a letter first.
-fn check_name(what: &str, name: &str) -> Result<()> {
-    let is_fine = name.len() <= MAX_NAME_BYTES
+/// Who tried to log in under a name, as the audit log tells it: what was typed there may be anything, a password too.
+fn named(user: &str) -> &str {
+    if is_name(user) && user != audit::OWNER { user } else { "an unknown user" }
+}
+
+/// Names of users and keys: letters, digits, `_` and `-`, a letter first. What looks like a token is none: it was put in
+/// the wrong place.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES
+        && !hide::is_like_secret(name)
         && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if is_fine {
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+/// Refuses what somebody new cannot be called.
+fn check_name(what: &str, name: &str) -> Result<()> {
+    if name == audit::OWNER {
+        let why = format!("`{name}` cannot be the name of a {what}; it means whoever may read the file");
+        return Err(Error::new(ErrorKind::Invalid, why));
+    }
+    if is_name(name) {
         return Ok(());
     }
     let why = format!(
         "`{}` cannot be the name of a {what}; letters, digits, `_` and `-` can, a letter first, up to {MAX_NAME_BYTES}",
-        name.escape_debug()
+        shown(name)
     );
     Err(Error::new(ErrorKind::Invalid, why))
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hide::shown;
 use super::proof::Proof;
 use crate::address::{Delimiter, Namespace};
 use crate::error::{Error, ErrorKind};
@@ -135,8 +136,9 @@ impl FromStr for Role {
 
     fn from_str(name: &str) -> Result<Self, Error> {
         let all = [Self::Read, Self::Write, Self::Admin];
-        let unknown =
-            || Error::new(ErrorKind::Invalid, format!("`{name}` is no role; read, write and admin are"));
+        let unknown = || {
+            Error::new(ErrorKind::Invalid, format!("`{}` is no role; read, write and admin are", shown(name)))
+        };
         all.into_iter().find(|role| role.to_string() == name).ok_or_else(unknown)
     }
 }
@@ -152,8 +154,10 @@ impl Pattern {
             ["*"] => ("*", "*"),
             [project, namespace] if !project.is_empty() && !namespace.is_empty() => (project, namespace),
             _ => {
-                let what =
-                    format!("`{text}` is no pattern of namespaces; write project{delimiter}namespace or *");
+                let what = format!(
+                    "`{}` is no pattern of namespaces; write project{delimiter}namespace or *",
+                    shown(text)
+                );
                 return Err(Error::new(ErrorKind::Invalid, what));
             }
         };
@@ -161,6 +165,19 @@ impl Pattern {
             part.parse::<Glob>()?;
         }
         Ok(Self { project: project.to_owned(), namespace: namespace.to_owned() })
+    }
+
+    /// Refuses what could make a list of grants look like another.
+    pub(super) fn refuse_control_characters(&self) -> Result<(), Error> {
+        let Self { project, namespace } = self;
+        if !project.contains(char::is_control) && !namespace.contains(char::is_control) {
+            return Ok(());
+        }
+        let what = format!(
+            "`{}` holds control characters; no namespace does",
+            shown(&self.display(Delimiter::default()))
+        );
+        Err(Error::new(ErrorKind::Invalid, what))
     }
 
     /// The way users write it.

@@ -98,7 +98,7 @@ impl Store {
     ) -> Result<(Option<Role>, Proof)> {
         let proof = || Proof::Seed(given.clone());
         if view.records(Catalog::Users, "", 1)?.is_empty() {
-            let Seed { user, password } = &self.seed();
+            let Seed { user, password } = &self.seed()?;
             return match user == name && password::are_equal(given, password) {
                 true => Ok((Some(Role::Admin), proof())),
                 false => Err(no_longer(name, &proof())),

@@ -8,7 +8,7 @@ use super::policy::{Grant, Role};
 use super::proof::Proof;
 use super::records::{self, Kept};
 use super::sessions::Session;
-use super::{check_name, password};
+use super::{check_name, password, shown};
 use crate::clock::Millis;
 use crate::engine::{Catalog, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +25,14 @@ pub struct Seed {
 
 /// The password that everybody knows.
 pub(super) const KNOWN_PASSWORD: &str = "pronto!";
+
+/// Checks that a user can be called so.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for what is no name of a user.
+pub fn check_user_name(name: &str) -> Result<()> {
+    check_name("user", name)
+}
 
 impl Default for Seed {
     fn default() -> Self {
@@ -70,7 +78,7 @@ impl Store {
     pub(super) fn all_users(&self) -> Result<Vec<UserInfo>> {
         let users: Vec<(String, User)> = self.viewed(|view| records::all(view))?;
         if users.is_empty() {
-            return Ok(vec![self.seeded_info()]);
+            return Ok(vec![self.seeded_info()?]);
         }
         let info = |(name, user): (String, User)| UserInfo {
             name,
@@ -81,10 +89,10 @@ impl Store {
         Ok(users.into_iter().map(info).collect())
     }
 
-    fn seeded_info(&self) -> UserInfo {
-        let Seed { user, password } = &self.seed();
-        let has_known_password = password::are_equal(password, &KNOWN_PASSWORD.into());
-        UserInfo { name: user.clone(), role: Some(Role::Admin), created: None, has_known_password }
+    fn seeded_info(&self) -> Result<UserInfo> {
+        let Seed { user, password } = &self.seed()?;
+        let has_known_password = is_known(password);
+        Ok(UserInfo { name: user.clone(), role: Some(Role::Admin), created: None, has_known_password })
     }
 
     /// Makes a user. The first one is made beside the seeded one.
@@ -93,18 +101,14 @@ impl Store {
     /// [`ErrorKind::Invalid`] for a name or password that is none, [`ErrorKind::Conflict`] when there is such a user or key,
     /// [`ErrorKind::Denied`].
     pub fn add_user(&self, name: &str, password: &SecretString, role: Option<Role>) -> Result<()> {
-        check_name("user", name)?;
+        check_user_name(name)?;
         // Hashing takes its time; nobody waits for it.
-        let hash = password::hash(password)?;
+        let (hash, has_known_password) = (password::hash(password)?, is_known(password));
         self.administer("add user", name, |txn| {
             self.materialise_seed(txn)?;
             refuse_taken(txn, name)?;
             let created = self.now().0;
-            records::keep(
-                txn,
-                name,
-                &User { password: hash.clone(), role, created, has_known_password: false },
-            )
+            records::keep(txn, name, &User { password: hash.clone(), role, created, has_known_password })
         })
     }
 
@@ -113,12 +117,12 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] for a password that is none or when there is no such user, [`ErrorKind::Denied`].
     pub fn set_password(&self, name: &str, password: &SecretString) -> Result<()> {
-        let hash = password::hash(password)?;
+        let (hash, has_known_password) = (password::hash(password)?, is_known(password));
         self.administer("change password", name, |txn| {
             self.materialise_seed(txn)?;
             let user = find_user(txn, name)?;
             end_sessions(txn, name)?;
-            records::keep(txn, name, &User { password: hash.clone(), has_known_password: false, ..user })
+            records::keep(txn, name, &User { password: hash.clone(), has_known_password, ..user })
         })
     }
 
@@ -159,9 +163,9 @@ impl Store {
         if !txn.records(Catalog::Users, "", 1)?.is_empty() {
             return Ok(());
         }
-        let Seed { user, password } = &self.seed();
-        check_name("user", user)?;
-        let has_known_password = password::are_equal(password, &KNOWN_PASSWORD.into());
+        let Seed { user, password } = &self.seed()?;
+        check_user_name(user)?;
+        let has_known_password = is_known(password);
         let (password, role) = (password::hash(password)?, Some(Role::Admin));
         records::keep(txn, user, &User { password, role, created: self.now().0, has_known_password })
     }
@@ -177,7 +181,7 @@ impl Store {
             Ok((records::find::<User, _>(view, name)?, has_users))
         })?;
         if !has_users {
-            let Seed { user, password } = &self.seed();
+            let Seed { user, password } = &self.seed()?;
             let is_right = password::are_equal(given, password) && user == name;
             return Ok(is_right.then(|| (Some(Role::Admin), Proof::Seed(given.clone()))));
         }
@@ -195,8 +199,13 @@ impl Store {
     }
 }
 
+/// Whether a password is the one that everybody knows.
+fn is_known(password: &SecretString) -> bool {
+    password::are_equal(password, &KNOWN_PASSWORD.into())
+}
+
 fn find_user(txn: &mut dyn Txn, name: &str) -> Result<User> {
-    let missing = || Error::new(ErrorKind::Invalid, format!("there is no user {name}"));
+    let missing = || Error::new(ErrorKind::Invalid, format!("there is no user {}", shown(name)));
     records::find(txn, name)?.ok_or_else(missing)
 }
 

@@ -9,6 +9,7 @@ use age::{DecryptError, Decryptor, Encryptor, scrypt, x25519};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{DataKey, Lock, Recipients, Secret};
+use crate::auth::shown;
 use crate::error::{Error, ErrorKind, Result};
 
 /// N of scrypt is 2 to this: 128 MiB and a third of a second, as OWASP's Password Storage Cheat Sheet advises.
@@ -48,7 +49,7 @@ fn encrypt<'r>(key: &DataKey, recipients: impl Iterator<Item = &'r dyn age::Reci
 
 fn recipient(text: &str) -> Result<x25519::Recipient> {
     x25519::Recipient::from_str(text).map_err(|why| {
-        Error::new(ErrorKind::Invalid, format!("`{}` is no age recipient; {why}", text.escape_debug()))
+        Error::new(ErrorKind::Invalid, format!("`{}` is no age recipient; {why}", shown(text)))
     })
 }
 

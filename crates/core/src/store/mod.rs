@@ -55,7 +55,7 @@ pub struct Store {
     writer: Option<String>,
     identity: Option<Identity>,
     origin: &'static str,
-    seed: fn() -> Seed,
+    seed: fn() -> Result<Seed>,
     coder: Coder,
 }
 
@@ -69,7 +69,7 @@ impl Store {
             writer: None,
             identity: None,
             origin: "library",
-            seed: Seed::default,
+            seed: || Ok(Seed::default()),
             coder: Coder::default(),
         }
     }
@@ -130,9 +130,10 @@ impl Store {
         self
     }
 
-    /// The user there is before anybody has made one, asked for when it matters.
+    /// The user there is before anybody has made one, asked for when it matters; why there can be none is the error of
+    /// whatever asked.
     #[must_use]
-    pub fn with_seed(mut self, seed: fn() -> Seed) -> Self {
+    pub fn with_seed(mut self, seed: fn() -> Result<Seed>) -> Self {
         self.seed = seed;
         self
     }
@@ -150,7 +151,7 @@ impl Store {
         self.origin
     }
 
-    pub(crate) fn seed(&self) -> Seed {
+    pub(crate) fn seed(&self) -> Result<Seed> {
         (self.seed)()
     }
 

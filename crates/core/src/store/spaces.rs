@@ -3,7 +3,7 @@
 use super::Store;
 use super::cache;
 use super::settings::CacheSettings;
-use crate::address::Namespace;
+use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
 use crate::engine::{Cache, Range, Space, Totals, Txn, Usage};
 use crate::error::{Error, ErrorKind, Result};
@@ -92,7 +92,7 @@ impl Store {
                 None => txn.create_space(namespace, self.now())?,
             };
             evicted = self.configure(txn, space, settings)?;
-            Ok(())
+            self.note_done_by_others(txn, "create cache", &named(namespace))
         })?;
         Ok(evicted)
     }
@@ -107,7 +107,7 @@ impl Store {
         self.engine.write(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             evicted = self.configure(txn, space.ok_or_else(not_a_cache)?, settings)?;
-            Ok(())
+            self.note_done_by_others(txn, "set cache", &named(namespace))
         })?;
         Ok(evicted)
     }
@@ -124,7 +124,8 @@ impl Store {
             if discard {
                 remove_everything(txn, &space)?;
             }
-            self.release(txn, space)
+            self.release(txn, space)?;
+            self.note_done_by_others(txn, "drop cache", &named(namespace))
         })
     }
 
@@ -148,6 +149,10 @@ impl Store {
             let entries = self.purge(&space.namespace)?;
             removed.entries += entries;
             removed.caches += u64::from(entries > 0);
+        }
+        if self.identity.is_some() {
+            let target = removed.entries.to_string();
+            self.engine.write(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;
         }
         Ok(removed)
     }
@@ -212,6 +217,11 @@ impl Store {
         txn.set_cache(&space, space.cache.as_ref())?;
         Ok(before - items(&space))
     }
+}
+
+/// A namespace as the audit log names it.
+fn named(namespace: &Namespace) -> String {
+    namespace.display(Delimiter::default())
 }
 
 fn not_a_cache() -> Error {

@@ -7,7 +7,7 @@ use prontodb_core::auth::policy::{self, Action, Decision, Grant, Identity, Patte
 use prontodb_core::auth::{Credentials, Seed};
 use prontodb_core::engine::memory::MemoryEngine;
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
-use prontodb_core::store::{Change, Life, Load, LoadOptions, Place, Query, SetOptions};
+use prontodb_core::store::{CacheSettings, Change, Life, Load, LoadOptions, Place, Query, SetOptions};
 use prontodb_core::{Address, Delimiter, ErrorKind, ManualClock, Millis, Namespace, Notation, Store, Ttl};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
@@ -108,14 +108,15 @@ fn wrong_credentials_are_all_told_the_same() {
 
 #[test]
 fn the_seeded_user_is_there_until_users_are_made() {
-    let store = Store::in_memory().with_seed(|| Seed { user: "root".to_owned(), password: secret("deep") });
+    let store =
+        Store::in_memory().with_seed(|| Ok(Seed { user: "root".to_owned(), password: secret("deep") }));
     assert!(store.authenticate(&password("admin", "pronto!")).is_err());
     assert_eq!(store.authenticate(&password("root", "deep")).unwrap().role, Some(Role::Admin));
     assert_eq!(store.users().unwrap()[0].created, None, "a look makes nothing");
     store.set_password("root", &secret("deeper")).unwrap();
     assert!(store.authenticate(&password("root", "deep")).is_err());
     assert!(store.authenticate(&password("root", "deeper")).is_ok());
-    let other = store.with_seed(Seed::default);
+    let other = store.with_seed(|| Ok(Seed::default()));
     assert!(other.authenticate(&password("admin", "pronto!")).is_err(), "the seed is over");
 }
 
@@ -247,6 +248,99 @@ fn no_session_begins_with_a_password_that_was_changed_since() {
     let admin = store.authenticate(&password("admin", "pronto!")).unwrap();
     store.set_password("admin", &secret("another")).unwrap();
     assert_eq!(store.begin_session(&admin, ttl(60)).unwrap_err().kind(), ErrorKind::Denied);
+}
+
+/// The events behind the first `skipped`: who, done or not, what, to what.
+fn events(store: &Store, skipped: usize) -> Vec<(String, bool, String, String)> {
+    let log = store.audit_log("", 99).unwrap().into_iter().skip(skipped);
+    log.map(|(_, event)| (event.who, event.done, event.action, event.target)).collect()
+}
+
+#[test]
+fn what_others_do_to_caches_is_written_down() {
+    let (store, _) = with_sam();
+    let cache = address("a.b.k").namespace;
+    let settings = CacheSettings::parse("90").unwrap();
+    store.create_cache(&cache, &settings).unwrap();
+    assert_eq!(events(&store, 1), [], "nothing is noted of the owner");
+    let store = store.act_as(Identity::vouched_for("joe", Some(Role::Admin), Vec::new()));
+    store.create_cache(&cache, &settings).unwrap();
+    store.set_cache(&cache, &CacheSettings::parse("max_items=9").unwrap()).unwrap();
+    store.collect_garbage().unwrap();
+    store.drop_cache(&cache, false).unwrap();
+    let done = |action: &str, target: &str| ("joe".to_owned(), true, action.to_owned(), target.to_owned());
+    let expected =
+        [("create cache", "a.b"), ("set cache", "a.b"), ("collect garbage", "0"), ("drop cache", "a.b")];
+    assert_eq!(events(&store, 1), expected.map(|(action, target)| done(action, target)));
+}
+
+#[test]
+fn nobody_forges_a_line_of_the_audit_log() {
+    let (store, _) = with_sam();
+    for user in ["x\n…\towner\tcli\tdone", "owner", "pass word", "a secret in the wrong place"] {
+        store.authenticate(&password(user, "x")).unwrap_err();
+    }
+    store.authenticate(&password("sam", "x")).unwrap_err();
+    let whos: Vec<_> = events(&store, 1).into_iter().map(|(who, ..)| who).collect();
+    assert_eq!(whos, [["an unknown user"; 4].as_slice(), &["sam"]].concat());
+    let store = store.act_as(Identity::vouched_for("j\noe", None, Vec::new()));
+    store.get(&address("a.b.k")).unwrap_err();
+    let store = store.act_as(Identity::vouched_for("admin", Some(Role::Admin), Vec::new()));
+    let (who, _, _, target) = events(&store, 6).remove(0);
+    assert_eq!(who, "j\\noe");
+    assert!(target.starts_with("j\\noe may not read"), "{target}");
+}
+
+#[test]
+fn nobody_new_is_called_owner() {
+    let (store, _) = with_sam();
+    for error in [
+        store.add_user("owner", &secret("x"), None).unwrap_err(),
+        store.create_api_key("owner", None, None).map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("it means whoever may read the file"), "{error}");
+    }
+}
+
+#[test]
+fn the_known_password_is_known_whoever_has_it() {
+    let (store, _) = with_sam();
+    store.add_user("ann", &secret("pronto!"), None).unwrap();
+    store.set_password("sam", &secret("pronto!")).unwrap();
+    assert!(store.has_known_password("ann").unwrap() && store.has_known_password("sam").unwrap());
+    store.set_password("sam", &secret("pronto")).unwrap();
+    assert!(!store.has_known_password("sam").unwrap());
+}
+
+#[test]
+fn nothing_is_granted_by_patterns_with_control_characters() {
+    let (store, _) = with_sam();
+    for text in ["a\n.b", "a.b\tc", "a.\u{9b}*"] {
+        let pattern = Pattern::parse(text, Delimiter::default()).unwrap();
+        let error = store.grant("sam", Role::Read, &pattern).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(!error.to_string().contains(char::is_control), "{error}");
+    }
+    assert_eq!(store.grants().unwrap(), []);
+}
+
+#[test]
+fn no_error_repeats_a_secret_in_the_wrong_place() {
+    let (store, _) = with_sam();
+    let pattern = Pattern::parse("a.b", Delimiter::default()).unwrap();
+    let token = "pdbk_00_5ec4e7";
+    for error in [
+        store.grant(token, Role::Read, &pattern).unwrap_err(),
+        store.revoke_grant(token, &pattern).unwrap_err(),
+        store.revoke_api_key(token).unwrap_err(),
+        store.remove_user(token).unwrap_err(),
+        store.add_user("user=eve;pass=5ec4e7", &secret("x"), None).unwrap_err(),
+        Pattern::parse(token, Delimiter::default()).unwrap_err(),
+        token.parse::<Role>().unwrap_err(),
+    ] {
+        assert!(!error.to_string().contains("5ec4e7"), "{error}");
+    }
 }
 
 #[test]
