@@ -7,6 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use prontodb_core::auth::shown;
+
 use crate::exit::Failure;
 use crate::{commands, help};
 
@@ -245,7 +247,11 @@ impl Invocation {
     pub fn refuse_flags_besides_help(&self) -> Result<(), Failure> {
         let harmless = ["-h", "--help", "--json"];
         match self.rest.iter().find(|word| !harmless.iter().any(|flag| word == flag)) {
-            Some(word) => Err(Failure::usage(format!("{} means nothing to help", word.display()))),
+            Some(word) if is_flag(word) => {
+                let word = shown(&word.to_string_lossy());
+                Err(Failure::usage(format!("{word} means nothing to help")))
+            }
+            Some(_) => Err(Failure::usage("an argument behind `--` means nothing to help")),
             None => Ok(()),
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use prontodb_core::auth::shown;
 
 use crate::commands::{self, Command, Found, GROUPS, Group};
 use crate::exit::{Code, Failure};
@@ -87,7 +88,7 @@ pub fn print_topic(words: &[String]) -> Result<Code, Failure> {
 pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
     let what = match (group, flags.first()) {
         ("", None) => "a command is missing".to_owned(),
-        ("", Some(flag)) => format!("a command is missing beside {}", flag.display()),
+        ("", Some(flag)) => format!("a command is missing beside {}", shown(&flag.to_string_lossy())),
         _ => format!("{group} needs a command"),
     };
     let mut names: Vec<_> = within(group).map(last_word).collect();
@@ -105,14 +106,17 @@ pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
 
 /// A word that names no command.
 pub fn unknown_command(name: &str) -> Failure {
+    let words = name.split(' ').map(shown).collect::<Vec<_>>().join(" ");
+    let likeness = |known: &str| strsim::jaro_winkler(known, &words);
     let similar = commands::all()
         .map(|command| command.name)
-        .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
-    let hint = match similar.filter(|similar| strsim::jaro_winkler(similar, name) > NEAR) {
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|similar| words == name && likeness(similar) > NEAR);
+    let hint = match similar {
         Some(similar) => format!("did you mean `prontodb {similar}`?"),
         None => "prontodb help lists the commands".to_owned(),
     };
-    Failure::usage(format!("there is no command `{}`", name.escape_debug())).hint(hint)
+    Failure::usage(format!("there is no command `{words}`")).hint(hint)
 }
 
 /// What clap found wrong, in one line.
@@ -122,18 +126,21 @@ pub fn usage_error(error: &clap::Error) -> Failure {
     let value = context(ContextKind::InvalidValue);
     let message = match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            format!("there is no flag {argument} here")
+            format!("there is no flag {} here", shown(&argument))
         }
-        ErrorKind::UnknownArgument => format!("`{argument}` is one argument too many"),
+        ErrorKind::TooManyValues if argument.starts_with('-') => format!("{argument} takes no value"),
+        ErrorKind::UnknownArgument | ErrorKind::TooManyValues => one_too_many(&context(ContextKind::Usage)),
         ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
         ErrorKind::ArgumentConflict => {
             format!("{argument} and {} exclude each other", context(ContextKind::PriorArg))
         }
         ErrorKind::InvalidValue if value.is_empty() => format!("{argument} needs a value"),
         ErrorKind::InvalidValue => {
-            format!("{argument} cannot be `{value}`; {} are possible", context(ContextKind::ValidValue))
+            let possible = context(ContextKind::ValidValue);
+            format!("{argument} cannot be `{}`; {possible} are possible", shown(&value))
         }
         ErrorKind::InvalidUtf8 => "a flag or address is not UTF-8".to_owned(),
+        _ if shown(&value) != value => format!("{argument} cannot be `{}`", shown(&value)),
         _ => first_line(&error.to_string()),
     };
     let hint = match context(ContextKind::SuggestedArg) {
@@ -144,6 +151,17 @@ pub fn usage_error(error: &clap::Error) -> Failure {
         _ => return Failure::usage(message),
     };
     Failure::usage(message).hint(hint)
+}
+
+/// Names the command that has been given more than it takes. What was too much might be a secret, and is not repeated.
+fn one_too_many(usage: &str) -> String {
+    let usage = first_line(usage);
+    let usage = usage.strip_prefix("Usage: ").unwrap_or(&usage);
+    let (command, takes) = usage.split_once(" [OPTIONS]").unwrap_or((usage, ""));
+    match takes.trim() {
+        "" => format!("one argument too many behind {command}, which takes none"),
+        takes => format!("one argument too many behind {command}; it takes {takes}"),
+    }
 }
 
 fn plain(value: &ContextValue) -> String {
