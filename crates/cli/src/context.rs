@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
-use prontodb_core::auth::Identity;
+use prontodb_core::auth::{Credentials, Identity};
 use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
@@ -224,17 +224,27 @@ impl Context {
         if !self.settings.security_local.value {
             return Ok(None);
         }
-        let Some(credentials) = secret::from_environment() else {
-            let source = &self.settings.security_local.source;
-            return Err(Failure::new(
-                Code::Denied,
-                "denied",
-                format!("security.local asks for proof of who you are, from {source}"),
-            )
-            .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"));
-        };
-        let known = self.configure(self.open_or_empty(path)?, None).authenticate(&credentials);
-        known.map(Some).map_err(|error| self.with_hint(error.into()))
+        let Some(credentials) = self.credentials()? else { return Ok(None) };
+        let store = self.configure(self.open_or_empty(path)?, None);
+        self.identify(&store, &credentials).map(Some)
+    }
+
+    /// What the environment proves; where `security.local` asks for proof, there has to be some.
+    pub fn credentials(&self) -> Result<Option<Credentials>, Failure> {
+        let given = secret::from_environment()?;
+        let Setting { value: is_needed, source } = &self.settings.security_local;
+        if given.is_some() || !is_needed {
+            return Ok(given);
+        }
+        let message = format!("security.local asks for proof of who you are, from {source}");
+        Err(Failure::new(Code::Denied, "denied", message)
+            .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"))
+    }
+
+    /// Finds out whose credentials these are.
+    pub fn identify(&self, store: &Session, credentials: &Credentials) -> Result<Identity, Failure> {
+        let known = store.authenticate(credentials);
+        known.map_err(|error| secret::with_hint(self.with_hint(error.into()), credentials))
     }
 
     fn open(&self, selection: &Selection, access: Access) -> Result<Store, prontodb_core::Error> {

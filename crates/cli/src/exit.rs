@@ -27,6 +27,8 @@ pub enum Code {
     Damaged = 7,
     /// The command line makes no sense.
     Usage = 64,
+    /// Ctrl-C was typed at a question; what a shell says of a program that the signal ends.
+    Interrupted = 130,
 }
 
 /// Why a command did not do what it was asked: one line, and a hint where there is one.
@@ -55,6 +57,11 @@ impl Failure {
         Self::new(Code::Usage, "usage", message)
     }
 
+    /// Whoever was asked for a secret has typed Ctrl-C. Of that nothing is told.
+    pub fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted", "interrupted")
+    }
+
     /// Input that is refused.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::Error, "invalid", message)
@@ -77,12 +84,27 @@ impl Failure {
     }
 }
 
+/// The cause of an error of the store, where that is [`Failure::interrupted`].
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (code, kind) = code_and_kind(error.kind());
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(inner) = cause {
+            if inner.is::<Interrupted>() {
+                return Self::interrupted();
+            }
             message.push_str("; ");
             message.push_str(&inner.to_string());
             cause = inner.source();

@@ -19,6 +19,7 @@ mod memory;
 mod names;
 mod output;
 mod paths;
+mod prompt;
 mod replace;
 mod run;
 mod secret;

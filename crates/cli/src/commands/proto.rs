@@ -9,7 +9,7 @@ use crate::secret;
 /// Log in as auth login does, in the words of the stream
 ///
 /// pass=PASSWORD; user=NAME; in this order, which prints the token of a session, or sec=KEY with an API key, which prints
-/// whose it is. As - they are read from standard input; on the command line other users of the machine can see them.
+/// whose it is. Values with `;` or outer blanks stand in quotes, as in a stream. As - they are read from standard input; on the command line other users of the machine can see them.
 #[derive(clap::Args)]
 pub struct Auth {
     /// The pairs, each with `;` behind it
@@ -22,7 +22,7 @@ impl Run for Auth {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let text = match self.words.as_slice() {
-            [word] if word == "-" => secret::password(Some("-".as_ref()), "")?,
+            [word] if word == "-" => secret::of_stdin()?,
             words => words.join(" ").into(),
         };
         let credentials = credentials(text.expose_secret())?;
@@ -30,10 +30,14 @@ impl Run for Auth {
             secret::warn_of_command_line();
         }
         if let Credentials::ApiKey(_) = credentials {
-            let known = cx.open_for_login()?.authenticate(&credentials);
-            let identity = known.map_err(|error| cx.with_hint(error.into()))?;
-            cx.out.line(&identity.name);
-            cx.out.flush()?;
+            let identity = cx.identify(&cx.open_for_login()?, &credentials)?;
+            match cx.json() {
+                true => auth::show_who(cx, &identity.name, identity.role)?,
+                false => {
+                    cx.out.line(&identity.name);
+                    cx.out.flush()?;
+                }
+            }
         } else {
             auth::log_in(cx, &credentials, None)?;
         }
@@ -42,11 +46,13 @@ impl Run for Auth {
 }
 
 fn credentials(text: &str) -> Result<Credentials, Failure> {
-    match secret::pairs(text)?.as_slice() {
+    let pairs = secret::pairs(text)?;
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value)).collect();
+    match pairs[..] {
         [("pass", password), ("user", user)] => {
-            Ok(Credentials::Password { user: (*user).to_owned(), password: (*password).into() })
+            Ok(Credentials::Password { user: user.expose_secret().to_owned(), password: password.clone() })
         }
-        [("sec", key)] => Ok(Credentials::ApiKey((*key).into())),
+        [("sec", key)] => Ok(Credentials::ApiKey(key.clone())),
         _ => Err(Failure::usage("pass=PASSWORD; user=NAME; is wanted, in this order, or sec=KEY;")),
     }
 }

@@ -47,7 +47,7 @@ impl Run for Stream {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let mut writing = Writing::begin(cx, &self)?;
-        if let Some(credentials) = secret::from_environment() {
+        if let Some(credentials) = secret::from_environment()? {
             writing.authenticate(&credentials)?;
         }
         let read = match self.format {
@@ -165,7 +165,7 @@ impl<'c> Writing<'c> {
     /// Finds out who writes, before anything else is done for them.
     fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Failure> {
         let store = self.cx.open_for_login()?;
-        let identity = store.authenticate(credentials)?;
+        let identity = self.cx.identify(&store, credentials)?;
         auth::warn_of_known_password(&store, &identity)?;
         self.identity = Some(identity);
         Ok(())
@@ -181,7 +181,7 @@ impl<'c> Writing<'c> {
         if self.chunk.is_some_and(|chunk| collected >= chunk) { self.commit() } else { Ok(()) }
     }
 
-    /// Writes what has been collected.
+    /// Writes what has been collected, if whoever writes may still do so: between chunks much may happen.
     fn commit(&mut self) -> Result<(), Failure> {
         if self.load.is_empty() {
             return Ok(());
@@ -189,7 +189,8 @@ impl<'c> Writing<'c> {
         if self.store.is_none() {
             self.store = Some(self.open()?);
         }
-        let Some(store) = &self.store else { return Ok(()) };
+        let Some(store) = &mut self.store else { return Ok(()) };
+        store.renew_identity()?;
         let load = mem::replace(&mut self.load, Load::new(self.options.clone()));
         let (progress, before) = (&mut self.progress, self.read - load.len());
         self.written.add(load.commit_telling(store, &mut |count| progress.show("wrote", before + count))?);
@@ -214,15 +215,25 @@ impl<'c> Writing<'c> {
         format!("wrote {}{removed}", counted(set, "entry", "entries"))
     }
 
+    /// What helps where credentials are missing.
+    fn how_to_get_in(&self) -> &'static str {
+        match self.cx.settings.security_local.value {
+            true => "prontodb auth login USER prints a session",
+            false => {
+                "prontodb auth login USER prints a session; PRONTO_SECURITY=false lets streams in without"
+            }
+        }
+    }
+
     /// Says what helps, and how far the chunks came before it.
     fn explain(&self, failure: Failure) -> Failure {
         let failure = match (self.written_to, failure.kind) {
             (Some(place), _) => {
                 failure.hint(format!("everything up to {place} is written: {}", self.summary()))
             }
-            (None, "denied") if failure.message.contains("credentials are missing") => failure.hint(
-                "prontodb auth login USER prints a session; PRONTO_SECURITY=false lets streams in without",
-            ),
+            (None, "denied") if failure.message.contains("credentials are missing") => {
+                failure.hint(self.how_to_get_in())
+            }
             (None, "no_ttl") => failure.hint("prontodb create-cache PROJECT.NAMESPACE SECONDS makes it one"),
             _ => failure,
         };

@@ -79,7 +79,7 @@ impl Out {
 
 /// Tells a failure on stderr: a line and a hint, or JSON.
 pub fn tell(failure: &Failure, as_json: bool) {
-    if failure.code == Code::Done {
+    if let Code::Done | Code::Interrupted = failure.code {
         return;
     }
     if as_json {

@@ -1,13 +1,17 @@
 //! Who may: credentials on streams and commands, users, API keys, sessions, grants, and what is kept of secrets.
 
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use prontodb_testkit::sandbox::{Call, Outcome, Sandbox};
 use serde_json::Value;
 
 use crate::common::{
-    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with, sql,
+    LockHolder, PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with, sql,
+    wait_until,
 };
 
 fn stream(s: &Sandbox, text: &str) -> Call {
@@ -183,6 +187,245 @@ fn the_spellings_of_the_stream_say_the_same_and_warn() {
         s.run(&args).fails(64).stderr_lacks("hunter2");
     }
     s.run(&["proto", "auth", "pass=wrong;user=sam"]).fails(5);
+}
+
+#[test]
+fn pairs_are_read_as_a_stream_reads_them() {
+    let s = sandbox();
+    for (name, written, password) in [
+        ("ann", r#"pass="a;b = \"c\" ";"#, "a;b = \"c\" "),
+        ("bob", "pass=a=b c", "a=b c"),
+        ("cid", r#" pass = "\x41\\" "#, "A\\"),
+        ("dan", "pass=b64:YWJj", "abc"),
+    ] {
+        s.run(["admin", &format!("user={name};{written}")]).succeeds();
+        s.run(["auth", "login", name]).env("PRONTO_PASS", password).succeeds();
+        s.run(["proto", "auth", "-"]).stdin(format!("{written}; user={name};")).succeeds();
+    }
+    for text in [
+        "user=eve;pass=\"5ec4e7",
+        "user=eve;pass=5ec4e7;x.5ec4e7=",
+        "user=eve;pass=5ec4e7;meta:5ec4e7=",
+        "user=eve;meta:sec:pass=5ec4e7;meta:sec:user=eve",
+        "user=eve;meta:op=del;pass=5ec4e7",
+        "user=eve;pass=b64:5ec4e7",
+        "user=eve;pass=\"\\xff\"",
+    ] {
+        s.run(["admin", text]).fails(64).stderr_lacks("5ec4e7").stderr_has("pairs are wanted");
+    }
+}
+
+#[test]
+fn tokens_come_in_objects_where_json_is_wanted() {
+    let s = with_sam();
+    let login = json_of(s.run(["auth", "login", "sam", "--json"]).env("PRONTO_PASS", PASSWORD));
+    assert_eq!(login["name"], "sam");
+    let session = login["token"].as_str().unwrap();
+    s.run(["auth", "whoami"]).env("PRONTO_SESSION", session).prints("sam\t-\n");
+    let key = json_of(s.run(["admin", "key", "create", "ci", "--role", "read", "--json"]));
+    assert_eq!(key["name"], "ci");
+    let pairs = format!("sec={}", key["token"].as_str().unwrap());
+    let whose = json_of(s.run(["proto", "auth", "-", "--json"]).stdin(pairs));
+    assert_eq!(whose, serde_json::json!({"name": "ci", "role": "read"}));
+    let proto = s.run(["proto", "auth", "-", "--json"]).stdin(format!("pass={PASSWORD};user=sam"));
+    assert!(json_of(proto)["token"].as_str().unwrap().starts_with("pdbs_"));
+}
+
+#[test]
+fn no_message_of_the_command_line_repeats_a_secret() {
+    let s = sandbox();
+    for line in [
+        "admin pass=5ec4e7;user=eve;",
+        "auth login bob 5ec4e7",
+        "auth logout 5ec4e7",
+        "set a.b.k x 5ec4e7",
+        "get k --json=5ec4e7",
+        "export a.b x 5ec4e7",
+        "admin key revoke pdbk_00_5ec4e7",
+        "admin key create pdbk_00_5ec4e7",
+        "admin grant pdbk_00_5ec4e7 read a.b",
+        "admin grant sam pdbk_00_5ec4e7 a.b",
+        "admin grant sam read pdbk_00_5ec4e7",
+        "admin revoke pdbk_00_5ec4e7 a.b",
+        "admin user add sam=1;pass=5ec4e7 --pass-file /dev/null",
+        "admin user role pass=5ec4e7 read",
+        "admin user del pdbs_00_5ec4e7",
+        "admin user passwd sam 5ec4e7",
+        "admin namespace set p.n encrypt=on --recipient AGE-SECRET-KEY-15EC4E7",
+        "stream --chunk sec=5ec4e7",
+        "stream --format pass=5ec4e7",
+        "help pdbs_00_5ec4e7",
+        "pdbs_00_5ec4e7",
+        "get --pass=5ec4e7 k",
+        "get --pdbk_00_5ec4e7 k",
+    ] {
+        for words in [line.to_owned(), format!("--json {line}")] {
+            let outcome = s.run(words.split(' ')).fails_with_one_of(&[1, 64]);
+            outcome.stderr_lacks("5ec4e7").stderr_lacks("5EC4E7").stdout_is("");
+        }
+    }
+    let refused = refused(&s, &["auth", "login", "bob", "5ec4e7"], 64, "usage");
+    refused.stderr_is("prontodb: one argument too many behind prontodb auth login; it takes <NAME>\n");
+    s.run(["auth", "logout", "x"]).fails(64).stderr_has("prontodb auth logout, which takes none");
+    s.run(["export", "a.b", "x", "y"]).fails(64).stderr_has("one argument too many behind prontodb export");
+}
+
+#[test]
+fn sources_of_secrets_are_taken_whole_or_refused() {
+    let s = sandbox();
+    let long = "x".repeat(64 * 1024 + 1);
+    fs::write(s.path("long"), &long).unwrap();
+    let add = |source: &str| s.run(["admin", "user", "add", "sam", "--pass-file", source]);
+    add("long").fails(6).stderr_has("the password is longer than 65536 bytes");
+    add("-").stdin(long).fails(6);
+    fs::write(s.path("bytes"), b"\xff").unwrap();
+    add("bytes").fails(1).stderr_has("the password is not UTF-8");
+    let set = ["admin", "namespace", "set", "p.n", "encrypt=on"];
+    s.run([&set[..], &["--new-pass-file", "bytes"]].concat())
+        .fails(1)
+        .stderr_has("the passphrase is not UTF-8");
+    s.run(set).env("PRONTO_AGE_IDENTITY", s.path("long")).fails(6).stderr_has("the age identity is longer");
+    s.run(set).env("PRONTO_PASSPHRASE_FILE", s.path("long")).fails(6).stderr_has("the passphrase is longer");
+}
+
+#[test]
+fn variables_that_are_no_text_are_refused_and_not_ignored() {
+    let s = sandbox();
+    let bytes = || OsString::from_vec(b"\xff".to_vec());
+    for (variable, line) in [
+        ("PRONTO_PASS", "auth login admin"),
+        ("PRONTO_PASSPHRASE", "admin namespace set p.n encrypt=on"),
+        ("PRONTO_SESSION", "auth whoami"),
+        ("PRONTO_API_KEY", "auth whoami"),
+        ("PRONTO_SESSION", "stream"),
+        ("PRONTO_ADMIN_USER", "admin user list"),
+        ("PRONTO_ADMIN_PASS", "admin user list"),
+    ] {
+        let call = s.run(line.split(' ')).env(variable, bytes());
+        call.fails(1).stdout_is("").stderr_has(&format!("the value of {variable} is not UTF-8"));
+    }
+    for (variable, value, why) in [
+        ("PRONTO_ADMIN_USER", "a b", "PRONTO_ADMIN_USER: `a b` cannot be the name of a user"),
+        ("PRONTO_ADMIN_USER", "owner", "PRONTO_ADMIN_USER: `owner` cannot be"),
+        ("PRONTO_ADMIN_PASS", &"5ec4e7".repeat(200), "PRONTO_ADMIN_PASS: the password is 1200 bytes long"),
+    ] {
+        let call = s.run(["admin", "user", "list"]).env(variable, value);
+        call.fails(1).stderr_has(why).stderr_lacks("5ec4e7");
+    }
+    s.run(["get", "k"]).env("PRONTO_ADMIN_USER", "a b").fails(2);
+}
+
+#[test]
+fn whoami_tells_who_and_where_that_matters() {
+    let s = with_sam();
+    let (session, key) = (login(&s, "sam"), key(&s, "ci", ""));
+    let whoami = || s.run(["auth", "whoami"]);
+    whoami().prints("owner\tadmin\n").stderr_is("");
+    let as_owner = "other commands act for the owner of the file";
+    whoami().env("PRONTO_SESSION", &session).prints("sam\t-\n").stderr_has(as_owner);
+    whoami().env("PRONTO_SESSION", &session).env("PRONTO_API_KEY", &key).prints("sam\t-\n");
+    whoami().env("PRONTO_SESSION", "").env("PRONTO_API_KEY", &key).prints("ci\t-\n");
+    local(&s, "auth whoami", "PRONTO_SESSION", &session).prints("sam\t-\n").stderr_is("");
+    let unproved = whoami().env("PRONTO_SECURITY_LOCAL", "true").fails(5);
+    unproved.stdout_is("").stderr_has("security.local asks for proof");
+}
+
+#[test]
+fn refused_credentials_are_told_with_what_helps() {
+    let s = with_sam();
+    let hint = "hint: prontodb auth login USER makes a new session";
+    local(&s, "get k", "PRONTO_SESSION", "pdbs_00_00").fails(5).stderr_has(hint);
+    s.run(["auth", "whoami"]).env("PRONTO_SESSION", "pdbs_00_00").fails(5).stderr_has(hint);
+    stream(&s, "meta:sec:session=pdbs_00_00; a=1").fails(5).stderr_has(hint);
+    let hint = "hint: prontodb admin key create NAME makes a new key";
+    local(&s, "get k", "PRONTO_API_KEY", "pdbk_00_00").fails(5).stderr_has(hint);
+    s.run(["auth", "login", "sam"]).env("PRONTO_PASS", "x").fails(5).stderr_lacks("hint");
+    stream(&s, "a=1").fails(5).stderr_has("PRONTO_SECURITY=false lets");
+    let call = stream(&s, "a=1").env("PRONTO_SECURITY_LOCAL", "true");
+    call.fails(5).stderr_lacks("PRONTO_SECURITY").stderr_has("prontodb auth login USER prints a session");
+}
+
+#[test]
+fn a_running_stream_ends_where_its_proof_does() {
+    let s = sandbox();
+    let token = key(&s, "ci", " --role write");
+    let (input, mut feed) = io::pipe().unwrap();
+    let running = s.run(["stream", "--chunk", "1"]).env("PRONTO_API_KEY", &token).stdin_from(input).spawn();
+    feed.write_all(b"meta:path=p.n; a=1; b=2;").unwrap();
+    wait_until("the chunk is written", || s.run(["exists", "p.n.b"]).ends().code() == Some(0));
+    s.run(["admin", "key", "revoke", "ci"]).succeeds();
+    feed.write_all(b"c=3; d=4;").unwrap();
+    drop(feed);
+    let ended =
+        running.wait().fails(5).stderr_has("that this is ci no longer holds; the API key was revoked");
+    ended.stderr_has("is written: wrote 2 entries");
+    s.run(["keys", "p.n"]).prints("a\nb\n");
+    s.run(["admin", "audit"]).succeeds().stdout_has("\tci\tcli\trefused\tgo on\t");
+}
+
+#[test]
+fn a_running_stream_heeds_roles_that_change() {
+    let s = with_sam();
+    admin(&s, "admin user role sam write");
+    let token = login(&s, "sam");
+    let (input, mut feed) = io::pipe().unwrap();
+    let running = s.run(["stream", "--chunk", "1"]).env("PRONTO_SESSION", &token).stdin_from(input).spawn();
+    feed.write_all(b"meta:path=p.n; a=1; b=2;").unwrap();
+    wait_until("the chunk is written", || s.run(["exists", "p.n.b"]).ends().code() == Some(0));
+    admin(&s, "admin user role sam read");
+    feed.write_all(b"c=3; d=4;").unwrap();
+    drop(feed);
+    running.wait().fails(5).stderr_has("sam may not write").stderr_has("wrote 2 entries");
+    s.run(["keys", "p.n"]).prints("a\nb\n");
+}
+
+#[test]
+fn refusals_are_written_down_while_others_write() {
+    let s = with_sam();
+    let token = login(&s, "sam");
+    let holder = LockHolder::of(&s);
+    let get = local(&s, "get p.n.k", "PRONTO_SESSION", &token).spawn();
+    let wrong = s.run(["auth", "login", "sam"]).env("PRONTO_PASS", "wrong").spawn();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    drop(holder);
+    get.wait().fails(5);
+    wrong.wait().fails(5);
+    let log = s.run(["admin", "audit"]).succeeds().stdout_has("\tsam\tcli\trefused\tread\t");
+    log.stdout_has("\tsam\tcli\trefused\tlog in\t");
+}
+
+#[test]
+fn events_of_other_programs_forge_no_line() {
+    let s = with_sam();
+    let insert = r#"INSERT INTO sec_audit VALUES ('9', '{"at":1,"who":"a\nb","origin":"c\td","action":"e","target":"f\u001b[2J","done":true}')"#;
+    sql(&s, &database_file(&s, "main"), insert);
+    let log = s.run(["admin", "audit"]).succeeds().stdout_lacks("\u{1b}");
+    assert_eq!(log.stdout().lines().count(), 2);
+    log.stdout_has("\ta\\nb\tc\\td\tdone\te\tf\\u{1b}[2J\n");
+}
+
+#[test]
+fn writers_and_times_are_imported_by_admins_alone() {
+    let s = with_sam();
+    admin(&s, "admin user role sam write");
+    s.run(["set", "p.n.k", "1"]).prints("");
+    let kept = s.run(["export", "p.n", "--with-meta"]).succeeds().stdout();
+    let token = login(&s, "sam");
+    let import =
+        |flags: &str| local(&s, &format!("import p.m{flags}"), "PRONTO_SESSION", &token).stdin(kept.clone());
+    import(" --with-meta").fails(5).stderr_has("sam may not administer in namespace m of project p");
+    s.run(["keys", "p.m"]).prints("");
+    admin(&s, "admin grant sam admin p.m");
+    import(" --with-meta").succeeds();
+}
+
+#[test]
+fn a_hash_that_would_cost_too_much_is_damaged() {
+    let s = with_sam();
+    let update = "UPDATE sec_users SET record = replace(record, 'm=19456', 'm=4000000') WHERE key = 'sam'";
+    sql(&s, &database_file(&s, "main"), update);
+    let login = s.run(["auth", "login", "sam"]).env("PRONTO_PASS", PASSWORD).fails(7);
+    login.stderr_has("asks for more memory or time than any check takes");
 }
 
 #[test]

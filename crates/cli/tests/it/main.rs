@@ -45,6 +45,7 @@ mod set_conditions;
 mod side_by_side;
 mod stream;
 mod sync;
+mod terminal;
 mod touch;
 mod transfer;
 mod trees;

@@ -5,6 +5,7 @@ use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::output::printable;
 
 /// How many events are read at a time.
 const PAGE: usize = 1000;
@@ -45,6 +46,8 @@ impl Run for Audit {
 }
 
 fn columns(Event { at, who, origin, action, target, done }: &Event) -> String {
+    // Whatever has written the event, it stays one line of six columns.
+    let [who, origin, action, target] = [who, origin, action, target].map(|text| printable(text));
     format!("{}\t{who}\t{origin}\t{}\t{action}\t{target}", Millis(*at), outcome(*done))
 }
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use prontodb_core::auth::Credentials;
+use prontodb_core::auth::{Credentials, shown};
 use prontodb_core::{Error, Ttl};
 
 use super::log_in;
@@ -32,7 +32,8 @@ impl Run for Login {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;
-        let password = secret::password(self.pass_file.as_deref(), &format!("password of {}", self.name))?;
+        let question = format!("password of {}", shown(&self.name));
+        let password = secret::password(self.pass_file.as_deref(), &question)?;
         log_in(cx, &Credentials::Password { user: self.name, password }, ttl)?;
         Ok(Code::Done)
     }

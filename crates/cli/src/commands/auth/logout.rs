@@ -13,7 +13,7 @@ impl Run for Logout {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let Some(Credentials::Session(token)) = secret::from_environment() else {
+        let Some(Credentials::Session(token)) = secret::from_environment()? else {
             return Err(Failure::usage("there is no session to end; PRONTO_SESSION is not set"));
         };
         let ended = cx.open_for_login()?.end_session(&token);

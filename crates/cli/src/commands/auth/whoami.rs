@@ -1,12 +1,15 @@
+use prontodb_core::auth::Role;
+
+use super::show_who;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::json::Object;
-use crate::secret;
+use crate::output;
 
 /// Print who PRONTO_SESSION or PRONTO_API_KEY proves you to be, and the role that holds everywhere
 ///
-/// Without either it is the owner of the file, who may do everything.
+/// PRONTO_SESSION goes before PRONTO_API_KEY. Without either it is the owner of the file, who may do everything, unless
+/// security.local asks for proof (exit code 5). Where it does not, streams alone act for whom the two prove.
 #[derive(clap::Args)]
 pub struct Whoami {}
 
@@ -14,22 +17,18 @@ impl Run for Whoami {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let (name, role) = match secret::from_environment() {
-            Some(credentials) => {
-                let known = cx.open_for_login()?.authenticate(&credentials);
-                let identity = known.map_err(|error| cx.with_hint(error.into()))?;
-                (identity.name, identity.role.map(|role| role.to_string()))
-            }
-            None => ("owner".to_owned(), Some("admin".to_owned())),
+        let Some(credentials) = cx.credentials()? else {
+            show_who(cx, "owner", Some(Role::Admin))?;
+            return Ok(Code::Done);
         };
-        if cx.json() {
-            let mut object = Object::begin(cx.out.buffer());
-            object.text("name", &name).text_or_null("role", role.as_deref()).end();
-            cx.out.push(b"\n");
-        } else {
-            cx.out.line(&format!("{name}\t{}", role.as_deref().unwrap_or("-")));
+        let identity = cx.identify(&cx.open_for_login()?, &credentials)?;
+        if !cx.settings.security_local.value {
+            output::note(&format!(
+                "streams act for {}; other commands act for the owner of the file, as security.local is false",
+                identity.name
+            ));
         }
-        cx.out.flush()?;
+        show_who(cx, &identity.name, identity.role)?;
         Ok(Code::Done)
     }
 }

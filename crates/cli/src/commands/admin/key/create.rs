@@ -1,7 +1,7 @@
 use prontodb_core::auth::Role;
 use prontodb_core::{Error, Ttl};
-use secrecy::ExposeSecret;
 
+use crate::commands::auth::show_token;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -32,8 +32,7 @@ impl Run for Create {
         let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;
         let created = cx.open_to_write()?.create_api_key(&self.name, role, ttl);
         let token = created.map_err(|error| cx.with_hint(error.into()))?;
-        cx.out.line(token.expose_secret());
-        cx.out.flush()?;
+        show_token(cx, &token, &self.name)?;
         Ok(Code::Done)
     }
 }

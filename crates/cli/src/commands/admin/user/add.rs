@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use prontodb_core::auth::Role;
-use secrecy::SecretString;
+use prontodb_core::auth::{Role, shown};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{explained, warn_of_known_password};
 use crate::commands::{Addressing, Run};
@@ -12,7 +12,7 @@ use crate::secret;
 /// Make a user
 ///
 /// Without a role a user may do only what is granted. The password comes from --pass-file, from PRONTO_PASS, or is asked
-/// for. Also written as admin user=NAME;pass=PASSWORD; which shows the password to other users of the machine.
+/// for, twice. Also written as admin user=NAME;pass=PASSWORD; which shows the password to other users of the machine.
 #[derive(clap::Args)]
 pub struct Add {
     /// The name: letters, digits, `_` and `-`, a letter first, up to 32
@@ -46,19 +46,27 @@ impl Add {
         let text = self.words.join(" ");
         if !text.starts_with("user=") {
             let [name] = self.words.as_slice() else { return Err(Failure::usage("one name is wanted")) };
-            let prompt = format!("password of the new user {name}");
-            return Ok((name.clone(), secret::password(self.pass_file.as_deref(), &prompt)?));
+            let password = self.asked_for(name)?;
+            return Ok((name.clone(), password));
         }
-        match (secret::pairs(&text)?.as_slice(), &self.pass_file) {
+        let pairs = secret::pairs(&text)?;
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_str(), value)).collect();
+        match (&pairs[..], &self.pass_file) {
             ([("user", name), ("pass", password)], None) => {
                 secret::warn_of_command_line();
-                Ok(((*name).to_owned(), (*password).into()))
+                Ok((name.expose_secret().to_owned(), (*password).clone()))
             }
-            ([("user", name)], file) => {
-                let prompt = format!("password of the new user {name}");
-                Ok(((*name).to_owned(), secret::password(file.as_deref(), &prompt)?))
+            ([("user", name)], _) => {
+                let name = name.expose_secret();
+                Ok((name.to_owned(), self.asked_for(name)?))
             }
             _ => Err(Failure::usage("user=NAME;pass=PASSWORD; is wanted, or user=NAME; with --pass-file")),
         }
+    }
+
+    /// The password from where it is to come from.
+    fn asked_for(&self, name: &str) -> Result<SecretString, Failure> {
+        let question = format!("password of the new user {}", shown(name));
+        secret::new_password(self.pass_file.as_deref(), &question)
     }
 }

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use super::explained;
+use prontodb_core::auth::shown;
+
+use super::{explained, warn_of_known_password};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -8,7 +10,7 @@ use crate::secret;
 
 /// Change a user's password
 ///
-/// Their sessions end with it. The password comes from --pass-file, from PRONTO_PASS, or is asked for.
+/// Their sessions end with it. The password comes from --pass-file, from PRONTO_PASS, or is asked for, twice.
 #[derive(clap::Args)]
 pub struct Passwd {
     /// The user
@@ -23,10 +25,11 @@ impl Run for Passwd {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let password =
-            secret::password(self.pass_file.as_deref(), &format!("new password of {}", self.name))?;
+        let question = format!("new password of {}", shown(&self.name));
+        let password = secret::new_password(self.pass_file.as_deref(), &question)?;
         let store = cx.open_to_write()?;
         explained(cx, store.set_password(&self.name, &password))?;
+        warn_of_known_password(&store)?;
         Ok(Code::Done)
     }
 }
