@@ -248,6 +248,7 @@ impl<'e> Export<'e> {
         let revision = store.revision()?;
         let has_expired = self.next_expiry.is_some_and(|at| at <= store.now());
         if revision != seen || has_expired {
+            store.renew_identity()?;
             tree.renew()?;
             self.pass(store, Some(tree), Task::Write, Shown::All)?;
         }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use prontodb_testkit::sandbox::{Call, Outcome, Sandbox};
 use serde_json::Value;
@@ -380,13 +381,15 @@ fn a_running_stream_heeds_roles_that_change() {
 }
 
 #[test]
-fn refusals_are_written_down_while_others_write() {
+fn refusals_wait_for_others_who_write() {
     let s = with_sam();
     let token = login(&s, "sam");
     let holder = LockHolder::of(&s);
+    let start = Instant::now();
+    local(&s, "get p.n.k --busy-timeout-ms 400", "PRONTO_SESSION", &token).fails(5);
+    assert!(start.elapsed() >= Duration::from_millis(400), "it did not wait");
     let get = local(&s, "get p.n.k", "PRONTO_SESSION", &token).spawn();
     let wrong = s.run(["auth", "login", "sam"]).env("PRONTO_PASS", "wrong").spawn();
-    std::thread::sleep(std::time::Duration::from_millis(300));
     drop(holder);
     get.wait().fails(5);
     wrong.wait().fails(5);
