@@ -13,7 +13,7 @@ use crate::output;
 const TERMINAL: &str = "/dev/tty";
 /// The longest line that a terminal hands over.
 const MAX_LINE_BYTES: usize = 4096;
-/// What Ctrl-C and Ctrl-\\ type.
+/// What Ctrl-C and Ctrl-\ type.
 const INTERRUPTS: [u8; 2] = [0x03, 0x1c];
 
 /// Asks for a secret, and reads the line that is the answer.

@@ -32,7 +32,7 @@ pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     bytes.map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))
 }
 
-/// Reads to the end, or one byte more than is allowed, which the store then refuses.
+/// Reads to the end, or one byte more than is allowed, which whoever asked then refuses.
 fn read_up_to(input: impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;

@@ -238,7 +238,9 @@ fn no_message_of_the_command_line_repeats_a_secret() {
     for line in [
         "admin pass=5ec4e7;user=eve;",
         "auth login bob 5ec4e7",
+        "auth login bob --ttl pdbs_00_5ec4e7",
         "auth logout 5ec4e7",
+        "admin key create ci --ttl pass=5ec4e7",
         "set a.b.k x 5ec4e7",
         "get k --json=5ec4e7",
         "export a.b x 5ec4e7",

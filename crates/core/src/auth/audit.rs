@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::hide::escaped;
 use super::records::{self, Kept};
 use crate::clock::Millis;
 use crate::engine::{Catalog, Txn};
@@ -87,14 +88,6 @@ impl Store {
     fn note_failed(&self, event: &Event) {
         let _ = self.engine().write(&mut |txn| append(txn, event));
     }
-}
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
-    }
-    escaped
 }
 
 /// Adds an event behind all others of its moment.

@@ -8,7 +8,16 @@ pub fn shown(word: &str) -> String {
     if is_like_secret(word) {
         return "(hidden, for it looks like a secret)".to_owned();
     }
-    word.escape_debug().to_string()
+    escaped(word)
+}
+
+/// A text in one line: its control characters as escapes.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { escaped.extend(c.escape_default()) } else { escaped.push(c) }
+    }
+    escaped
 }
 
 /// Whether a word may be a secret that was put in the wrong place.
@@ -34,7 +43,7 @@ mod tests {
         ] {
             assert!(shown(word).starts_with("(hidden"), "{word}");
         }
-        for word in ["passage", "sector", "a.b=c", "ä"] {
+        for word in ["passage", "sector", "a.b=c", "ä", "it's"] {
             assert_eq!(shown(word), word);
         }
         assert_eq!(shown("a\u{1b}\n"), "a\\u{1b}\\n");

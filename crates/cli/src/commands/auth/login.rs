@@ -1,9 +1,8 @@
 use std::path::PathBuf;
 
 use prontodb_core::auth::{Credentials, shown};
-use prontodb_core::{Error, Ttl};
 
-use super::log_in;
+use super::{holds_for, log_in};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -31,7 +30,7 @@ impl Run for Login {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;
+        let ttl = holds_for(self.ttl.as_deref())?;
         let question = format!("password of {}", shown(&self.name));
         let password = secret::password(self.pass_file.as_deref(), &question)?;
         log_in(cx, &Credentials::Password { user: self.name, password }, ttl)?;

@@ -6,8 +6,8 @@ pub mod whoami;
 
 use std::time::Duration;
 
-use prontodb_core::Ttl;
-use prontodb_core::auth::{Credentials, Identity, Role};
+use prontodb_core::auth::{Credentials, Identity, Role, shown};
+use prontodb_core::{Error, Ttl};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::context::{Context, Session};
@@ -18,13 +18,22 @@ use crate::secret;
 /// How long a session holds unless it is told otherwise.
 const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 
+/// Reads how long a token is to hold.
+pub fn holds_for(time: Option<&str>) -> Result<Option<Ttl>, Failure> {
+    let Some(time) = time else { return Ok(None) };
+    if shown(time) != time {
+        return Err(Failure::invalid(format!("`{}` is not a time to live", shown(time))));
+    }
+    Ok(Some(Ttl::parse(time).map_err(Error::from)?))
+}
+
 /// Checks credentials, begins a session, and prints its token.
 pub fn log_in(cx: &mut Context, credentials: &Credentials, ttl: Option<Ttl>) -> Result<(), Failure> {
     let store = cx.open_for_login()?;
     let identity = cx.identify(&store, credentials)?;
     warn_of_known_password(&store, &identity)?;
     let ttl = ttl.map_or_else(|| Ttl::from_millis(SESSION.as_millis() as u64), Ok);
-    let ttl = ttl.map_err(prontodb_core::Error::from)?;
+    let ttl = ttl.map_err(Error::from)?;
     let store = cx.open_to_write_as(Some(identity.clone()))?;
     let token = store.begin_session(&identity, ttl).map_err(|error| cx.with_hint(error.into()))?;
     show_token(cx, &token, &identity.name)

@@ -1,7 +1,6 @@
 use prontodb_core::auth::Role;
-use prontodb_core::{Error, Ttl};
 
-use crate::commands::auth::show_token;
+use crate::commands::auth::{holds_for, show_token};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -29,7 +28,7 @@ impl Run for Create {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let role = self.role.as_deref().map(str::parse::<Role>).transpose()?;
-        let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;
+        let ttl = holds_for(self.ttl.as_deref())?;
         let created = cx.open_to_write()?.create_api_key(&self.name, role, ttl);
         let token = created.map_err(|error| cx.with_hint(error.into()))?;
         show_token(cx, &token, &self.name)?;
