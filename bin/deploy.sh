@@ -106,6 +106,13 @@ show_corpus() {
     expect 0 '' 'cat corpus/* | prontodb set real.whole.corpus; prontodb get --raw real.whole.corpus | cmp - <(cat corpus/*)'
 }
 
+show_bulk() {
+    title 'A hundred thousand entries in one stream, and out and in again byte by byte'
+    expect 0 '' "seq 100000 | sed 's/.*/key&=value &;/' | PRONTO_SECURITY=false prontodb stream -p bulk -n in 2>/dev/null"
+    expect 0 100000 'prontodb keys bulk.in --count'
+    expect 0 '' 'prontodb export bulk.in --output in.tsv && prontodb import bulk.out in.tsv 2>/dev/null && prontodb export bulk.out | cmp - in.tsv'
+}
+
 show_health() {
     title 'Is all well?'
     local report
@@ -137,6 +144,7 @@ show_absence
 show_processes
 show_cache
 show_corpus
+show_bulk
 show_health
 
 title 'Installed, and every answer was right'
