@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use prontodb_core::engine::{Fields, Row};
 use prontodb_core::store::{Query, Sink};
 use prontodb_core::transfer::{Format, Writer};
-use prontodb_core::{Millis, Namespace, Result as CoreResult};
+use prontodb_core::{Error, Millis, Namespace, Result as CoreResult};
 
 use super::{Addressing, Run};
 use crate::context::Context;
@@ -66,7 +66,7 @@ impl Run for Export {
 /// The format that is asked for, or that a file's name ends in.
 pub fn format(name: Option<&str>, file: Option<&Path>, with_meta: bool) -> Result<Format, Failure> {
     let format = match name {
-        Some(name) => name.parse()?,
+        Some(name) => name.parse().map_err(|error: Error| Failure::usage(error.to_string()))?,
         None => file.and_then(Format::of_file).unwrap_or_default(),
     };
     if with_meta && format == Format::Stream {

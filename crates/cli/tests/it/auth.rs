@@ -418,7 +418,9 @@ fn writers_and_times_are_imported_by_admins_alone() {
     let token = login(&s, "sam");
     let import =
         |flags: &str| local(&s, &format!("import p.m{flags}"), "PRONTO_SESSION", &token).stdin(kept.clone());
-    import(" --with-meta").fails(5).stderr_has("sam may not administer in namespace m of project p");
+    for flags in [" --with-meta", " --with-meta --dry-run"] {
+        import(flags).fails(5).stderr_has("sam may not administer in namespace m of project p");
+    }
     s.run(["keys", "p.m"]).prints("");
     admin(&s, "admin grant sam admin p.m");
     import(" --with-meta").succeeds();

@@ -49,7 +49,7 @@ fn a_prefix_and_flags_choose_what_is_exported() {
         s.run(words).fails_with_one_of(&[1, 64]);
     }
     s.run(["export", "p.n", "a.b"]).fails(1).stderr_has("holds the delimiter");
-    s.run(["export", "p.n", "--format", "xml"]).fails(1).stderr_has("tsv, json, jsonl, csv and stream are");
+    s.run(["export", "p.n", "--format", "xml"]).fails(64).stderr_has("tsv, json, jsonl, csv and stream are");
 }
 
 #[test]

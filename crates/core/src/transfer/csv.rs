@@ -121,11 +121,12 @@ impl<R: Read> Records<R> {
 
     /// Reads a record; says how many fields it has.
     fn cut(&mut self) -> Result<Option<usize>> {
-        let (mut taken, mut filled, mut count) = (0, 0, 0);
+        let (mut taken, mut filled, mut count, mut quotes) = (0, 0, 0, 0);
         loop {
             let source = self.source.fill_buf().map_err(cannot_read)?;
             let (result, read, written, ended) =
                 self.parser.read_record(source, &mut self.text[filled..], &mut self.ends[count..]);
+            quotes += memchr_iter(b'"', &source[..read]).count();
             self.source.consume(read);
             (taken, filled, count) = (taken + read, filled + written, count + ended);
             // The end of the line, be that of two bytes, is no part of it.
@@ -138,6 +139,12 @@ impl<R: Read> Records<R> {
                 ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
                 ReadRecordResult::OutputEndsFull => {
                     return Err(invalid(format!("there are more than {MOST_COLUMNS} columns")));
+                }
+                ReadRecordResult::Record if quotes % 2 == 1 => {
+                    // The parser would take all that follows for the field, or the quote for a part of it.
+                    return Err(invalid(
+                        "a quote is never closed, or stands alone; two stand for one in quotes",
+                    ));
                 }
                 ReadRecordResult::Record => return Ok(Some(count)),
                 ReadRecordResult::End => return Ok(None),

@@ -255,6 +255,9 @@ fn what_is_no_such_format_is_refused_with_its_line() {
         (Format::Csv, "key,value\na,1\nb", "line 3: there are 1 columns, and 2 in the header"),
         (Format::Csv, "key,value,encoding\na,1,rot13", "line 2: the encoding is not known"),
         (Format::Csv, "key,value\n,1", "line 2: the key is empty"),
+        (Format::Csv, "key,value\na,1\nb,\"2\nc,3\n", "line 3: a quote is never closed"),
+        (Format::Csv, "key,value\na,\"", "line 2: a quote is never closed"),
+        (Format::Csv, "key,value\na,5\" disk\nb,2", "line 2: a quote is never closed"),
         (
             Format::Stream,
             "a=1;meta:op=del;b=",
@@ -377,8 +380,9 @@ fn records_end_as_lines_do_and_blank_lines_are_free() {
     let blank = "\n".repeat(1_000_000);
     let message = refusal(format!("{blank}key,value{blank}b").as_bytes(), Format::Csv, false);
     assert_eq!(message, "line 2000001: there are 1 columns, and 2 in the header");
-    // A quote that nothing closes takes the rest, as everywhere.
-    assert_eq!(names("key,value\na,\"1\"\"2\nb,3", Format::Csv), ["a=1\"2\nb,3"]);
+    // A quote that nothing closes would take the rest.
+    let message = refusal(b"key,value\na,\"1\"\"2\nb,3", Format::Csv, false);
+    assert!(message.starts_with("line 2: a quote is never closed"), "{message}");
     const ALL: &str = "key,value,encoding,created,updated,expires,writer";
     for (text, wanted) in [
         ("key,value\n\"a\n\n\",1".into(), "line 2: the key holds the control character"),

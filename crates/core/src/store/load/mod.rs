@@ -180,6 +180,8 @@ struct Part {
     expires: Option<Place>,
     /// Bytes of the largest entry, and where it stands.
     largest: Option<(u64, Place)>,
+    /// Whether an entry brings its times and its writer.
+    has_kept: bool,
 }
 
 impl Load {
@@ -292,7 +294,7 @@ impl Load {
             return number;
         }
         let number = u32::try_from(self.parts.len()).unwrap_or(u32::MAX);
-        self.parts.push(Part { namespace: namespace.clone(), expires: None, largest: None });
+        self.parts.push(Part { namespace: namespace.clone(), expires: None, largest: None, has_kept: false });
         self.numbers.insert(namespace.clone(), number);
         number
     }
@@ -318,7 +320,7 @@ impl Load {
     /// # Errors
     /// Those of [`Load::commit`] that come before anything is written.
     pub fn check(&mut self, store: &Store) -> Result<()> {
-        self.parts.iter().try_for_each(|part| store.allow(Action::Write, Some(&part.namespace)))?;
+        self.parts.iter().try_for_each(|part| store.allow(part.action(), Some(&part.namespace)))?;
         self.close();
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
@@ -454,10 +456,16 @@ impl Part {
         if matches!(life, Life::Ttl(_) | Life::Kept { expires: Some(_), .. }) {
             self.expires = self.expires.or(Some(at));
         }
+        self.has_kept |= matches!(life, Life::Kept { .. });
         let size = super::cache::footprint(name.as_str(), value.len() as u64);
         if self.largest.is_none_or(|(largest, _)| size > largest) {
             self.largest = Some((size, at));
         }
+    }
+
+    /// What has to be allowed for its changes.
+    fn action(&self) -> Action {
+        if self.has_kept { Action::Admin } else { Action::Write }
     }
 
     fn no_ttl(&self) -> Error {
