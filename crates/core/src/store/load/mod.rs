@@ -256,7 +256,7 @@ impl Load {
     /// # Errors
     /// Those of [`Load::commit`].
     pub fn commit_telling(mut self, store: &Store, told: &mut dyn FnMut(u64)) -> Result<Loaded> {
-        self.check(store)?;
+        self.check_to_write(store)?;
         let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
         if self.options.atomic {
             return store.write(|writer| self.make_parts(writer, &parts, told));
@@ -325,6 +325,26 @@ impl Load {
         if self.options.unique {
             (0..).take(self.parts.len()).try_for_each(|part| self.refuse_repeated(part))?;
         }
+        self.check_against(store)
+    }
+
+    /// The same, but for repeated entries where they are found in time as they are written: going through all of them once
+    /// more takes its time.
+    fn check_to_write(&mut self, store: &Store) -> Result<()> {
+        if self.options.unique && !self.is_one_transaction() {
+            return self.check(store);
+        }
+        self.parts.iter().try_for_each(|part| store.allow(part.action(), Some(&part.namespace)))?;
+        self.close();
+        self.check_against(store)
+    }
+
+    fn is_one_transaction(&self) -> bool {
+        self.options.atomic || self.parts.len() == 1
+    }
+
+    /// Checks what namespaces allow.
+    fn check_against(&self, store: &Store) -> Result<()> {
         store.read(&mut |view| {
             self.parts.iter().try_for_each(|part| {
                 let space = view.space(&part.namespace)?;
@@ -348,17 +368,8 @@ impl Load {
     }
 
     fn refuse_repeated(&self, part: u32) -> Result<()> {
-        let (mut last, mut last_line) = (String::new(), 0);
-        self.in_order(part, |&Packed { line, name, .. }| {
-            if last_line > 0 && last == name {
-                let what = format!("the key `{name}` is there twice, in lines {last_line} and {line}");
-                return Err(Error::new(ErrorKind::Invalid, what));
-            }
-            last.clear();
-            last.push_str(name);
-            last_line = line;
-            Ok(())
-        })
+        let mut last = Last::default();
+        self.in_order(part, |packed| last.refuse_repeated(packed))
     }
 
     /// Makes all changes in a transaction; the load has been closed.
@@ -396,15 +407,24 @@ impl Load {
         // In a cache with limits the order of writing decides what is evicted later.
         let keeps_order = writer.cache(&namespace)?.is_some_and(Cache::is_limited);
         let mut address = Address { namespace, name: EntryName::nothing() };
-        let make = |packed: &Packed<'_>| {
+        let mut make = |packed: &Packed<'_>| {
             address.name.become_checked(packed.name);
             count();
             loaded.count(self.make(writer, &address, packed)?)
         };
-        match keeps_order {
-            true => run::as_they_came(part, self.spill.as_ref(), &self.heap, make),
-            false => self.in_order(part, make),
+        if keeps_order {
+            if self.options.unique {
+                self.refuse_repeated(part)?;
+            }
+            return run::as_they_came(part, self.spill.as_ref(), &self.heap, make);
         }
+        let mut last = Last::default();
+        self.in_order(part, |packed| {
+            if self.options.unique {
+                last.refuse_repeated(packed)?;
+            }
+            make(packed)
+        })
     }
 
     fn make(&self, writer: &mut Writer<'_>, address: &Address, packed: &Packed<'_>) -> Result<Made> {
@@ -501,6 +521,27 @@ impl Life {
     /// Whether what it belongs to is gone at `now`.
     fn has_ended(&self, now: Millis) -> bool {
         matches!(self, Self::Kept { expires: Some(expires), .. } if *expires <= now)
+    }
+}
+
+/// The last of changes that come in the order of their names.
+#[derive(Default)]
+struct Last {
+    name: String,
+    line: Option<u64>,
+}
+
+impl Last {
+    /// Refuses a change of the same entry.
+    fn refuse_repeated(&mut self, &Packed { line, name, .. }: &Packed<'_>) -> Result<()> {
+        if let Some(before) = self.line.filter(|_| self.name == name) {
+            let what = format!("the key `{name}` is there twice, in lines {before} and {line}");
+            return Err(Error::new(ErrorKind::Invalid, what));
+        }
+        self.name.clear();
+        self.name.push_str(name);
+        self.line = Some(line);
+        Ok(())
     }
 }
 

@@ -207,7 +207,16 @@ fn repeated_entries_are_refused_where_that_is_asked_for(lab: &Lab) {
         assert_eq!(error.kind(), ErrorKind::Invalid);
         assert_eq!(error.to_string(), "the key `k` is there twice, in lines 1 and 4");
         assert!(lab.store.namespaces(None).unwrap().is_empty());
-        assert!(collected(options, &changes).unwrap().preview(&lab.store).is_err());
+        assert!(collected(options.clone(), &changes).unwrap().preview(&lab.store).is_err());
+        // One namespace alone, where they are found while it is written; and one that is written in another order.
+        let changes = [("a.b", "k", set("1")), ("a.b", "j", set("3")), ("a.b", "k", set("4"))];
+        let error = load(&lab.store, options.clone(), &changes).unwrap_err();
+        assert_eq!(error.to_string(), "the key `k` is there twice, in lines 1 and 3");
+        assert!(lab.store.namespaces(None).unwrap().is_empty());
+        let other = Lab::in_memory();
+        other.cache("a.b", "60 max_items=9");
+        load(&other.store, options, &changes).unwrap_err();
+        assert!(other.names("a.b").is_empty());
     }
     load(&lab.store, LoadOptions::default(), &changes).unwrap();
     assert_eq!(lab.value("a.b.k").unwrap(), b"4");
