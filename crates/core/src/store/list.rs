@@ -91,10 +91,7 @@ impl Store {
             })?;
             progress.is_over |= sink.page()?.is_break();
         }
-        if progress.evicts {
-            // Housekeeping: whoever listed has their answer, even where nothing can be written just now.
-            let _ = self.sweep_at_once(namespace);
-        }
+        self.sweep_after(namespace, &progress);
         Ok(progress.shown)
     }
 
@@ -109,26 +106,22 @@ impl Store {
         let now = self.now();
         self.read(&mut |view| {
             progress = Progress::of(query);
-            self.pages(view, namespace, query, now, &mut progress, sink)
+            while !progress.is_over {
+                self.page(view, namespace, query, now, &mut progress, sink)?;
+                progress.is_over |= sink.page()?.is_break();
+            }
+            Ok(())
         })?;
+        self.sweep_after(namespace, &progress);
         Ok(progress.shown)
     }
 
-    /// Shows all pages of a listing on one view.
-    pub(super) fn pages(
-        &self,
-        view: &dyn View,
-        namespace: &Namespace,
-        query: &Query,
-        now: Millis,
-        progress: &mut Progress,
-        sink: &mut dyn Sink,
-    ) -> Result<()> {
-        while !progress.is_over {
-            self.page(view, namespace, query, now, progress, sink)?;
-            progress.is_over |= sink.page()?.is_break();
+    /// Removes what a listing has met expired, where the cache asks for that.
+    fn sweep_after(&self, namespace: &Namespace, progress: &Progress) {
+        if progress.evicts {
+            // Housekeeping: whoever listed has their answer, even where nothing can be written just now.
+            let _ = self.sweep_at_once(namespace);
         }
-        Ok(())
     }
 
     /// Refuses to show values of namespaces before the first of them, where one of them has values that cannot be read.

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use prontodb_core::engine::{Fields, Row};
-use prontodb_core::store::{Condition, Query, Sink};
+use prontodb_core::store::{Condition, CopyOptions, Query, Sink};
 use prontodb_core::{Error, ErrorKind, Result};
 
 use super::{Lab, Pages, address, namespace};
@@ -28,6 +28,8 @@ on_each_engine! {
     deleting_goes_on_over_many_entries
     deleting_keeps_the_accounts
     deleting_reads_what_it_deletes
+    a_listing_at_once_shows_one_moment
+    a_listing_at_once_removes_what_has_expired
 }
 
 fn query(prefix: &str) -> Query {
@@ -311,4 +313,48 @@ fn deleting_keeps_the_accounts(lab: &Lab) {
     let removed = lab.store.delete_matching(&namespace("a.b"), &glob("?[0-4]?"));
     assert_eq!((removed.unwrap(), lab.names("a.b").len()), (50, 50));
     assert_eq!(lab.usage("a.b"), lab.held("a.b"));
+}
+
+fn a_listing_at_once_removes_what_has_expired(lab: &Lab) {
+    lab.cache("a.b", "1 evict_on_read=1");
+    lab.set_for("a.b.k", "1", 1);
+    lab.wait(1);
+    let shown = lab.store.list_at_once(&namespace("a.b"), &Query::default(), &mut Pages::default());
+    assert_eq!(shown.unwrap(), 0);
+    assert!(lab.store.get_even_expired(&address("a.b.k")).unwrap().is_none());
+}
+
+/// A name that moves from the end to the front between two pages is shown once.
+fn a_listing_at_once_shows_one_moment(lab: &Lab) {
+    /// Moves the entry as soon as a page is complete.
+    struct Mover<'s> {
+        other: Option<&'s prontodb_core::Store>,
+        names: Vec<String>,
+    }
+
+    impl Sink for Mover<'_> {
+        fn row(&mut self, row: Row<'_>) {
+            self.names.push(row.name.to_owned());
+        }
+
+        fn page(&mut self) -> Result<ControlFlow<()>> {
+            if let Some(other) = self.other.take() {
+                let (from, to) = (address("a.b.z"), address("a.b.a"));
+                other.write(|writer| {
+                    writer.copy(&from, &to, CopyOptions { move_source: true, ..CopyOptions::default() })
+                })?;
+            }
+            Ok(ControlFlow::Continue(()))
+        }
+    }
+
+    lab.set_all("a.b", (0..12_000).map(|n| format!("k{n:05}")), "v");
+    lab.set("a.b.z", "v");
+    let other = lab.another_store();
+    // An engine in memory has one lock: nobody writes while somebody reads.
+    let writes_beside = matches!(lab.place, super::Place::File(_));
+    let mut mover = Mover { other: writes_beside.then_some(&other), names: Vec::new() };
+    assert_eq!(lab.store.list_at_once(&namespace("a.b"), &Query::default(), &mut mover).unwrap(), 12_001);
+    assert_eq!((mover.names[0].as_str(), mover.names[12_000].as_str()), ("k00000", "z"));
+    assert_eq!(lab.names("a.b")[0] == "a", writes_beside);
 }

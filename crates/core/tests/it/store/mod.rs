@@ -254,6 +254,9 @@ fn rows(store: &Store, namespace: &Namespace, query: &Query) -> Vec<Kept> {
     let mut pages = Pages::default();
     let shown = store.list(namespace, query, &mut pages).unwrap();
     assert_eq!(shown, pages.rows.len() as u64, "the number that the listing gives");
+    let mut at_once = Pages::default();
+    assert_eq!(store.list_at_once(namespace, query, &mut at_once).unwrap(), shown);
+    assert!(at_once.rows == pages.rows, "what is listed at once is the same");
     pages.rows
 }
 
