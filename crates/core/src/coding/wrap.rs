@@ -1,4 +1,4 @@
-//! Data keys wrapped as age files (https://age-encryption.org/v1), which the `age` program can open too.
+//! Data keys wrapped as age files (<https://age-encryption.org/v1>), which the `age` program can open too.
 
 use std::io::{BufReader, Read};
 use std::iter;
