@@ -92,8 +92,12 @@ impl<'r> Record<'r> {
 impl<R: Read> Records<R> {
     fn new(source: R, max_bytes: usize) -> Self {
         let source = BufReader::with_capacity(READ_AHEAD, source);
-        let (parser, ends) = (csv_core::Reader::new(), [0; MOST_COLUMNS + 1]);
-        Self { source, parser, max_bytes, text: vec![0; 4096], ends }
+        let (mut parser, mut text, mut ends) =
+            (csv_core::Reader::new(), vec![0; 4096], [0; MOST_COLUMNS + 1]);
+        // It would take a byte order mark for none that stands behind blank lines, but only where a block begins.
+        parser.read_record(b"\n", &mut text, &mut ends);
+        parser.set_line(1);
+        Self { source, parser, max_bytes, text, ends }
     }
 
     fn next(&mut self) -> Result<Option<Record<'_>>> {

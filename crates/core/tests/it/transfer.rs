@@ -377,6 +377,13 @@ fn records_end_as_lines_do_and_blank_lines_are_free() {
     ] {
         assert_eq!(names(text, Format::Csv), ["a=1", "b=2\n"], "{text:?}");
     }
+    // Found by fuzzing: a byte order mark is none behind blank lines, in whatever pieces it comes.
+    for text in ["\r\r\u{feff}\r\r", "\u{feff}\r\r\u{feff}\r\r", "\n\u{feff}key,value\na,1"] {
+        assert!(
+            refusal(text.as_bytes(), Format::Csv, false).contains("there is no column \u{feff}"),
+            "{text:?}"
+        );
+    }
     let blank = "\n".repeat(1_000_000);
     let message = refusal(format!("{blank}key,value{blank}b").as_bytes(), Format::Csv, false);
     assert_eq!(message, "line 2000001: there are 1 columns, and 2 in the header");
