@@ -9,7 +9,8 @@ use crate::secret;
 /// Log in as auth login does, in the words of the stream
 ///
 /// pass=PASSWORD; user=NAME; in this order, which prints the token of a session, or sec=KEY with an API key, which prints
-/// whose it is. Values with `;` or outer blanks stand in quotes, as in a stream. As - they are read from standard input; on the command line other users of the machine can see them.
+/// whose it is. Values with `;` or outer blanks stand in quotes, as in a stream. As - they are read from standard input; on
+/// the command line other users of the machine can see them.
 #[derive(clap::Args)]
 pub struct Auth {
     /// The pairs, each with `;` behind it

@@ -104,6 +104,8 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Refuses to write over a database, or over a file that belongs to one.
+///
+/// To look at the present database drops the locks that this process has on it: the command has to end then, and does.
 fn refuse_database(path: &Path) -> Result<(), Failure> {
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = real.to_string_lossy();

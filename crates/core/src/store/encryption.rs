@@ -66,7 +66,9 @@ impl Store {
             self.coder.offer(&Secret::Passphrase(passphrase.clone()));
         }
         match self.sealing(namespace)? {
-            Sealing::Never | Sealing::Ended => self.turn(namespace, "encrypt", recipients),
+            Sealing::Never | Sealing::Ended => {
+                self.turn(namespace, "encrypt", recipients, &self.keys(namespace)?)
+            }
             sealing => {
                 if !self.present_key(namespace)?.is_for(recipients) {
                     let what = format!("{} is encrypted already, for others", shown(namespace));
@@ -116,11 +118,15 @@ impl Store {
     /// Those of [`Store::decrypt`].
     pub fn rotate_key(&self, namespace: &Namespace, recipients: Option<&Recipients>) -> Result<Recoded> {
         self.allow(Action::Admin, Some(namespace))?;
+        let present = self.keys(namespace)?;
+        if present.is_empty() {
+            return Err(not_encrypted(namespace));
+        }
         let recipients = match recipients {
             Some(recipients) => recipients.clone(),
             None => self.readers(namespace)?,
         };
-        self.turn(namespace, "rotate key", &recipients)
+        self.turn(namespace, "rotate key", &recipients, &present)
     }
 
     /// Wraps the data keys of a namespace for other recipients. Values stay as they are, and who has kept the old file and
@@ -143,11 +149,16 @@ impl Store {
         })
     }
 
-    /// Seals what is written from now on under a new key, then what is there. Whoever can open the new key can open those
-    /// that were there before, from the same moment on and as long as values are sealed under them.
-    fn turn(&self, namespace: &Namespace, action: &str, recipients: &Recipients) -> Result<Recoded> {
-        let former = self.keys(namespace)?;
-        let wrapped = self.wrapped_anew(&former, recipients)?;
+    /// Seals what is written from now on under a new key, then what is there. Whoever can open the new key can open the
+    /// `former` ones, from the same moment on and as long as values are sealed under them.
+    fn turn(
+        &self,
+        namespace: &Namespace,
+        action: &str,
+        recipients: &Recipients,
+        former: &[DataKeyRecord],
+    ) -> Result<Recoded> {
+        let wrapped = self.wrapped_anew(former, recipients)?;
         let key = DataKey::generate()?;
         let new = coding::wrap(&key, recipients)?;
         let (mut number, mut is_new) = (0, false);

@@ -228,6 +228,7 @@ fn what_was_never_encrypted_has_no_key(lab: &Lab) {
         for refused in [
             lab.store.decrypt(&name).map(drop),
             lab.store.rotate_key(&name, None).map(drop),
+            lab.store.rotate_key(&name, Some(&recipients())).map(drop),
             lab.store.rewrap_key(&name, &recipients()),
             lab.store.resume_encryption(&name).map(drop),
         ] {
@@ -235,6 +236,7 @@ fn what_was_never_encrypted_has_no_key(lab: &Lab) {
         }
     }
     assert_eq!(lab.store.namespaces(None).unwrap().len(), 1);
+    assert_eq!(stranger(lab).get(&address("a.b.k")).unwrap().unwrap().value, SECRET);
 }
 
 fn versions_and_times_survive_encryption(lab: &Lab) {
