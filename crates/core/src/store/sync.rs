@@ -132,21 +132,20 @@ impl Store {
                 })
             })
         })?;
-        self.seal_like(source, &pairs)?;
         load.close();
         let changed: Vec<_> = pairs
             .iter()
             .filter(|pair| pair.has_other_cache() || pair.is_missing() || load.concerns(&pair.namespace))
             .collect();
+        // Before anything is written, and before the transaction: a refusal is written to the audit log.
+        changed.iter().try_for_each(|pair| self.allow(Action::Admin, Some(&pair.namespace)))?;
+        self.seal_like(source, &pairs)?;
         if changed.is_empty() {
             return Ok(Loaded::default());
         }
         self.write(|writer| {
             writer.take_any_size();
-            changed.iter().try_for_each(|pair| {
-                self.allow(Action::Admin, Some(&pair.namespace))?;
-                writer.reshape(|store, txn| store.begin_like(txn, pair))
-            })?;
+            changed.iter().try_for_each(|pair| writer.reshape(|store, txn| store.begin_like(txn, pair)))?;
             let loaded = load.make_all(writer)?;
             changed.iter().try_for_each(|pair| writer.reshape(|store, txn| store.end_like(txn, pair)))?;
             Ok(loaded)

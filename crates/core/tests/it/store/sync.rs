@@ -1,7 +1,8 @@
 //! One store made like another.
 
-use prontodb_core::Store;
+use prontodb_core::auth::{Identity, Role};
 use prontodb_core::store::{CacheSettings, Condition, Difference, LoadOptions, SetOptions};
+use prontodb_core::{ErrorKind, Store};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -177,4 +178,16 @@ fn values_of_any_size_go_along() {
     let strict = target.another_store().with_max_value_bytes(1000);
     strict.sync_from(&source.store, LoadOptions::default()).unwrap();
     assert_eq!(target.value("a.b.k").unwrap().len(), 3000);
+}
+
+#[test]
+fn whoever_may_only_write_syncs_nothing() {
+    let (source, target) = (Lab::in_memory(), Lab::on_sqlite());
+    source.set("a.b.k", "1");
+    let writer = Identity::vouched_for("sam", Some(Role::Write), Vec::new());
+    let refused = target.another_store().act_as(writer).sync_from(&source.store, LoadOptions::default());
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Denied);
+    assert!(target.store.namespaces(None).unwrap().is_empty());
+    let log = target.store.audit_log("", 9).unwrap();
+    assert!(log.len() == 1 && !log[0].1.done, "{log:?}");
 }
