@@ -20,7 +20,6 @@ const ROWS: u64 = 1_000_000;
 const ROUNDS: u64 = 9;
 /// What the sqlite3 program imports into: names in order, as in our own tables.
 const TABLE: &str = "CREATE TABLE kv (k TEXT PRIMARY KEY, v TEXT) WITHOUT ROWID";
-const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// The same rows as a stream, as what `import` reads, and as text with tabs.
 struct Rows {
@@ -82,7 +81,7 @@ fn random_keys(count: u64) -> Vec<[u8; 16]> {
 }
 
 fn letters(dice: &mut Dice, count: usize) -> String {
-    (0..count).map(|_| char::from(LETTERS[dice.below(LETTERS.len() as u64) as usize])).collect()
+    (0..count).map(|_| char::from(dice.letter())).collect()
 }
 
 impl Rows {

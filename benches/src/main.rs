@@ -2,7 +2,7 @@
 //! numbers. `bin/bench.sh` builds what they need and starts them.
 //!
 //! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
-//! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`], [`lifecycle`] are the benchmarks, [`counts`] the gate that no load disturbs.
 //! - [`contexts`] is the part of the gate about cursors, users and the like.
 //! - [`worker`] is what further processes of this program do.
 
@@ -15,6 +15,7 @@ mod contexts;
 mod counts;
 mod flat;
 mod lab;
+mod lifecycle;
 mod listing;
 mod oneshot;
 mod process;
@@ -31,7 +32,7 @@ use lab::Lab;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|counts|all \
+const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|lifecycle|counts|all \
                      PRONTODB FLOOR SQLITE3 FOLDER [--quick]";
 
 fn main() -> ExitCode {
@@ -66,9 +67,11 @@ fn bench(name: &str, lab: &Lab) -> Result {
         "contention" => contention::run(lab),
         "listing" => listing::run(lab),
         "bulk" => bulk::run(lab),
+        "lifecycle" => lifecycle::run(lab),
         "counts" => counts::run(lab),
         "all" => {
-            ["oneshot", "flat", "contention", "listing", "bulk"].iter().try_for_each(|name| bench(name, lab))
+            let names = ["oneshot", "flat", "contention", "listing", "bulk", "lifecycle"];
+            names.iter().try_for_each(|name| bench(name, lab))
         }
         _ => Err(USAGE.into()),
     }

@@ -51,6 +51,11 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
     }
+
+    /// One of 32 letters and digits.
+    pub(crate) fn letter(&mut self) -> u8 {
+        b"abcdefghijklmnopqrstuvwxyz234567"[self.below(32) as usize]
+    }
 }
 
 #[cfg(test)]

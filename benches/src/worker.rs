@@ -12,6 +12,7 @@ use prontodb_core::store::SetOptions;
 use prontodb_core::{Address, Notation, Store};
 
 use crate::rivals::{Database, key, namespace, value};
+use crate::stats::Dice;
 use crate::{Result, process};
 
 /// What makes this program a worker.
@@ -23,6 +24,7 @@ const KEYS_OF_A_WRITER: u64 = 1000;
 pub(crate) fn run(task: &[&str]) -> Result {
     match *task {
         ["fill", file, keys, namespaces] => run_fill(Path::new(file), keys.parse()?, namespaces.parse()?),
+        ["text", file, rows, bytes] => run_fill_with_text(Path::new(file), rows.parse()?, bytes.parse()?),
         ["write", file, index, seconds] => {
             run_writer(Path::new(file), index, Duration::from_secs(seconds.parse()?))
         }
@@ -55,6 +57,30 @@ fn run_fill(file: &Path, keys: u64, namespaces: u64) -> Result {
             entries.iter().try_for_each(|(address, value)| {
                 writer.set(address, value.as_bytes(), &SetOptions::default()).map(drop)
             })
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes a database of entries whose values are letters and digits without a pattern.
+pub(crate) fn fill_with_text(file: &Path, rows: u64, bytes: u64) -> Result {
+    let numbers = [rows, bytes].map(|number| number.to_string());
+    process::output(command("text")?.arg(file).args(numbers)).map(drop)
+}
+
+fn run_fill_with_text(file: &Path, rows: u64, bytes: u64) -> Result {
+    let (store, mut dice) = (open(file)?, Dice::new(rows));
+    let numbers: Vec<u64> = (0..rows).collect();
+    for numbers in numbers.chunks(ROWS_A_TRANSACTION) {
+        let addresses = numbers.iter().map(|&number| address(&key(number), 0)).collect::<Result<Vec<_>>>()?;
+        let mut text = vec![0; addresses.len() * bytes as usize];
+        text.fill_with(|| dice.letter());
+        store.write(|writer| {
+            let values = text.chunks(bytes as usize);
+            addresses
+                .iter()
+                .zip(values)
+                .try_for_each(|(address, value)| writer.set(address, value, &SetOptions::default()).map(drop))
         })?;
     }
     Ok(())

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use self::writers::Writer;
 use crate::lab::Lab;
 use crate::{Result, table};
 

@@ -43,28 +43,32 @@ fn write_together(store: &Database, seconds: u64) -> Result<Vec<Tally>> {
 }
 
 /// A process that writes.
-struct Writer {
+pub(crate) struct Writer {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Writer {
-    fn start(store: &Database, index: usize, seconds: u64) -> Result<Self> {
+    pub(crate) fn start(store: &Database, index: usize, seconds: u64) -> Result<Self> {
         let mut child = worker::writer(store, index, seconds)?.spawn()?;
         let stdout = child.stdout.take().ok_or("a writer has no output")?;
         Ok(Self { child, stdout: BufReader::new(stdout) })
     }
 
-    fn wait_until_ready(&mut self) -> Result {
+    pub(crate) fn wait_until_ready(&mut self) -> Result {
         self.stdout.read_line(&mut String::new())?;
         Ok(())
     }
 
-    fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    fn finish(mut self) -> Result<Tally> {
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Tally> {
         let mut report = String::new();
         self.stdout.read_to_string(&mut report)?;
         self.child.wait()?;
