@@ -40,6 +40,7 @@ fn assert_back(name: &EntryName, value: &[u8], options: &ReadOptions) {
         rank: None,
         size: value.len() as u64,
         coding: Coding::PLAIN,
+        metakeys: None,
     };
     let mut bytes = Vec::new();
     tree::push(&mut bytes, name.as_str(), value, Some(&head));

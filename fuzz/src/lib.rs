@@ -23,7 +23,7 @@ pub fn check(format: Format, text: &[u8]) {
     writer.begin(&mut written);
     for (name, value) in &seen {
         let (moment, size) = (Millis(0), value.len() as u64);
-        let head = Head { version: Version(1), created: moment, updated: moment, expires: None, writer: None, rank: None, size, coding: Coding::PLAIN };
+        let head = Head { version: Version(1), created: moment, updated: moment, expires: None, writer: None, rank: None, size, coding: Coding::PLAIN, metakeys: None };
         writer.entry(&mut written, name, value, &head, moment);
     }
     writer.end(&mut written);

@@ -8,7 +8,7 @@
 //! - [`auth`]: who may do what; users, API keys, sessions, grants.
 //! - [`stream`]: the text form of many writes, as grammar alone.
 //! - [`transfer`]: entries as files, and back.
-//! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys.
+//! - [`json`] and [`glob`]: canonical JSON for values, patterns for keys. [`metakeys`]: named attributes of keys.
 //!
 //! The crate reads no environment, prints nothing, and needs no async runtime.
 
@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod glob;
 pub mod json;
+pub mod metakeys;
 pub mod record;
 mod records;
 pub mod store;
@@ -30,5 +31,6 @@ pub mod transfer;
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl};
 pub use error::{Error, ErrorKind, Result};
+pub use metakeys::Metakeys;
 pub use record::{Coding, Head, Record, Version};
 pub use store::Store;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::clock::Millis;
+use crate::metakeys::Metakeys;
 
 /// The state a write left behind: 1 for the first write of a database, and greater for each later one.
 ///
@@ -76,6 +77,8 @@ pub struct Head {
     pub size: u64,
     /// How the value that comes with it is written; what a store answers is always plain.
     pub coding: Coding,
+    /// Named attributes of the key, where it has any.
+    pub metakeys: Option<Metakeys>,
 }
 
 impl Head {

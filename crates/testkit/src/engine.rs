@@ -12,7 +12,7 @@ pub mod writes;
 use std::ops::ControlFlow;
 
 use prontodb_core::engine::{Engine, Range, Space, Txn, View};
-use prontodb_core::{Coding, Head, Millis, Namespace, Result, Version};
+use prontodb_core::{Coding, Head, Metakeys, Millis, Namespace, Result, Version};
 
 /// Makes the conformance suite a module of tests, each on a fresh engine that `$open` makes and boxes.
 #[macro_export]
@@ -61,6 +61,8 @@ macro_rules! engine_suite {
                     a_coded_value_comes_back_as_it_was_kept
                     put_head_keeps_the_coding
                     heads_come_back_field_by_field
+                    upsert_keeps_what_belongs_to_the_key
+                    metakeys_of_all_sizes_come_back
                     numbers_of_heads_may_be_large
                     put_head_keeps_value_and_size
                     put_head_makes_no_entry
@@ -99,6 +101,7 @@ macro_rules! engine_suite {
                     after_need_not_be_there
                     after_with_a_prefix_stays_within_it
                     after_outside_of_the_prefix_shows_all_or_nothing
+                    a_scan_can_be_of_those_with_metakeys_alone
                     entries_are_hidden_from_the_millisecond_they_expire_at
                     expired_entries_are_shown_when_no_moment_is_given
                     fields_names_shows_names_alone
@@ -186,7 +189,15 @@ fn plain_head() -> Head {
         rank: None,
         size: 0,
         coding: Coding::PLAIN,
+        metakeys: None,
     }
+}
+
+/// These pairs as metakeys.
+fn metakeys(pairs: &[(&str, &str)]) -> Option<Metakeys> {
+    pairs.iter().fold(None, |all: Option<Metakeys>, (name, value)| {
+        Some(Metakeys::with(all.as_ref(), name, value).expect("a metakey"))
+    })
 }
 
 /// A head that expires `millis` after [`NOW`].

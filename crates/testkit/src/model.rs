@@ -10,7 +10,7 @@ use proptest::sample::select;
 
 use prontodb_core::engine::{Candidate, Engine, Fields, Policy, Range, Row, Space, Totals, Txn, View};
 use prontodb_core::{
-    Clock, Coding, Error, ErrorKind, Head, ManualClock, Millis, Namespace, Record, Result, Version,
+    Clock, Coding, Error, ErrorKind, Head, ManualClock, Metakeys, Millis, Namespace, Record, Result, Version,
 };
 
 use crate::properties;
@@ -66,6 +66,8 @@ struct Label {
     ttl: Option<i64>,
     writer: Option<&'static str>,
     rank: Option<u64>,
+    /// The value of a metakey.
+    owner: Option<&'static str>,
 }
 
 /// What to ask of each space.
@@ -114,15 +116,24 @@ fn action() -> impl Strategy<Value = Action> {
 
 fn label() -> impl Strategy<Value = Label> {
     let writer = select(&["", "alice", "it's"][..]);
-    (0..9_i64, option::of(0..12_i64), option::of(writer), option::of(0..4_u64))
-        .prop_map(|(age, ttl, writer, rank)| Label { age, ttl, writer, rank })
+    let owner = select(&["", "alice", "it's"][..]);
+    (0..9_i64, option::of(0..12_i64), option::of(writer), option::of(0..4_u64), option::of(owner))
+        .prop_map(|(age, ttl, writer, rank, owner)| Label { age, ttl, writer, rank, owner })
 }
 
 fn question() -> impl Strategy<Value = Question> {
     let fields = select(&[Fields::Names, Fields::Heads, Fields::Values, Fields::All][..]);
     let policy = select(&[Policy::Fifo, Policy::Lru, Policy::Ttl][..]);
-    let range = (text(0..3), option::of(text(0..4)), any::<bool>(), fields).prop_map(
-        |(prefix, after, reverse, fields)| Range { prefix, after, reverse, visible_at: None, fields },
+    let with_metakeys = prop::bool::weighted(0.25);
+    let range = (text(0..3), option::of(text(0..4)), any::<bool>(), with_metakeys, fields).prop_map(
+        |(prefix, after, reverse, with_metakeys, fields)| Range {
+            prefix,
+            after,
+            reverse,
+            visible_at: None,
+            with_metakeys,
+            fields,
+        },
     );
     (range, any::<bool>(), policy, 1..12_usize).prop_map(|(range, hides_expired, policy, limit)| Question {
         range,
@@ -151,6 +162,7 @@ impl Label {
             rank: self.rank,
             size: 0,
             coding: Coding::PLAIN,
+            metakeys: self.owner.and_then(|owner| Metakeys::with(None, "owner", owner).ok()),
         }
     }
 }
@@ -272,6 +284,7 @@ fn act(entries: &mut Entries, action: &Action, now: Millis) {
             let mut head = Head { size: value.len() as u64, ..label.head(now) };
             if let Some(replaced) = entries.get(name).filter(|replaced| replaced.head.visible_at(now)) {
                 head.created = replaced.head.created;
+                head.metakeys = replaced.head.metakeys.clone();
             }
             entries.insert(name.clone(), Record { head, value: value.clone() });
         }
@@ -391,6 +404,7 @@ fn is_in(range: &Range, name: &str, record: &Record) -> bool {
         None => true,
     };
     behind
+        && (!range.with_metakeys || record.head.metakeys.is_some())
         && name.as_bytes().starts_with(range.prefix.as_bytes())
         && is_visible(&record.head, range.visible_at)
 }

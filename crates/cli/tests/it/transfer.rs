@@ -191,10 +191,10 @@ fn hostile_lines_are_refused_and_take_little_memory() {
         (
             "tsv",
             columns(30_000_000, "\t"),
-            "line 1: there are more than 6 columns; 2 are wanted, or 6 with meta",
+            "line 1: there are more than 7 columns; 2 are wanted, or 7 with meta",
         ),
-        ("csv", columns(30_000_000, ","), "line 1: there are more than 7 columns"),
-        ("csv", format!("key,value\n{}", columns(30_000_000, ",")), "line 2: there are more than 7 columns"),
+        ("csv", columns(30_000_000, ","), "line 1: there are more than 8 columns"),
+        ("csv", format!("key,value\n{}", columns(30_000_000, ",")), "line 2: there are more than 8 columns"),
         ("json", columns(1_000_000, "["), "line 1: invalid type: sequence, expected an object"),
         (
             "json",

@@ -352,7 +352,11 @@ fn show<'a>(
     visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
 ) {
     for (name, record) in entries.take_while(|(name, _)| name.starts_with(&range.prefix)) {
-        if shows(range.visible_at, &record.head) && visit(row(name, record, range.fields)).is_break() {
+        let is_wanted = !range.with_metakeys || record.head.metakeys.is_some();
+        if is_wanted
+            && shows(range.visible_at, &record.head)
+            && visit(row(name, record, range.fields)).is_break()
+        {
             return;
         }
     }

@@ -114,13 +114,14 @@ pub trait Txn: View {
     /// where that is the value itself, `head.size` follows from it.
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()>;
 
-    /// Stores an entry as [`Txn::put`] does, without a look at what it replaces: of that, the moment it was created stays
-    /// when it is visible at `head.updated`.
+    /// Stores an entry as [`Txn::put`] does, without a look at what it replaces: of that, the moment it was created and the
+    /// metakeys stay when it is visible at `head.updated`.
     fn upsert(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
         let replaced = self.head(space, name)?.filter(|replaced| replaced.visible_at(head.updated));
         match replaced {
             Some(replaced) => {
-                self.put(space, name, &Head { created: replaced.created, ..head.clone() }, value)
+                let Head { created, metakeys, .. } = replaced;
+                self.put(space, name, &Head { created, metakeys, ..head.clone() }, value)
             }
             None => self.put(space, name, head, value),
         }
@@ -295,6 +296,8 @@ pub struct Range {
     pub reverse: bool,
     /// Hides what has expired at this moment; `None` hides nothing.
     pub visible_at: Option<Millis>,
+    /// Leaves out entries without metakeys.
+    pub with_metakeys: bool,
     /// How much of each entry is wanted; less is faster.
     pub fields: Fields,
 }

@@ -8,6 +8,7 @@ use crate::auth::{self, Action, Decision};
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Space, Txn, Usage};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metakeys::Metakeys;
 use crate::record::{Head, Record, Version};
 
 /// How to set an entry.
@@ -93,6 +94,7 @@ struct Entry<'a> {
     updated: Millis,
     expires: Option<Millis>,
     writer: Option<&'a str>,
+    metakeys: Option<&'a Metakeys>,
 }
 
 impl Store {
@@ -175,8 +177,9 @@ impl<'t> Writer<'t> {
             if options.want_old || options.condition.value.is_some() { self.record(address)? } else { None };
         options.condition.check(present, old.as_ref())?;
         let created = present.map_or(self.now, |head| head.created);
+        let metakeys = present.and_then(|head| head.metakeys.as_ref());
         let expires = self.expiry(&address.namespace, options.ttl)?;
-        let version = self.put(address, stored.as_ref(), &self.entry(value, created, expires))?;
+        let version = self.put(address, stored.as_ref(), &self.entry(value, created, expires, metakeys))?;
         Ok(Written { version, old: old.filter(|_| options.want_old) })
     }
 
@@ -230,22 +233,32 @@ impl<'t> Writer<'t> {
     /// [`ErrorKind::NoTtl`] when there is a `ttl` and the namespace is no cache.
     pub fn touch(&mut self, address: &Address, ttl: Option<Ttl>) -> Result<Option<Version>> {
         let expires = self.expiry(&address.namespace, ttl)?;
-        let Some(stored) = self.stored_head(address)?.filter(|head| head.visible_at(self.now)) else {
-            return Ok(None);
-        };
+        match self.present_head(address)? {
+            Some(present) => self.put_head(address, Head { expires, ..present }).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The head of an entry that is there now, and is to be changed.
+    pub(super) fn present_head(&mut self, address: &Address) -> Result<Option<Head>> {
+        Ok(self.stored_head(address)?.filter(|head| head.visible_at(self.now)))
+    }
+
+    /// Counts as a write of an entry that is there, with the expiry and the metakeys of `head`; its value stays.
+    pub(super) fn put_head(&mut self, address: &Address, head: Head) -> Result<Version> {
         let version = self.txn.version()?;
         let (updated, writer) = (self.now, self.writer.map(str::to_owned));
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
-        let head = Head { version, updated, expires, writer, rank, ..stored };
+        let head = Head { version, updated, writer, rank, ..head };
         self.txn.put_head(space, address.name.as_str(), &head)?;
         self.note_change(&address.namespace);
-        Ok(Some(version))
+        Ok(version)
     }
 
     /// Copies an entry, or moves it; `None` when there is nothing to copy.
     ///
-    /// A remaining time to live goes along where the target is a cache. A move to itself changes nothing.
+    /// Metakeys go along, and a remaining time to live where the target is a cache. A move to itself changes nothing.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when the target is there and must not be, [`ErrorKind::Limit`].
@@ -275,7 +288,8 @@ impl<'t> Writer<'t> {
         if options.move_source {
             self.remove(from, &source.head)?;
         }
-        self.put(to, target.as_ref(), &self.entry(&source.value, created, expires)).map(Some)
+        let entry = self.entry(&source.value, created, expires, source.head.metakeys.as_ref());
+        self.put(to, target.as_ref(), &entry).map(Some)
     }
 
     /// Does what a cache asks for when one of its entries is read.
@@ -299,14 +313,14 @@ impl<'t> Writer<'t> {
         Ok(self.visible(stored.as_ref()).is_some())
     }
 
-    /// When an entry expires that is written now without a time to live of its own.
-    /// Sets an entry with times (created, updated, expires) and a writer that were kept elsewhere.
+    /// Sets an entry with times, a writer and metakeys that were kept elsewhere.
     pub(super) fn set_as_kept(
         &mut self,
         address: &Address,
         value: &[u8],
         (created, updated, expires): (Millis, Millis, Option<Millis>),
-        by: Option<&str>,
+        writer: Option<&str>,
+        metakeys: Option<&Metakeys>,
     ) -> Result<()> {
         // Whoever may only write writes here and now, and in their own name.
         self.allow(Action::Admin, &address.namespace)?;
@@ -315,7 +329,8 @@ impl<'t> Writer<'t> {
             return Err(super::no_ttl());
         }
         let stored = self.stored_head(address)?;
-        self.put(address, stored.as_ref(), &Entry { value, created, updated, expires, writer: by }).map(drop)
+        let entry = Entry { value, created, updated, expires, writer, metakeys };
+        self.put(address, stored.as_ref(), &entry).map(drop)
     }
 
     /// Refuses what whom it acts for may not do.
@@ -372,13 +387,15 @@ impl<'t> Writer<'t> {
         expiry(self.cache(namespace)?, ttl, now)
     }
 
-    /// Writes a new value for an entry and leaves its expiry alone; a new entry takes the default.
+    /// Writes a new value for an entry and leaves expiry and metakeys alone; a new entry takes the default.
     fn replace(&mut self, address: &Address, old: Option<&Record>, value: &[u8]) -> Result<Version> {
         let entry = match old {
-            Some(old) => self.entry(value, old.head.created, old.head.expires),
+            Some(Record { head, .. }) => {
+                self.entry(value, head.created, head.expires, head.metakeys.as_ref())
+            }
             None => {
                 let expires = self.expiry(&address.namespace, None)?;
-                self.entry(value, self.now, expires)
+                self.entry(value, self.now, expires, None)
             }
         };
         let stored = self.stored_head(address)?;
@@ -386,11 +403,17 @@ impl<'t> Writer<'t> {
     }
 
     /// An entry as it is written here and now.
-    fn entry<'e>(&self, value: &'e [u8], created: Millis, expires: Option<Millis>) -> Entry<'e>
+    fn entry<'e>(
+        &self,
+        value: &'e [u8],
+        created: Millis,
+        expires: Option<Millis>,
+        metakeys: Option<&'e Metakeys>,
+    ) -> Entry<'e>
     where
         't: 'e,
     {
-        Entry { value, created, updated: self.now, expires, writer: self.writer }
+        Entry { value, created, updated: self.now, expires, writer: self.writer, metakeys }
     }
 
     /// Stores an entry in place of whatever is there; not for caches with limits, which count what they hold.
@@ -401,7 +424,8 @@ impl<'t> Writer<'t> {
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
-        let head = Head { version, created, updated, expires, writer, rank: None, size, coding };
+        let head =
+            Head { version, created, updated, expires, writer, rank: None, size, coding, metakeys: None };
         self.txn.upsert(space, name, &head, &kept)?;
         self.note_change(&address.namespace);
         Ok(version)
@@ -416,10 +440,10 @@ impl<'t> Writer<'t> {
             Some(cache) => cache.admit(name, size, stored)?,
             None => None,
         };
-        let &Entry { value, created, updated, expires, writer } = entry;
-        let writer = writer.map(str::to_owned);
+        let &Entry { value, created, updated, expires, writer, metakeys } = entry;
+        let (writer, metakeys) = (writer.map(str::to_owned), metakeys.cloned());
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
-        let head = Head { version, created, updated, expires, writer, rank, size, coding };
+        let head = Head { version, created, updated, expires, writer, rank, size, coding, metakeys };
         self.txn.put(space, name, &head, &kept)?;
         cache::make_room(self.txn, space, Some(name), self.now)?;
         self.note_change(&address.namespace);

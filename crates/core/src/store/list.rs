@@ -12,6 +12,7 @@ use crate::clock::Millis;
 use crate::engine::{Fields, Range, Row, Sealing, Space, View};
 use crate::error::Result;
 use crate::glob::Glob;
+use crate::metakeys::Selector;
 use crate::record::{Coding, Head};
 
 /// A page ends after this many entries,
@@ -36,6 +37,8 @@ pub struct Query {
     pub glob: Option<Glob>,
     /// The context that names have.
     pub context: Option<String>,
+    /// What metakeys have to be.
+    pub metakeys: Vec<Selector>,
     /// Shows what has expired and is still on disk, too.
     pub include_expired: bool,
     /// How much of each entry is wanted.
@@ -177,8 +180,8 @@ impl Store {
                 return Ok(ControlFlow::Break(()));
             }
             let mut size = row.value.len();
-            if query.matches(row.name) {
-                size = self.show(view, &space, query.fields, row, sink)?;
+            if query.matches(&row) {
+                size = self.show(view, &space, query.fields, query.trimmed(row), sink)?;
                 progress.shown += 1;
             }
             entries += 1;
@@ -273,8 +276,14 @@ fn scan(
 
 impl Query {
     fn range(&self) -> Range {
-        let Self { prefix, reverse, fields, .. } = self;
-        Range { prefix: prefix.clone(), after: None, reverse: *reverse, visible_at: None, fields: *fields }
+        let with_metakeys = !self.metakeys.is_empty();
+        let fields = match self.fields {
+            Fields::Names if with_metakeys => Fields::Heads,
+            Fields::Values if with_metakeys => Fields::All,
+            fields => fields,
+        };
+        let (prefix, reverse) = (self.prefix.clone(), self.reverse);
+        Range { prefix, after: None, reverse, visible_at: None, with_metakeys, fields }
     }
 
     /// Whether it shows values.
@@ -283,12 +292,21 @@ impl Query {
     }
 
     /// Checks what an engine does not.
-    fn matches(&self, name: &str) -> bool {
+    fn matches(&self, row: &Row<'_>) -> bool {
+        let (name, metakeys) = (row.name, row.head.and_then(|head| head.metakeys.as_ref()));
         let context_fits = self.context.as_deref().is_none_or(|wanted| {
             let context = name.rfind(CONTEXT_MARK).map(|at| &name[at + CONTEXT_MARK.len()..]);
             context == Some(wanted)
         });
-        context_fits && self.glob.as_ref().is_none_or(|glob| glob.matches(name))
+        context_fits
+            && self.glob.as_ref().is_none_or(|glob| glob.matches(name))
+            && self.metakeys.iter().all(|selector| selector.chooses(metakeys))
+    }
+
+    /// A row without what was read of it only to choose it.
+    fn trimmed<'r>(&self, row: Row<'r>) -> Row<'r> {
+        let wants_heads = matches!(self.fields, Fields::Heads | Fields::All);
+        Row { head: row.head.filter(|_| wants_heads), ..row }
     }
 }
 

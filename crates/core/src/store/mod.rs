@@ -6,15 +6,18 @@
 mod cache;
 mod change;
 mod coder;
+mod describe;
 mod encryption;
 mod list;
 mod load;
+mod metakeys;
 mod settings;
 mod spaces;
 mod sync;
 
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::coder::Unlock;
+pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};

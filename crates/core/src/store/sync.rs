@@ -20,7 +20,7 @@ use crate::record::{Head, Record};
 pub enum Difference<'d> {
     /// An entry that only the source has.
     Added(&'d str),
-    /// An entry with another value, other times or another writer.
+    /// An entry with another value, other times, another writer or other metakeys.
     Changed(&'d str),
     /// An entry that only the target has.
     Removed(&'d str),
@@ -306,15 +306,17 @@ fn push(
         return Ok(());
     };
     let change = record.map_or(Change::Delete, |record| {
-        let Head { created, updated, expires, writer, .. } = record.head.clone();
-        Change::Set { value: &record.value, life: Life::Kept { created, updated, expires, writer } }
+        let Head { created, updated, expires, writer, metakeys, .. } = record.head.clone();
+        let life = Life::Kept { created, updated, expires, writer, metakeys };
+        Change::Set { value: &record.value, life }
     });
     load.push(Place::default(), namespace, &EntryName::parse(name)?, change)
 }
 
 fn are_alike(a: &Record, b: &Record) -> bool {
     let times = |head: &Head| (head.created, head.updated, head.expires);
-    a.value == b.value && times(&a.head) == times(&b.head) && a.head.writer == b.head.writer
+    let is_same = times(&a.head) == times(&b.head) && a.head.writer == b.head.writer;
+    is_same && a.head.metakeys == b.head.metakeys && a.value == b.value
 }
 
 /// All settings of a cache, those that are not limited included.

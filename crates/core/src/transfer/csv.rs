@@ -1,5 +1,5 @@
 //! Comma-separated values (RFC 4180) with a header: key, value and encoding, which is `base64` for values that are not
-//! UTF-8 and empty otherwise; with meta also created, updated, expires and writer.
+//! UTF-8 and empty otherwise; with meta also created, updated, expires, writer and metakeys.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -10,7 +10,7 @@ use csv_core::ReadRecordResult;
 use memchr::memchr_iter;
 
 use super::lines::without_mark;
-use super::{Meta, ReadOptions, cannot_read, invalid, meta_columns, on_line};
+use super::{GivenMetakeys, Meta, ReadOptions, cannot_read, invalid, meta_columns, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Head;
@@ -18,7 +18,7 @@ use crate::store::{Change, Place};
 use crate::stream::shown;
 
 const COLUMNS: [&str; 3] = ["key", "value", "encoding"];
-const META: [&str; 4] = ["created", "updated", "expires", "writer"];
+const META: [&str; 5] = ["created", "updated", "expires", "writer", "metakeys"];
 /// How many there can be: each is there once.
 const MOST_COLUMNS: usize = COLUMNS.len() + META.len();
 /// How much is read at a time.
@@ -182,7 +182,7 @@ impl Columns {
         let is_known = |name: &&str| COLUMNS.contains(name) || META.contains(name);
         if let Some(other) = header.iter().find(|name| !is_known(name)) {
             let what = format!(
-                "there is no column {}; key, value, encoding, created, updated, expires and writer are known",
+                "there is no column {}; key, value, encoding, created, updated, expires, writer and metakeys are known",
                 shown(other)
             );
             return Err(invalid(what));
@@ -225,8 +225,10 @@ impl Columns {
             }
             _ => return Err(invalid("the encoding is not known; base64 is, and nothing")),
         };
-        let [created, updated, expires, writer] = self.meta.map(|place| place.map(|place| record[place]));
-        let life = Meta { created, updated, expires, writer }.life(options)?;
+        let [created, updated, expires, writer, metakeys] =
+            self.meta.map(|place| place.map(|place| record[place]));
+        let metakeys = metakeys.map_or(GivenMetakeys::Nothing, GivenMetakeys::Json);
+        let life = Meta { created, updated, expires, writer, metakeys }.life(options)?;
         visit(name, Change::Set { value, life })
     }
 }

@@ -10,9 +10,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{Meta, ReadOptions, cannot_read, invalid, lines, on_line};
+use super::{GivenMetakeys, Meta, ReadOptions, cannot_read, invalid, lines, on_line};
 use crate::address::EntryName;
 use crate::error::{Error, ErrorKind, Result};
+use crate::metakeys::{Metakeys, Pairs};
 use crate::record::Head;
 use crate::store::{Change, Life, Place};
 use crate::stream::{BYTE_ORDER_MARK, shown};
@@ -38,6 +39,8 @@ struct WrittenMeta<'a> {
     updated: String,
     expires: Option<String>,
     writer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metakeys: Option<&'a Metakeys>,
 }
 
 /// An entry as it is read: an object, and not the array of values that serde would take as well.
@@ -54,6 +57,7 @@ struct Members {
     updated: Option<String>,
     expires: Option<String>,
     writer: Option<String>,
+    metakeys: Option<Pairs>,
     #[serde(rename = "version")]
     _version: Option<IgnoredAny>,
     #[serde(rename = "size")]
@@ -91,6 +95,7 @@ pub(super) fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&He
             updated: head.updated.to_string(),
             expires: head.expires.map(|at| at.to_string()),
             writer: head.writer.as_deref(),
+            metakeys: head.metakeys.as_ref(),
         }),
     };
     // Writing texts to memory cannot fail.
@@ -167,6 +172,7 @@ fn show(
         updated: entry.updated.as_deref(),
         expires: entry.expires.as_deref(),
         writer: entry.writer.as_deref(),
+        metakeys: entry.metakeys.as_ref().map_or(GivenMetakeys::Nothing, GivenMetakeys::Pairs),
     };
     visit(on_line(line), &entry.k, Change::Set { value, life: meta.life(options)? })
 }

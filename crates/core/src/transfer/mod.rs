@@ -17,6 +17,7 @@ pub use self::json::read_keyed_lines;
 use crate::address::{Delimiter, EntryName, Namespace};
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metakeys::{Metakeys, Pairs};
 use crate::record::Head;
 use crate::store::{Change, Life, Place};
 use crate::stream::{self, Item, Printer};
@@ -98,7 +99,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes `format`; with `with_meta` also when entries were made, when they end, and who wrote them.
+    /// Writes `format`; with `with_meta` also when entries were made, when they end, who wrote them, and metakeys.
     pub fn new(format: Format, with_meta: bool, namespace: Namespace, delimiter: Delimiter) -> Self {
         Self { format, with_meta, namespace, stream: Printer::new(delimiter), count: 0 }
     }
@@ -156,7 +157,7 @@ impl Writer {
 pub struct ReadOptions {
     /// The format.
     pub format: Format,
-    /// Takes times and writers from the source, which has to have them; else they are passed over.
+    /// Takes times, writers and metakeys from the source, which has to have the times; else all of it is passed over.
     pub with_meta: bool,
     /// Where entries go.
     pub namespace: Namespace,
@@ -222,6 +223,18 @@ struct Meta<'a> {
     updated: Option<&'a str>,
     expires: Option<&'a str>,
     writer: Option<&'a str>,
+    metakeys: GivenMetakeys<'a>,
+}
+
+/// Metakeys as a format has them.
+#[derive(Default)]
+enum GivenMetakeys<'a> {
+    #[default]
+    Nothing,
+    /// An object as text; an empty text is none.
+    Json(&'a str),
+    /// An object that has been read.
+    Pairs(&'a Pairs),
 }
 
 impl Meta<'_> {
@@ -246,7 +259,18 @@ impl Meta<'_> {
             updated: needed("updated", self.updated)?,
             expires: moment("expires", self.expires)?,
             writer: self.writer.filter(|writer| !writer.is_empty()).map(str::to_owned),
+            metakeys: self.metakeys.read()?,
         })
+    }
+}
+
+impl GivenMetakeys<'_> {
+    fn read(&self) -> Result<Option<Metakeys>> {
+        match self {
+            Self::Nothing | Self::Json("") => Ok(None),
+            Self::Json(text) => Metakeys::from_json(text),
+            Self::Pairs(pairs) => Metakeys::new((*pairs).clone()),
+        }
     }
 }
 
@@ -262,10 +286,11 @@ fn on_line(line: u64) -> Place {
     Place { line, column: 0 }
 }
 
-/// The moments of a head as texts, and who wrote; nothing where there is none.
-fn meta_columns(head: &Head) -> [String; 4] {
+/// The moments of a head as texts, who wrote, and metakeys as JSON; nothing where there is none.
+fn meta_columns(head: &Head) -> [String; 5] {
     let expires = head.expires.map_or_else(String::new, |at| at.to_string());
     let writer =
         head.writer.as_deref().filter(|writer| !writer.contains(char::is_control)).unwrap_or_default();
-    [head.created.to_string(), head.updated.to_string(), expires, writer.to_owned()]
+    let metakeys = head.metakeys.as_ref().map(Metakeys::to_json).unwrap_or_default();
+    [head.created.to_string(), head.updated.to_string(), expires, writer.to_owned(), metakeys]
 }

@@ -42,7 +42,7 @@ pub fn is_entry(file: &str) -> bool {
     file.ends_with(ENDING) && !file.starts_with('.')
 }
 
-/// Appends what the file of an entry holds; with `meta` also its times and its writer.
+/// Appends what the file of an entry holds; with `meta` also its times, its writer and its metakeys.
 pub fn push(out: &mut Vec<u8>, name: &str, value: &[u8], meta: Option<&Head>) {
     json::push(out, name, value, meta);
     out.push(b'\n');

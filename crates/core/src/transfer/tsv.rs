@@ -1,12 +1,12 @@
-//! `key TAB base64(value)`, a line each; with meta also created, updated, expires and writer. Keys hold no control
-//! characters, so nothing has to be escaped.
+//! `key TAB base64(value)`, a line each; with meta also created, updated, expires, writer and metakeys. Keys hold no control
+//! characters, nor does JSON in one line, so nothing has to be escaped.
 
 use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Meta, ReadOptions, invalid, lines, meta_columns, on_line};
+use super::{GivenMetakeys, Meta, ReadOptions, invalid, lines, meta_columns, on_line};
 use crate::address::EntryName;
 use crate::error::Result;
 use crate::record::Head;
@@ -14,7 +14,7 @@ use crate::store::{Change, Place};
 use crate::stream::BYTE_ORDER_MARK;
 
 /// Key, value, and what meta adds.
-const MOST_COLUMNS: usize = 6;
+const MOST_COLUMNS: usize = 7;
 
 /// Makes sure that the start of the first key is not taken for a byte order mark: blank lines are free.
 pub(super) fn guard(out: &mut Vec<u8>, name: &str) {
@@ -46,9 +46,12 @@ pub(super) fn read(
         let columns: Vec<_> = line.splitn(MOST_COLUMNS + 1, '\t').collect();
         let (key, base64, meta) = match columns[..] {
             [key, base64] => (key, base64, Meta::default()),
-            [key, base64, created, updated, expires, writer] => {
+            [key, base64, created, updated, expires, writer, ref metakeys @ ..] if metakeys.len() <= 1 => {
                 let [created, updated, expires, writer] = [created, updated, expires, writer].map(Some);
-                (key, base64, Meta { created, updated, expires, writer })
+                // Those that were written before there were any have no such column.
+                let metakeys =
+                    metakeys.first().map_or(GivenMetakeys::Nothing, |json| GivenMetakeys::Json(json));
+                (key, base64, Meta { created, updated, expires, writer, metakeys })
             }
             [_] => return Err(invalid("there is no tab; key, tab and value in base64 are wanted")),
             _ => {
@@ -57,7 +60,7 @@ pub(super) fn read(
                 } else {
                     columns.len().to_string()
                 };
-                return Err(invalid(format!("there are {more} columns; 2 are wanted, or 6 with meta")));
+                return Err(invalid(format!("there are {more} columns; 2 are wanted, or 7 with meta")));
             }
         };
         name.assign(key)?;

@@ -349,7 +349,8 @@ fn only_admins_write_as_somebody_else_at_another_time() {
     let kept = |role: Option<Role>, store: Store| {
         let Address { namespace, name } = address("a.b.k");
         let (created, updated) = (Millis(1), Millis(2));
-        let life = Life::Kept { created, updated, expires: None, writer: Some("ann".to_owned()) };
+        let writer = Some("ann".to_owned());
+        let life = Life::Kept { created, updated, expires: None, writer, metakeys: None };
         let mut load = Load::new(LoadOptions::default());
         load.push(Place::default(), &namespace, &name, Change::Set { value: b"1", life }).unwrap();
         let store = store.act_as(Identity::vouched_for("joe", role, Vec::new()));

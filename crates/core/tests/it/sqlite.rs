@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
 use prontodb_core::engine::{Engine, Space, Txn, View};
 use prontodb_core::store::{Query, SetOptions};
-use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Result, Store, Version};
+use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Record, Result, Store, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -59,11 +59,11 @@ fn a_read_neither_waits_for_a_writer_nor_sees_what_is_not_committed() {
     assert_eq!(value(&reader, &space).as_deref(), Some(&b"after"[..]));
 }
 
-/// A file that the first program wrote, with entries of every kind; see the head of the fixture.
-fn file_of_schema_1(dir: &TempDir) -> PathBuf {
+/// A file that an earlier program wrote, with entries of every kind; see the head of the fixture.
+fn file_of(fixture: &str, dir: &TempDir) -> PathBuf {
     let path = dir.path().join("test.prdb");
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(include_str!("../fixtures/schema-1.sql")).unwrap();
+    connection.execute_batch(fixture).unwrap();
     path
 }
 
@@ -89,7 +89,7 @@ fn assert_holds_what_schema_1_held(store: &Store) {
 #[test]
 fn a_file_of_the_first_schema_is_read_as_it_is_and_migrated_by_a_write() {
     let dir = TempDir::new().unwrap();
-    let path = file_of_schema_1(&dir);
+    let path = file_of(include_str!("../fixtures/schema-1.sql"), &dir);
     let store = Store::new(open(&dir));
     assert_holds_what_schema_1_held(&store);
     assert_eq!(schema_of(&path), 1);
@@ -99,7 +99,7 @@ fn a_file_of_the_first_schema_is_read_as_it_is_and_migrated_by_a_write() {
     let long = b"words that come again ".repeat(100);
     let writer = Store::new(open(&dir)).with_compression_above(Some(100));
     writer.set(&at, &long, &SetOptions::default()).unwrap();
-    assert_eq!(schema_of(&path), 2);
+    assert_eq!(schema_of(&path), LATEST);
     // One that has read the old schema reads what was written under the new one.
     assert_eq!(other.get(&at).unwrap().unwrap().value, long);
     assert_eq!(store.increment(&Notation::default().address("shop.prices.apple").unwrap(), 1).unwrap(), 121);
@@ -108,7 +108,58 @@ fn a_file_of_the_first_schema_is_read_as_it_is_and_migrated_by_a_write() {
     assert_holds_what_schema_1_held(&writer);
 }
 
+/// Reads what the fixture holds.
+fn assert_holds_what_schema_2_held(store: &Store) {
+    let record = |at: &str| store.get(&Notation::default().address(at).unwrap()).unwrap().unwrap();
+    for (at, value) in [
+        ("shop.prices.apple", b"120".to_vec()),
+        ("shop.prices.pear__eu", "1 €".as_bytes().to_vec()),
+        ("shop.blobs.binary", b"a\0\xff".to_vec()),
+        ("shop.blobs.large", vec![b'x'; 1500]),
+        ("shop.blobs.compressed", b"words that come again ".repeat(1000)),
+        ("shop.secrets.pin", b"1234".to_vec()),
+        ("web.pages.home", b"<html>".to_vec()),
+    ] {
+        let Record { head, value: present } = record(at);
+        assert_eq!((present, head.metakeys, head.writer.as_deref()), (value, None, Some("ada")), "{at}");
+    }
+    let spaces = store.describe_namespaces(None).unwrap();
+    let spaces: Vec<_> = spaces.iter().map(|info| (info.totals.keys, info.space.cache.is_some())).collect();
+    assert_eq!(spaces, [(3, false), (2, false), (1, false), (1, true)]);
+    let users: Vec<_> = store.users().unwrap().into_iter().map(|user| user.name).collect();
+    assert_eq!(users, ["admin", "sam"]);
+}
+
+#[test]
+fn a_file_of_the_second_schema_is_read_as_it_is_and_migrated_by_a_write() {
+    let dir = TempDir::new().unwrap();
+    let path = file_of(include_str!("../fixtures/schema-2.sql"), &dir);
+    let writer = || Some("ada".to_owned());
+    let open = || Store::new(open(&dir)).with_writer(writer()).with_unlock(crate::store::unlock());
+    let (store, other) = (open(), open());
+    assert_holds_what_schema_2_held(&store);
+    assert_holds_what_schema_2_held(&other);
+    let mut all = 0;
+    let chosen = Query { metakeys: vec!["owner".parse().unwrap()], ..Query::default() };
+    for space in store.namespaces(None).unwrap() {
+        all += store.delete_matching(&space.namespace, &chosen).unwrap();
+    }
+    assert_eq!((all, schema_of(&path)), (0, 2));
+    let at = Notation::default().address("shop.blobs.large").unwrap();
+    store.set_metakey(&at, "owner", "alice").unwrap().unwrap();
+    assert_eq!(schema_of(&path), LATEST);
+    // One that has read the old schema reads what was written under the new one.
+    assert_eq!(other.metakeys(&at).unwrap().flatten().unwrap().get("owner"), Some("alice"));
+    assert_eq!(store.delete_matching(&at.namespace, &Query { prefix: "x".to_owned(), ..chosen }).unwrap(), 0);
+    store.remove_metakeys(&at, &["owner"]).unwrap();
+    assert_holds_what_schema_2_held(&store);
+    assert_holds_what_schema_2_held(&other);
+}
+
 const NAME: &str = "name";
+
+/// The schema that is written today.
+const LATEST: i64 = 3;
 
 /// An engine that takes its directory with it.
 struct Sandboxed {
@@ -159,6 +210,7 @@ fn head() -> Head {
         rank: None,
         size: 0,
         coding: Coding::PLAIN,
+        metakeys: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use prontodb_core::store::{Change, Life, Place};
 use prontodb_core::transfer::{self, Format, ReadOptions, Writer, tree};
-use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Millis, Namespace, Version};
+use prontodb_core::{Coding, Delimiter, EntryName, ErrorKind, Head, Metakeys, Millis, Namespace, Version};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
 
@@ -83,7 +83,14 @@ fn moment() -> impl Strategy<Value = Millis> {
 
 #[test]
 fn what_is_written_down_is_read_back() {
-    let head = (moment(), moment(), prop::option::of(moment()), prop::option::of("[a-z,\" ]{1,8}"));
+    let writer = prop::option::of("[a-z,\" ]{1,8}");
+    let metakey = ("[a-z\",;\\\\ äß🗝]{1,4}", "[a-z\",;=\\\\ {}🗝]{0,8}");
+    let metakeys = prop::collection::vec(metakey, 0..3).prop_map(|pairs| {
+        pairs.iter().fold(None, |all: Option<Metakeys>, (name, value)| {
+            Some(Metakeys::with(all.as_ref(), name, value).unwrap())
+        })
+    });
+    let head = (moment(), moment(), prop::option::of(moment()), writer, metakeys);
     let entries = prop::collection::vec((hostile_name(), hostile_value(), head), 0..8);
     properties::check(400, &(entries, any::<bool>()), |(entries, with_meta)| {
         let entries: Vec<_> =
@@ -94,7 +101,7 @@ fn what_is_written_down_is_read_back() {
                 (Writer::new(format, with_meta, namespace(), Delimiter::default()), Vec::new());
             let mut wanted = Vec::new();
             writer.begin(&mut text);
-            for (name, value, (created, updated, expires, by)) in &entries {
+            for (name, value, (created, updated, expires, by, metakeys)) in &entries {
                 let expires = expires.filter(|_| format != Format::Stream);
                 let (version, size) = (Version(1), value.len() as u64);
                 let head = Head {
@@ -106,9 +113,11 @@ fn what_is_written_down_is_read_back() {
                     rank: None,
                     size,
                     coding: Coding::PLAIN,
+                    metakeys: metakeys.clone(),
                 };
                 writer.entry(&mut text, name, value, &head, Millis(0));
-                let kept = Life::Kept { created: *created, updated: *updated, expires, writer: by.clone() };
+                let (created, updated, writer, metakeys) = (*created, *updated, by.clone(), metakeys.clone());
+                let kept = Life::Kept { created, updated, expires, writer, metakeys };
                 wanted.push((name.clone(), value.clone(), if with_meta { kept } else { Life::Default }));
             }
             writer.end(&mut text);
@@ -118,6 +127,64 @@ fn what_is_written_down_is_read_back() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn meta_may_lack_metakeys_and_bad_ones_are_refused_with_their_line() {
+    const TIMES: &str = "1970-01-01T00:00:00.000Z";
+    let tsv = |metakeys: &str| format!("a\tMQ==\t{TIMES}\t{TIMES}\t\t{metakeys}");
+    let csv = |name: &str, metakeys: &str| {
+        format!("key,value,created,updated{name}\na,1,{TIMES},{TIMES}{metakeys}")
+    };
+    let jsonl = |metakeys: &str| {
+        format!("{{\"k\":\"a\",\"v\":\"1\",\"created\":\"{TIMES}\",\"updated\":\"{TIMES}\"{metakeys}}}")
+    };
+    let owner = |text: &str, format| {
+        let (_, _, life) = read(text.as_bytes(), &options(format, true)).unwrap().remove(0);
+        let Life::Kept { metakeys, .. } = life else { panic!("no meta in {text}") };
+        metakeys.and_then(|all| all.get("owner").map(str::to_owned))
+    };
+    for (text, format) in [
+        (tsv(""), Format::Tsv),
+        (tsv("\t"), Format::Tsv),
+        (tsv("\t{}"), Format::Tsv),
+        (csv("", ""), Format::Csv),
+        (csv(",metakeys", ","), Format::Csv),
+        (jsonl(""), Format::JsonLines),
+        (jsonl(",\"metakeys\":null"), Format::JsonLines),
+        (jsonl(",\"metakeys\":{}"), Format::JsonLines),
+    ] {
+        assert_eq!(owner(&text, format), None, "{text}");
+    }
+    let object = "{\"owner\":\"alice\"}";
+    let quoted = format!(",\"{}\"", object.replace('"', "\"\""));
+    for (text, format) in [
+        (tsv(&format!("\t{object}")), Format::Tsv),
+        (csv(",metakeys", &quoted), Format::Csv),
+        (jsonl(&format!(",\"metakeys\":{object}")), Format::JsonLines),
+    ] {
+        assert_eq!(owner(&text, format).as_deref(), Some("alice"), "{text}");
+        assert!(matches!(read(text.as_bytes(), &options(format, false)).unwrap()[0].2, Life::Default));
+    }
+    for (text, format, wanted) in [
+        (tsv("\tx"), Format::Tsv, "line 1: metakeys are no JSON object of texts"),
+        (tsv("\t{\"a=\":\"\"}"), Format::Tsv, "line 1: `a=` is no name of a metakey"),
+        (csv(",metakeys", ",1"), Format::Csv, "line 2: metakeys are no JSON object of texts"),
+        (jsonl(",\"metakeys\":{\"a\":1}"), Format::JsonLines, "line 1: invalid type"),
+        (
+            jsonl(",\"metakeys\":{\"a\":\"\\n\"}"),
+            Format::JsonLines,
+            "line 1: the metakey `a` holds a control",
+        ),
+        (
+            jsonl(",\"metakeys\":{\"a\":\"\",\"a\":\"\"}"),
+            Format::JsonLines,
+            "line 1: a metakey is there twice",
+        ),
+    ] {
+        let message = refusal(text.as_bytes(), format, true);
+        assert!(message.starts_with(wanted), "{text}: {message}");
+    }
 }
 
 #[test]
@@ -211,6 +278,7 @@ fn a_first_key_that_begins_like_a_byte_order_mark_comes_back() {
             rank: None,
             size: 1,
             coding: Coding::PLAIN,
+            metakeys: None,
         };
         writer.begin(&mut text);
         writer.entry(&mut text, "\u{feff}a", b"1", &head, Millis(0));
@@ -390,13 +458,13 @@ fn records_end_as_lines_do_and_blank_lines_are_free() {
     // A quote that nothing closes would take the rest.
     let message = refusal(b"key,value\na,\"1\"\"2\nb,3", Format::Csv, false);
     assert!(message.starts_with("line 2: a quote is never closed"), "{message}");
-    const ALL: &str = "key,value,encoding,created,updated,expires,writer";
+    const ALL: &str = "key,value,encoding,created,updated,expires,writer,metakeys";
     for (text, wanted) in [
         ("key,value\n\"a\n\n\",1".into(), "line 2: the key holds the control character"),
         ("key,value\na,\"1\n2\"\n\nb".into(), "line 5: there are 1 columns"),
-        (format!("{ALL}\na,1,,,,,,"), "line 2: there are 8 columns, and 7 in the header"),
-        (format!("{ALL}\na,1,,,,,,,"), "line 2: there are more than 7 columns"),
-        (format!("{ALL},{ALL}\n"), "line 1: there are more than 7 columns"),
+        (format!("{ALL}\na,1,,,,,,,"), "line 2: there are 9 columns, and 8 in the header"),
+        (format!("{ALL}\na,1,,,,,,,,"), "line 2: there are more than 8 columns"),
+        (format!("{ALL},{ALL}\n"), "line 1: there are more than 8 columns"),
     ] {
         let message = refusal(text.as_bytes(), Format::Csv, false);
         assert!(message.starts_with(wanted), "{text:?}: {message}");

@@ -4,8 +4,8 @@ use prontodb_core::engine::{Engine, Range, Space};
 use prontodb_core::{Coding, Head, Millis, Record, Version};
 
 use super::{
-    HOSTILE_NAMES, NOW, head, head_that_expires_in, names, plain_head, put, put_with, read, some_space,
-    space, value, write,
+    HOSTILE_NAMES, NOW, head, head_that_expires_in, metakeys, names, plain_head, put, put_with, read,
+    some_space, space, value, write,
 };
 
 /// Neither an empty space nor one with neighbours has an entry that was not put.
@@ -90,6 +90,7 @@ pub fn heads_come_back_field_by_field(engine: &dyn Engine) {
         Head { writer: Some(String::new()), ..plain_head() },
         Head { rank: Some(4), ..plain_head() },
         Head { rank: Some(0), ..plain_head() },
+        Head { metakeys: metakeys(&[("owner", "")]), ..plain_head() },
         full_head(),
         plain_head(),
     ] {
@@ -99,6 +100,46 @@ pub fn heads_come_back_field_by_field(engine: &dyn Engine) {
         assert_eq!(head(engine, &space, "put"), expected);
         assert_eq!(head(engine, &space, "patched"), expected);
         assert_eq!(record(engine, &space, "put").map(|record| record.head), expected);
+    }
+}
+
+/// What is there keeps the moment it was created and its metakeys, as long as it is visible at the moment of the write; all
+/// else is replaced.
+pub fn upsert_keeps_what_belongs_to_the_key(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let (old, new) = (metakeys(&[("owner", "alice")]), metakeys(&[("owner", "bob")]));
+    let written = Head { created: Millis(9), updated: NOW, metakeys: new.clone(), size: 3, ..plain_head() };
+    for (expires, is_there) in [(None, true), (Some(NOW.0 + 1), true), (Some(NOW.0), false)] {
+        let expires = expires.map(Millis);
+        let kept = Head { created: Millis(5), expires, metakeys: old.clone(), ..full_head() };
+        put_with(engine, &space, "name", &kept, b"old value");
+        write(engine, |txn| txn.upsert(&space, "name", &written, b"new"));
+        let (created, metakeys) = if is_there { (kept.created, &old) } else { (written.created, &new) };
+        let expected = Head { created, metakeys: metakeys.clone(), ..written.clone() };
+        assert_eq!(head(engine, &space, "name"), Some(expected), "{expires:?}");
+        assert_eq!(value(engine, &space, "name").as_deref(), Some(&b"new"[..]));
+    }
+    write(engine, |txn| txn.upsert(&space, "fresh", &written, b"new"));
+    assert_eq!(head(engine, &space, "fresh"), Some(written));
+}
+
+/// Whatever lengths of values and metakeys come together, and one after the other.
+pub fn metakeys_of_all_sizes_come_back(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let all: Vec<_> = ["a", "b", "c"].map(|name| (name, "v".repeat(1000))).into();
+    let pairs: Vec<_> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for value in [0, 800, 2000] {
+        for count in [3, 0, 1] {
+            let wanted = Head { metakeys: metakeys(&pairs[..count]), size: value, ..plain_head() };
+            let bytes = vec![b'x'; usize::try_from(value).expect("a short value")];
+            put_with(engine, &space, "put", &wanted, &bytes);
+            put(engine, &space, "patched", &bytes);
+            write(engine, |txn| txn.put_head(&space, "patched", &wanted));
+            for name in ["put", "patched"] {
+                let expected = Record { head: wanted.clone(), value: bytes.clone() };
+                assert_eq!(record(engine, &space, name), Some(expected), "{value} and {count}");
+            }
+        }
     }
 }
 
@@ -402,5 +443,6 @@ fn full_head() -> Head {
         rank: Some(6),
         size: 0,
         coding: Coding::PLAIN,
+        metakeys: metakeys(&[("owner", "alice"), ("it's \"ключ\"", "\\ = 🗝")]),
     }
 }

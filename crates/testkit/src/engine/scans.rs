@@ -6,8 +6,8 @@ use prontodb_core::engine::{Engine, Fields, Range, Row, Space};
 use prontodb_core::{Coding, Head, Millis};
 
 use super::{
-    HOSTILE_NAMES, NOW, head_that_expires_in, names, plain_head, put, put_with, read, some_space, space,
-    write,
+    HOSTILE_NAMES, NOW, head_that_expires_in, metakeys, names, plain_head, put, put_with, read, some_space,
+    space, write,
 };
 
 /// Names in the order of their bytes, in which characters of one to four bytes meet.
@@ -188,6 +188,29 @@ pub fn after_outside_of_the_prefix_shows_all_or_nothing(engine: &dyn Engine) {
         assert_eq!(names(engine, &space, &range), behind, "{name:?}");
         assert_eq!(names(engine, &space, &reversed(range)), ahead, "{name:?}");
     }
+}
+
+/// Whatever else is wanted of them.
+pub fn a_scan_can_be_of_those_with_metakeys_alone(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let labelled = Head { metakeys: metakeys(&[("owner", "alice")]), ..plain_head() };
+    let expired = Head { expires: Some(NOW), ..labelled.clone() };
+    put(engine, &space, "a", b"1");
+    put_with(engine, &space, "b", &labelled, b"2");
+    put_with(engine, &space, "bb", &labelled, b"3");
+    put_with(engine, &space, "c", &expired, b"4");
+    let range = |prefix: &str| Range { prefix: prefix.to_owned(), with_metakeys: true, ..Range::default() };
+    for fields in [Fields::Names, Fields::Heads, Fields::Values, Fields::All] {
+        assert_eq!(names(engine, &space, &Range { fields, ..range("") }), ["b", "bb", "c"]);
+        let visible_at = Some(NOW);
+        assert_eq!(
+            names(engine, &space, &Range { fields, visible_at, reverse: true, ..range("") }),
+            ["bb", "b"]
+        );
+    }
+    assert_eq!(names(engine, &space, &range("bb")), ["bb"]);
+    write(engine, |txn| txn.put_head(&space, "bb", &plain_head()));
+    assert_eq!(names(engine, &space, &range("")), ["b", "c"]);
 }
 
 /// Neither a millisecond earlier nor one later, in both directions.

@@ -6,7 +6,7 @@ use super::sql;
 use crate::engine::{Catalog, Fields, Range, Space};
 
 /// The columns of an entry, apart from its name, in the order that [`super::rows`] reads them.
-const HEAD_COLUMNS: &str = "name, version, created, updated, expires, writer, rank, size, coding";
+const HEAD_COLUMNS: &str = "name, version, created, updated, expires, writer, rank, size, coding, metakeys";
 
 /// A statement for the table of `space`. Table names are made by this program alone.
 pub(super) fn statement(template: &str, space: &Space) -> String {
@@ -21,9 +21,14 @@ pub(super) fn of_catalog(template: &str, catalog: Catalog) -> String {
 /// A statement that reads a file of an earlier schema: what that has no column for is nothing.
 pub(super) fn for_schema(schema: usize, statement: &str) -> Cow<'_, str> {
     match schema {
-        1 => statement.replace(", coding", ", NULL").replace(", data_key", ", NULL").into(),
+        1 => without_metakeys(statement).replace(", coding", ", NULL").replace(", data_key", ", NULL").into(),
+        2 => without_metakeys(statement).into(),
         _ => statement.into(),
     }
+}
+
+fn without_metakeys(statement: &str) -> String {
+    statement.replace("metakeys", "NULL")
 }
 
 fn of_table(template: &str, table: &str) -> String {
@@ -36,10 +41,14 @@ pub(super) fn scan(space: &Space, range: &Range) -> String {
         Fields::Names => "name",
         Fields::Heads => HEAD_COLUMNS,
         Fields::Values => "name, coding, value, large",
-        Fields::All => "name, version, created, updated, expires, writer, rank, size, coding, value, large",
+        Fields::All => {
+            "name, version, created, updated, expires, writer, rank, size, coding, metakeys, value, large"
+        }
     };
     let order = if range.reverse { "DESC" } else { "ASC" };
     let visible = if range.visible_at.is_some() { sql::VISIBLE } else { "" };
+    let metakeys = if range.with_metakeys { sql::HAS_METAKEYS } else { "" };
     let template = sql::SCAN.replace("{columns}", columns).replace("{visible}", visible);
+    let template = template.replace("{metakeys}", metakeys);
     statement(&template, space).replace("{order}", order)
 }

@@ -6,6 +6,7 @@ use rusqlite::types::ValueRef;
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Candidate, Sealing, Space, Usage};
+use crate::metakeys::Metakeys;
 use crate::record::{Coding, Head, Version};
 
 type Result<T> = rusqlite::Result<T>;
@@ -63,7 +64,7 @@ pub(super) fn cache(row: &Row<'_>) -> Result<Cache> {
     })
 }
 
-/// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size, coding.
+/// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size, coding, metakeys.
 pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
     Ok(Head {
         version: Version(unsigned(row, first)?),
@@ -74,12 +75,22 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
         rank: optional(row, first + 5)?,
         size: unsigned(row, first + 6)?,
         coding: coding(row, first + 7)?,
+        metakeys: metakeys(row, first + 8)?,
     })
 }
 
 /// Reads how a value is kept; the column holds nothing for those that are kept as they are.
 pub(super) fn coding(row: &Row<'_>, column: usize) -> Result<Coding> {
     Ok(optional(row, column)?.map_or(Coding::PLAIN, Coding::from_number))
+}
+
+fn metakeys(row: &Row<'_>, column: usize) -> Result<Option<Metakeys>> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        json => Metakeys::from_json(json.as_str()?).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, json.data_type(), Box::new(error))
+        }),
+    }
 }
 
 /// Where the value of an entry is.

@@ -30,7 +30,9 @@ expires INTEGER,writer TEXT,rank INTEGER,size INTEGER NOT NULL,large INTEGER,val
 PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;",
 // Values that are compressed or sealed.
 "ALTER TABLE entries ADD COLUMN coding INTEGER;
-ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;"];
+ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;",
+// Named attributes of keys.
+"ALTER TABLE entries ADD COLUMN metakeys TEXT;"];
 
 /// Finds what has expired; for tables with a cache in them.
 pub(super) const EXPIRY_INDEX: &str =

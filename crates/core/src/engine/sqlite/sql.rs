@@ -51,29 +51,34 @@ pub(super) const SET_CACHE: &str = "
 pub(super) const DROP_CACHE: &str = "DELETE FROM sys_caches WHERE ns = ?1";
 
 pub(super) const HEAD: &str = "
-    SELECT version, created, updated, expires, writer, rank, size, coding
+    SELECT version, created, updated, expires, writer, rank, size, coding, metakeys
     FROM {table} WHERE ns = ?1 AND name = ?2";
 pub(super) const GET: &str = "
-    SELECT version, created, updated, expires, writer, rank, size, coding, value, large
+    SELECT version, created, updated, expires, writer, rank, size, coding, metakeys, value, large
     FROM {table} WHERE ns = ?1 AND name = ?2";
 pub(super) const PUT: &str = "
-    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    INSERT INTO {table}
+        (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value, metakeys)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT DO UPDATE SET
         version = excluded.version, created = excluded.created, updated = excluded.updated,
         expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
-        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value";
-/// The same, and what is replaced passes on when it was created, unless it has expired.
+        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value,
+        metakeys = excluded.metakeys";
+/// The same, and what is replaced passes on when it was created and its metakeys, unless it has expired.
 pub(super) const UPSERT: &str = "
-    INSERT INTO {table} (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    INSERT INTO {table}
+        (ns, name, version, created, updated, expires, writer, rank, size, coding, large, value, metakeys)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT DO UPDATE SET
         version = excluded.version,
         created = iif(expires <= excluded.updated, excluded.created, created), updated = excluded.updated,
         expires = excluded.expires, writer = excluded.writer, rank = excluded.rank,
-        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value";
+        size = excluded.size, coding = excluded.coding, large = excluded.large, value = excluded.value,
+        metakeys = iif(expires <= excluded.updated, excluded.metakeys, metakeys)";
 pub(super) const PUT_HEAD: &str = "
-    UPDATE {table} SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8
+    UPDATE {table}
+    SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8, metakeys = ?9
     WHERE ns = ?1 AND name = ?2";
 pub(super) const REMOVE: &str = "DELETE FROM {table} WHERE ns = ?1 AND name = ?2";
 
@@ -85,9 +90,11 @@ pub(super) const REMOVE_LARGE: &str = "DELETE FROM large_values WHERE id = ?1";
 
 /// Ranges are `low <= name < high`; a `high` of an empty blob is above every text.
 pub(super) const SCAN: &str = "
-    SELECT {columns} FROM {table} WHERE ns = ?1 AND name >= ?2 AND name < ?3 {visible} ORDER BY name {order}";
+    SELECT {columns} FROM {table} WHERE ns = ?1 AND name >= ?2 AND name < ?3 {visible} {metakeys} ORDER BY name {order}";
 /// Hides what has expired; a look at each row that those do not pay for who want all of them.
 pub(super) const VISIBLE: &str = "AND (expires IS NULL OR expires > ?4)";
+/// Passes over entries without metakeys before anything else of them is read.
+pub(super) const HAS_METAKEYS: &str = "AND metakeys IS NOT NULL";
 
 pub(super) const TOTALS: &str = "
     SELECT count(*), coalesce(sum(octet_length(name) + size), 0), max(updated)

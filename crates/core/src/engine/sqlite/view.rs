@@ -13,6 +13,7 @@ use crate::engine::{
     Cache, Candidate, Catalog, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View, end_of_prefix,
 };
 use crate::error::Result;
+use crate::metakeys::Metakeys;
 use crate::record::{Coding, Head, Record, Version};
 
 /// The state of the data that the connection's transaction sees.
@@ -121,7 +122,7 @@ impl<'a> SqliteView<'a> {
             Fields::All => {
                 let head = rows::head(row, 1)?;
                 let coding = head.coding;
-                self.with_value(row, 9, |value| visit(Row { name, value, coding, head: Some(&head) }))
+                self.with_value(row, 10, |value| visit(Row { name, value, coding, head: Some(&head) }))
             }
         }
     }
@@ -168,7 +169,7 @@ impl View for SqliteView<'_> {
         let statement = layout::statement(sql::GET, space);
         self.one(&statement, params![signed(space.id), name], |row| {
             let head = rows::head(row, 0)?;
-            let value = self.with_value(row, 8, |value| value.to_vec())?;
+            let value = self.with_value(row, 9, |value| value.to_vec())?;
             Ok(Record { head, value })
         })
     }
@@ -325,7 +326,8 @@ impl<'a> SqliteTxn<'a> {
         value: &[u8],
     ) -> Result<()> {
         let replaced = self.large_of(space, name)?;
-        let (inline, large) = if name.len() + value.len() <= schema::MAX_INLINE {
+        let metakeys = head.metakeys.as_ref().map_or(0, |metakeys| metakeys.to_json().len());
+        let (inline, large) = if name.len() + value.len() + metakeys <= schema::MAX_INLINE {
             self.remove_large(replaced)?;
             (Some(value), None)
         } else {
@@ -357,6 +359,7 @@ impl<'a> Storing<'a> {
             && self.space == space.id
             && bound(&self.head) == bound(head)
             && self.head.writer == head.writer
+            && self.head.metakeys == head.metakeys
     }
 
     fn run(
@@ -383,7 +386,8 @@ fn bind_head(statement: &mut CachedStatement<'_>, space: &Space, head: &Head) ->
     statement.raw_bind_parameter(5, head.updated.0)?;
     statement.raw_bind_parameter(6, head.expires.map(|at| at.0))?;
     statement.raw_bind_parameter(7, head.writer.as_deref())?;
-    statement.raw_bind_parameter(8, head.rank.map(signed))
+    statement.raw_bind_parameter(8, head.rank.map(signed))?;
+    statement.raw_bind_parameter(13, head.metakeys.as_ref().map(Metakeys::to_json))
 }
 
 impl View for SqliteTxn<'_> {
@@ -506,6 +510,7 @@ impl Txn for SqliteTxn<'_> {
             head.expires.map(|at| at.0),
             head.writer,
             head.rank.map(signed),
+            head.metakeys.as_ref().map(Metakeys::to_json),
         ];
         self.view.execute(&layout::statement(sql::PUT_HEAD, space), row).map(drop)
     }

@@ -23,6 +23,7 @@ use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Space, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metakeys::Metakeys;
 use crate::record::Head;
 
 /// How much is collected in memory before it is spilled, unless a load is told otherwise.
@@ -124,7 +125,8 @@ pub enum Life {
     Default,
     /// It lives so long from now on; only in caches.
     Ttl(Ttl),
-    /// Those that another store has kept. One that expires needs a cache; one that does not expires in none.
+    /// Those that another store has kept, and what else it has. One that expires needs a cache; one that does not expires
+    /// in none.
     Kept {
         /// When it came into being.
         created: Millis,
@@ -134,6 +136,8 @@ pub enum Life {
         expires: Option<Millis>,
         /// Who wrote it.
         writer: Option<String>,
+        /// The metakeys of its key.
+        metakeys: Option<Metakeys>,
     },
 }
 
@@ -441,8 +445,9 @@ impl Load {
                 writer.set(address, value, &SetOptions { ttl: Some(*ttl), ..SetOptions::default() }).map(drop)
             }
             life if life.has_ended(writer.now()) => return Ok(Made::Skipped),
-            Life::Kept { created, updated, expires, writer: by } => {
-                writer.set_as_kept(address, value, (*created, *updated, *expires), by.as_deref())
+            Life::Kept { created, updated, expires, writer: by, metakeys } => {
+                let times = (*created, *updated, *expires);
+                writer.set_as_kept(address, value, times, by.as_deref(), metakeys.as_ref())
             }
         };
         written.map_err(|error| Place { line: packed.line, column: 0 }.named_in(error))?;
@@ -507,12 +512,12 @@ impl Part {
 }
 
 impl Life {
-    /// Whether an entry with this head has these times, and this writer, as far as they are told.
+    /// Whether an entry with this head has these times, this writer and these metakeys, as far as they are told.
     pub fn is_of(&self, head: &Head) -> bool {
         match self {
-            Self::Kept { created, updated, expires, writer } => {
-                (created, updated, expires, writer)
-                    == (&head.created, &head.updated, &head.expires, &head.writer)
+            Self::Kept { created, updated, expires, writer, metakeys } => {
+                (created, updated, expires, writer, metakeys)
+                    == (&head.created, &head.updated, &head.expires, &head.writer, &head.metakeys)
             }
             Self::Default | Self::Ttl(_) => true,
         }

@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! kind u8 · order u32 · line u64 · name length u16 · value length u32 · fate · name · value
-//! fate: nothing, or the TTL as u64, or created i64 · updated i64 · expires i64 · writer length u16 · writer
+//! fate: nothing, or the TTL as u64, or created i64 · updated i64 · expires i64 · writer length u16 · metakeys length u16 ·
+//!       writer · metakeys as JSON
 //! ```
 //! Numbers are little-endian. Nothing of this outlives the process, so it has no version.
 
 use super::{Change, Life};
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
+use crate::metakeys::Metakeys;
 
 /// Bytes of a record in front of its fate.
 const HEADER: usize = 19;
 /// What stands for an entry that never expires; no entry that expires does so then.
 const NEVER: i64 = i64::MAX;
-/// What stands for no writer; names of writers are far shorter.
-const NOBODY: u16 = u16::MAX;
+/// What stands for no writer, and for no metakeys; names of writers are far shorter, and metakeys shorter, too.
+const NOTHING: u16 = u16::MAX;
 
 const REMOVAL: u8 = 0;
 const SET: u8 = 1;
@@ -58,13 +60,17 @@ fn append_life(out: &mut Vec<u8>, life: &Life) {
     match life {
         Life::Default => {}
         Life::Ttl(ttl) => out.extend_from_slice(&ttl.millis().to_le_bytes()),
-        Life::Kept { created, updated, expires, writer } => {
+        Life::Kept { created, updated, expires, writer, metakeys } => {
             for moment in [created.0, updated.0, expires.map_or(NEVER, |at| at.0)] {
                 out.extend_from_slice(&moment.to_le_bytes());
             }
-            let writer_length = writer.as_ref().map_or(NOBODY, |writer| fit(writer.len()));
-            out.extend_from_slice(&writer_length.to_le_bytes());
-            out.extend_from_slice(writer.as_deref().unwrap_or_default().as_bytes());
+            let json = metakeys.as_ref().map(Metakeys::to_json);
+            let texts = [writer.as_deref(), json.as_deref()];
+            for text in texts {
+                let length = text.map_or(NOTHING, |text| fit(text.len()));
+                out.extend_from_slice(&length.to_le_bytes());
+            }
+            texts.into_iter().flatten().for_each(|text| out.extend_from_slice(text.as_bytes()));
         }
     }
 }
@@ -118,10 +124,9 @@ pub(super) fn length(bytes: &[u8]) -> Option<Length> {
     let mut front = HEADER + fate_length(kind)? + name_length;
     if kind == SET_AS_KEPT {
         reader.take(3 * 8)?;
-        front += match reader.u16()? {
-            NOBODY => 0,
-            writer_length => usize::from(writer_length),
-        };
+        for _ in 0..2 {
+            front += reader.length()?.unwrap_or_default();
+        }
     }
     Some(Length { front, whole: front + value_length })
 }
@@ -130,7 +135,7 @@ fn fate_length(kind: u8) -> Option<usize> {
     match kind {
         REMOVAL | SET => Some(0),
         SET_WITH_TTL => Some(8),
-        SET_AS_KEPT => Some(3 * 8 + 2),
+        SET_AS_KEPT => Some(3 * 8 + 2 * 2),
         _ => None,
     }
 }
@@ -174,6 +179,16 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.take(length)?).ok()
     }
 
+    /// The length of a text that may be missing.
+    fn length(&mut self) -> Option<Option<usize>> {
+        let length = self.u16()?;
+        Some((length != NOTHING).then_some(length.into()))
+    }
+
+    fn optional_text(&mut self, length: Option<usize>) -> Option<Option<&'a str>> {
+        length.map_or(Some(None), |length| self.text(length).map(Some))
+    }
+
     fn header(&mut self) -> Option<Header> {
         Some(Header {
             kind: self.array::<1>()?[0],
@@ -186,7 +201,11 @@ impl<'a> Reader<'a> {
 
     fn skip_fate(&mut self, kind: u8) -> Option<()> {
         match kind {
-            SET_AS_KEPT => self.kept().map(drop),
+            SET_AS_KEPT => {
+                self.take(3 * 8)?;
+                let texts = [self.length()?, self.length()?];
+                self.take(texts.into_iter().flatten().sum()).map(drop)
+            }
             _ => self.take(fate_length(kind)?).map(drop),
         }
     }
@@ -207,12 +226,14 @@ impl<'a> Reader<'a> {
 
     fn kept(&mut self) -> Option<Life> {
         let (created, updated, expires) = (self.moment()?, self.moment()?, self.moment()?);
-        let writer = match self.u16()? {
-            NOBODY => None,
-            length => Some(self.text(length.into())?.to_owned()),
+        let (writer, metakeys) = (self.length()?, self.length()?);
+        let writer = self.optional_text(writer)?.map(str::to_owned);
+        let metakeys = match self.optional_text(metakeys)? {
+            Some(json) => Metakeys::from_json(json).ok()?,
+            None => None,
         };
         let expires = (expires.0 != NEVER).then_some(expires);
-        Some(Life::Kept { created, updated, expires, writer })
+        Some(Life::Kept { created, updated, expires, writer, metakeys })
     }
 }
 
@@ -221,13 +242,17 @@ mod tests {
     use super::*;
 
     fn changes() -> Vec<Change<'static>> {
-        let kept = |expires, writer| Life::Kept { created: Millis(-5), updated: Millis(7), expires, writer };
+        let (created, updated) = (Millis(-5), Millis(7));
+        let kept = |expires, writer, metakeys| Life::Kept { created, updated, expires, writer, metakeys };
+        let metakeys = Metakeys::with(None, "owner", "ä\"").ok();
         vec![
             Change::Delete,
             Change::Set { value: b"", life: Life::Default },
             Change::Set { value: b"\0\xff", life: Life::Ttl(Ttl::from_millis(1).unwrap()) },
-            Change::Set { value: b"v", life: kept(None, None) },
-            Change::Set { value: b"v", life: kept(Some(Millis(9)), Some("wer".to_owned())) },
+            Change::Set { value: b"v", life: kept(None, None, None) },
+            Change::Set { value: b"v", life: kept(Some(Millis(9)), Some("wer".to_owned()), None) },
+            Change::Set { value: b"v", life: kept(None, None, metakeys.clone()) },
+            Change::Set { value: b"v", life: kept(None, Some(String::new()), metakeys) },
         ]
     }
 

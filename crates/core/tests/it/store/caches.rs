@@ -102,6 +102,7 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (entry(), value()).prop_map(|(at, tail)| Change::Append { at, tail }),
         1 => entry().prop_map(|at| Change::Increment { at, by: 1 }),
         1 => entry().prop_map(|at| Change::Touch { at, ttl: None }),
+        1 => entry().prop_map(|at| Change::SetMetakey { at, name: "owner", value: "alice" }),
         2 => (entry(), entry(), copying).prop_map(|(from, to, options)| Change::Copy { from, to, options }),
         1 => entry().prop_map(|at| Change::Delete { at, condition: Condition::default() }),
     ]
@@ -242,8 +243,9 @@ impl Effect {
                 (Some(at), None)
             }
             Change::Delete { at, .. } => (None, Some(at)),
+            Change::RemoveMetakeys { .. } => (None, None),
             _ if *answer == Answer::Version(None) => (None, None),
-            Change::Touch { at, .. } => (Some(at), None),
+            Change::Touch { at, .. } | Change::SetMetakey { at, .. } => (Some(at), None),
             Change::Copy { from, to, options } => {
                 (Some(to), Some(from).filter(|_| options.move_source && from != to))
             }

@@ -12,6 +12,8 @@ pub enum Change {
     Append { at: Address, tail: Vec<u8> },
     Touch { at: Address, ttl: Option<Ttl> },
     Copy { from: Address, to: Address, options: CopyOptions },
+    SetMetakey { at: Address, name: &'static str, value: &'static str },
+    RemoveMetakeys { at: Address, names: Vec<&'static str> },
 }
 
 /// What a change answers.
@@ -21,6 +23,7 @@ pub enum Answer {
     Removed(bool),
     Sum(i64),
     Version(Option<Version>),
+    Missing(Option<Vec<String>>),
 }
 
 impl Change {
@@ -33,6 +36,8 @@ impl Change {
             Self::Append { at, tail } => Answer::Version(Some(writer.append(at, tail)?)),
             Self::Touch { at, ttl } => Answer::Version(writer.touch(at, *ttl)?),
             Self::Copy { from, to, options } => Answer::Version(writer.copy(from, to, *options)?),
+            Self::SetMetakey { at, name, value } => Answer::Version(writer.set_metakey(at, name, value)?),
+            Self::RemoveMetakeys { at, names } => Answer::Missing(writer.remove_metakeys(at, names)?),
         })
     }
 }

@@ -27,6 +27,13 @@ const NAMES: [&str; 5] = ["k", "k__x", "k__y", "l", "é__x"];
 const VALUES: [&[u8]; 8] =
     [b"", b"7", b"-1", b"9223372036854775807", b"-9223372036854775808", b"text", b"\xff\0", b"+1"];
 
+/// Values of metakeys, one of them too long.
+const METAKEY_VALUES: [&str; 4] = ["alice", "", "it's \"ключ\" = 🗝", TOO_LONG];
+const TOO_LONG: &str = match std::str::from_utf8(&[b'v'; 1025]) {
+    Ok(text) => text,
+    Err(_) => "",
+};
+
 /// Sizes about which SQLite begins to keep a value apart from its entry.
 const LARGE: std::ops::Range<usize> = 890..905;
 
@@ -165,6 +172,9 @@ fn change() -> impl Strategy<Value = (Change, Demand)> {
         2 => (entry(), by).prop_map(|(at, by)| Change::Increment { at, by }),
         2 => (entry(), value()).prop_map(|(at, tail)| Change::Append { at, tail }),
         2 => (entry(), option::of(lifetime())).prop_map(|(at, ttl)| Change::Touch { at, ttl }),
+        4 => (entry(), metakey(), select(&METAKEY_VALUES[..]))
+            .prop_map(|(at, name, value)| Change::SetMetakey { at, name, value }),
+        2 => (entry(), vec(metakey(), 1..3)).prop_map(|(at, names)| Change::RemoveMetakeys { at, names }),
         4 => (entry(), entry(), copying).prop_map(|(from, to, options)| Change::Copy { from, to, options }),
     ];
     (change, demand())
@@ -182,15 +192,18 @@ fn query() -> impl Strategy<Value = Query> {
     let after = option::of(select(&["", "a", "k", "k__x", "m"][..]));
     let context = option::weighted(0.2, select(&["x", "y", ""][..]));
     let fields = select(&[Fields::Names, Fields::Heads, Fields::Values, Fields::All][..]);
-    let shape = (prefix, after, context, option::weighted(0.3, 0..4_u64));
+    let chosen = select(&["owner", "owner=alice", "team="][..]).prop_map(|text| text.parse().unwrap());
+    let metakeys = prop_oneof![3 => Just(Vec::new()), 1 => vec(chosen, 1..3)];
+    let shape = (prefix, after, context, option::weighted(0.3, 0..4_u64), metakeys);
     (shape, any::<bool>(), any::<bool>(), fields).prop_map(
-        |((prefix, after, context, limit), reverse, include_expired, fields)| Query {
+        |((prefix, after, context, limit, metakeys), reverse, include_expired, fields)| Query {
             prefix: prefix.to_owned(),
             after: after.map(str::to_owned),
             reverse,
             limit,
             glob: None,
             context: context.map(str::to_owned),
+            metakeys,
             include_expired,
             fields,
         },
@@ -232,6 +245,10 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
         1 => Just(vec![b'v'; MAX_VALUE_BYTES]),
         1 => Just(vec![b'v'; MAX_VALUE_BYTES + 1]),
     ]
+}
+
+fn metakey() -> impl Strategy<Value = &'static str> {
+    select(&["owner", "team", "="][..])
 }
 
 fn lifetime() -> impl Strategy<Value = Ttl> {

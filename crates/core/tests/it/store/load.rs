@@ -5,7 +5,7 @@ use std::fs;
 use prontodb_core::store::{
     Change, Condition, Life, Load, LoadOptions, Loaded, OnConflict, Place, SetOptions,
 };
-use prontodb_core::{EntryName, ErrorKind, Millis, Namespace, Result, Store};
+use prontodb_core::{EntryName, ErrorKind, Metakeys, Millis, Namespace, Result, Store};
 use prontodb_testkit::properties;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -238,6 +238,7 @@ fn kept_times_come_back(lab: &Lab) {
         updated: Millis(7),
         expires: expires.map(|millis| Millis(lab.now().0 + millis)),
         writer: Some("somebody".to_owned()),
+        metakeys: Metakeys::with(None, "owner", "alice").ok(),
     };
     let set = |life| Change::Set { value: b"v", life };
     let changes = [
@@ -254,6 +255,7 @@ fn kept_times_come_back(lab: &Lab) {
     {
         let head = lab.record(name).unwrap().head;
         assert_eq!((head.created, head.updated), (Millis(5), Millis(7)), "{name}");
+        assert_eq!(head.metakeys.unwrap().get("owner"), Some("alice"), "{name}");
         assert_eq!(
             (head.expires.map(|at| at.0), head.writer.as_deref()),
             (expires, Some("somebody")),
@@ -311,7 +313,8 @@ fn a_folder_that_is_not_there_is_told() {
 #[test]
 fn a_writer_that_no_command_records_is_refused() {
     for writer in ["x".repeat(1025), "x".repeat(70_000), "a\tb".to_owned()] {
-        let life = Life::Kept { created: Millis(1), updated: Millis(1), expires: None, writer: Some(writer) };
+        let (created, updated, writer) = (Millis(1), Millis(1), Some(writer));
+        let life = Life::Kept { created, updated, expires: None, writer, metakeys: None };
         let mut load = Load::new(LoadOptions::default());
         let change = Change::Set { value: b"v", life };
         let error = load.push(at(4), &namespace("a.b"), &name("k"), change).unwrap_err();

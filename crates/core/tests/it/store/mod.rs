@@ -30,11 +30,14 @@ mod histories;
 mod large;
 mod listing;
 mod load;
+mod metakeys;
 mod model;
 mod seen;
 mod sharing;
 mod sync;
 mod transactions;
+
+pub use self::coding::unlock;
 
 use std::ops::ControlFlow;
 use std::path::Path;

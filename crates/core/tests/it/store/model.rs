@@ -6,7 +6,9 @@ use prontodb_core::engine::{Cache, Fields, Policy, Totals, Usage};
 use prontodb_core::store::{
     CacheSettings, Condition, CopyOptions, Presence, Query, Removed, SetOptions, Written,
 };
-use prontodb_core::{Address, Coding, ErrorKind, Head, Millis, Namespace, Record, Result, Ttl, Version};
+use prontodb_core::{
+    Address, Coding, ErrorKind, Head, Metakeys, Millis, Namespace, Record, Result, Ttl, Version,
+};
 
 use super::changes::{Answer, Change};
 use super::{Kept, Lab, entry_of};
@@ -107,7 +109,7 @@ impl Model {
         let Some(contents) = self.spaces.get_mut(namespace) else { return Vec::new() };
         let mut shown: Vec<_> = contents.entries.iter().collect();
         shown.retain(|(name, record)| {
-            is_in(query, pattern, name) && (query.include_expired || is_visible(record, now))
+            is_in(query, pattern, name, &record.head) && (query.include_expired || is_visible(record, now))
         });
         if query.reverse {
             shown.reverse();
@@ -231,6 +233,8 @@ impl Attempt<'_> {
             Change::Append { at, tail } => Answer::Version(Some(self.append(at, tail)?)),
             Change::Touch { at, ttl } => Answer::Version(self.touch(at, *ttl)?),
             Change::Copy { from, to, options } => Answer::Version(self.copy(from, to, *options)?),
+            Change::SetMetakey { at, name, value } => Answer::Version(self.set_metakey(at, name, value)?),
+            Change::RemoveMetakeys { at, names } => Answer::Missing(self.remove_metakeys(at, names)?),
         })
     }
 
@@ -240,7 +244,8 @@ impl Attempt<'_> {
         check(&options.condition, old.as_ref())?;
         let expires = self.expiry(&at.namespace, options.ttl)?;
         let created = old.as_ref().map_or(self.now, |old| old.head.created);
-        let version = self.put(at, value.to_vec(), created, expires);
+        let metakeys = old.as_ref().and_then(|old| old.head.metakeys.clone());
+        let version = self.put(at, value.to_vec(), created, expires, metakeys);
         Ok(Written { version, old: old.filter(|_| options.want_old) })
     }
 
@@ -275,7 +280,37 @@ impl Attempt<'_> {
     fn touch(&mut self, at: &Address, ttl: Option<Ttl>) -> Result<Option<Version>, ErrorKind> {
         let old = self.find(at);
         let expires = self.expiry(&at.namespace, ttl)?;
-        Ok(old.map(|old| self.put(at, old.value, old.head.created, expires)))
+        Ok(old.map(|old| self.put(at, old.value, old.head.created, expires, old.head.metakeys)))
+    }
+
+    fn set_metakey(&mut self, at: &Address, name: &str, value: &str) -> Result<Option<Version>, ErrorKind> {
+        let Some(Record { head, value: kept }) = self.find(at) else { return Ok(None) };
+        if name == "=" {
+            return Err(ErrorKind::Invalid);
+        }
+        if value.len() > 1024 {
+            return Err(ErrorKind::Limit);
+        }
+        let metakeys = Metakeys::with(head.metakeys.as_ref(), name, value).expect("a metakey");
+        Ok(Some(self.put(at, kept, head.created, head.expires, Some(metakeys))))
+    }
+
+    fn remove_metakeys(&mut self, at: &Address, names: &[&str]) -> Result<Option<Vec<String>>, ErrorKind> {
+        if names.contains(&"=") {
+            return Err(ErrorKind::Invalid);
+        }
+        let Some(Record { head, value }) = self.find(at) else { return Ok(None) };
+        let kept: Vec<_> = head.metakeys.iter().flat_map(Metakeys::iter).collect();
+        let is_there = |wanted: &&str| kept.iter().any(|(name, _)| name == wanted);
+        let (present, missing): (Vec<&str>, Vec<&str>) = names.iter().copied().partition(is_there);
+        if !present.is_empty() {
+            let left = kept.iter().filter(|(name, _)| !names.contains(name));
+            let left = left.fold(None, |all: Option<Metakeys>, (name, value)| {
+                Metakeys::with(all.as_ref(), name, value).ok()
+            });
+            self.put(at, value, head.created, head.expires, left);
+        }
+        Ok(Some(missing.into_iter().map(str::to_owned).collect()))
     }
 
     fn copy(
@@ -299,7 +334,7 @@ impl Attempt<'_> {
         if options.move_source {
             self.remove(from);
         }
-        Ok(Some(self.put(to, source.value, created, expires)))
+        Ok(Some(self.put(to, source.value, created, expires, source.head.metakeys)))
     }
 
     /// The entry that is there. What has expired around it is removed: a write does that to the caches it looks at.
@@ -319,14 +354,21 @@ impl Attempt<'_> {
     }
 
     fn replace(&mut self, at: &Address, old: Option<Record>, value: Vec<u8>) -> Result<Version, ErrorKind> {
-        let (created, expires) = match old {
-            Some(old) => (old.head.created, old.head.expires),
-            None => (self.now, self.expiry(&at.namespace, None)?),
+        let (created, expires, metakeys) = match old {
+            Some(Record { head, .. }) => (head.created, head.expires, head.metakeys),
+            None => (self.now, self.expiry(&at.namespace, None)?, None),
         };
-        Ok(self.put(at, value, created, expires))
+        Ok(self.put(at, value, created, expires, metakeys))
     }
 
-    fn put(&mut self, at: &Address, value: Vec<u8>, created: Millis, expires: Option<Millis>) -> Version {
+    fn put(
+        &mut self,
+        at: &Address,
+        value: Vec<u8>,
+        created: Millis,
+        expires: Option<Millis>,
+        metakeys: Option<Metakeys>,
+    ) -> Version {
         let head = Head {
             version: self.version,
             created,
@@ -336,6 +378,7 @@ impl Attempt<'_> {
             rank: None,
             size: value.len() as u64,
             coding: Coding::PLAIN,
+            metakeys,
         };
         self.model.revision = self.version;
         let contents =
@@ -355,7 +398,7 @@ fn is_visible(record: &Record, now: Millis) -> bool {
     record.head.expires.is_none_or(|expires| now.0 < expires.0)
 }
 
-fn is_in(query: &Query, pattern: Option<Pattern>, name: &str) -> bool {
+fn is_in(query: &Query, pattern: Option<Pattern>, name: &str, head: &Head) -> bool {
     let behind = match query.after.as_deref() {
         Some(after) if query.reverse => name < after,
         Some(after) => name > after,
@@ -365,6 +408,7 @@ fn is_in(query: &Query, pattern: Option<Pattern>, name: &str) -> bool {
     behind
         && name.starts_with(&query.prefix)
         && pattern.is_none_or(|pattern| pattern.fits(name))
+        && query.metakeys.iter().all(|selector| selector.chooses(head.metakeys.as_ref()))
         && query.context.as_deref().is_none_or(|wanted| context == Some(wanted))
 }
 

@@ -80,7 +80,10 @@ impl Seen {
                 }
                 self.over_limit(to, source.value.len()).filter(|_| from != to)
             }
-            Change::Touch { .. } | Change::Delete { .. } => None,
+            Change::Touch { .. }
+            | Change::Delete { .. }
+            | Change::SetMetakey { .. }
+            | Change::RemoveMetakeys { .. } => None,
         }
     }
 

@@ -17,6 +17,7 @@ enum Step {
     Cache { space: &'static str, settings: &'static str },
     Drop { space: &'static str },
     Set { space: &'static str, key: u8, value: Vec<u8>, ttl: Option<u64> },
+    Metakey { space: &'static str, key: u8, value: &'static str },
     Wait(i64),
 }
 
@@ -28,6 +29,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => space().prop_map(|space| Step::Drop { space }),
         9 => (space(), 0..9_u8, prop::collection::vec(any::<u8>(), 0..4), prop::option::of(1..50_u64))
             .prop_map(|(space, key, value, ttl)| Step::Set { space, key, value, ttl }),
+        3 => (space(), 0..9_u8, select(&["alice", "bob"][..]))
+            .prop_map(|(space, key, value)| Step::Metakey { space, key, value }),
         1 => (0..20_i64).prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 0..25)
@@ -43,6 +46,10 @@ fn follow(lab: &Lab, steps: &[Step]) {
                 let options = SetOptions { ttl: millis.map(ttl), ..SetOptions::default() };
                 let address = address(&format!("{space}.k{key}"));
                 drop(lab.store.set(&address, value, &options));
+            }
+            Step::Metakey { space, key, value } => {
+                let address = address(&format!("{space}.k{key}"));
+                lab.store.set_metakey(&address, "owner", value).unwrap();
             }
             Step::Wait(millis) => lab.wait(*millis),
         }
