@@ -43,6 +43,7 @@ const VALUE_FLAGS: &[&str] = &[
     "select",
     "ttl",
     "user",
+    "where",
 ];
 /// The same for flags of one letter.
 const VALUE_LETTERS: &[u8] = b"dnp";

@@ -341,6 +341,15 @@ impl Context {
         }
     }
 
+    /// Takes the address from the front of a command's words; with `--key` that says it.
+    pub fn take_address<'w>(&self, words: &'w [OsString]) -> Result<(Address, &'w [OsString]), Failure> {
+        match (&self.globals.key, words) {
+            (Some(key), words) => Ok((self.key(key)?, words)),
+            (None, [address, rest @ ..]) => Ok((self.address(address)?, rest)),
+            (None, []) => Err(Failure::usage("the address is missing")),
+        }
+    }
+
     /// Takes the one address of a command, and nothing else.
     pub fn take_only_address(&self, words: &[OsString]) -> Result<Address, Failure> {
         let mut addresses = self.take_addresses(words)?;

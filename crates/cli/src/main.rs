@@ -5,6 +5,7 @@ mod arena;
 mod args;
 mod commands;
 mod config;
+mod confirm;
 mod context;
 mod cursors;
 mod directory;

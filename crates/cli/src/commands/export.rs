@@ -17,7 +17,7 @@ use crate::output::{self, Out};
 /// Write the entries of a namespace down, for import
 ///
 /// In the order of their keys, contexts in the keys. Without --output on standard output; a file is put in place when it is
-/// whole. With --with-meta also when entries were made, when they end, and who wrote them.
+/// whole. With --with-meta also when entries were made, when they end, who wrote them, and metakeys.
 #[derive(clap::Args)]
 pub struct Export {
     /// The namespace, then what keys start with; with -p or -n only that
@@ -32,7 +32,7 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// Also when entries were made, when they end, and who wrote them
+    /// Also when entries were made, when they end, who wrote them, and metakeys
     #[arg(long)]
     with_meta: bool,
 }

@@ -49,7 +49,7 @@ pub struct ExportFs {
     #[arg(long, conflicts_with = "dry_run")]
     watch: bool,
 
-    /// Also when entries were made, when they end, and who wrote them
+    /// Also when entries were made, when they end, who wrote them, and metakeys
     #[arg(long)]
     with_meta: bool,
 }

@@ -40,7 +40,7 @@ pub struct Get {
     #[arg(long)]
     include_expired: bool,
 
-    /// Version, times, writer and size as well: lines, an empty line, then the value
+    /// Version, times, writer, size and metakeys as well: lines, an empty line, then the value
     #[arg(long)]
     meta: bool,
 
@@ -214,8 +214,10 @@ fn header(record: &Record) -> String {
     let head = &record.head;
     let expires = head.expires.map_or_else(|| "never".to_owned(), |at| at.to_string());
     let writer = head.writer.as_deref().unwrap_or("-");
+    let metakeys =
+        head.metakeys.as_ref().map(|all| format!("metakeys: {}\n", all.to_json())).unwrap_or_default();
     format!(
-        "version: {}\ncreated: {}\nupdated: {}\nexpires: {expires}\nwriter: {writer}\nsize: {}\n\n",
+        "version: {}\ncreated: {}\nupdated: {}\nexpires: {expires}\nwriter: {writer}\nsize: {}\n{metakeys}\n",
         head.version, head.created, head.updated, head.size
     )
 }

@@ -40,7 +40,7 @@ pub struct ImportFs {
     #[arg(long)]
     dry_run: bool,
 
-    /// Take over when entries were made, when they end, and who wrote them
+    /// Take over when entries were made, when they end, who wrote them, and metakeys
     #[arg(long)]
     with_meta: bool,
 }

@@ -21,8 +21,11 @@ use crate::output::{self, Out};
 /// cursor or .prontodb gives a project or namespace, less means the keys there.
 #[derive(clap::Args)]
 pub struct Keys {
+    /// What keys or addresses start with
+    prefix: Option<OsString>,
+
     #[command(flatten)]
-    listing: Arguments,
+    arguments: Arguments,
 }
 
 /// List keys with their values, as key=value
@@ -30,15 +33,16 @@ pub struct Keys {
 /// Otherwise the same as keys. Values are printed as they are; where they may hold newlines, use -0 or --jsonl.
 #[derive(clap::Args)]
 pub struct Scan {
-    #[command(flatten)]
-    listing: Arguments,
-}
-
-#[derive(clap::Args)]
-struct Arguments {
     /// What keys or addresses start with
     prefix: Option<OsString>,
 
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+// No doc comment: clap would take it for what a command is about.
+#[derive(Default, PartialEq, Eq, clap::Args)]
+pub struct Arguments {
     /// One JSON object a line
     #[arg(long, conflicts_with = "json")]
     jsonl: bool,
@@ -63,6 +67,10 @@ struct Arguments {
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
     glob: Option<String>,
 
+    /// Only keys with this metakey, and with this value where one is given; may be repeated, and all must hold
+    #[arg(long = "where", value_name = "NAME[=VALUE]", allow_hyphen_values = true)]
+    metakeys: Vec<String>,
+
     /// Print only how many there are
     #[arg(long, conflicts_with_all = ["jsonl", "long"])]
     count: bool,
@@ -82,13 +90,15 @@ struct Arguments {
 
 impl Run for Keys {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        self.listing.run(cx, false)
+        let listing = cx.listing(self.prefix.as_deref())?;
+        self.arguments.run(cx, &listing, false)
     }
 }
 
 impl Run for Scan {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        self.listing.run(cx, true)
+        let listing = cx.listing(self.prefix.as_deref())?;
+        self.arguments.run(cx, &listing, true)
     }
 }
 
@@ -103,11 +113,11 @@ enum Format {
 }
 
 impl Arguments {
-    fn run(self, cx: &mut Context, values: bool) -> Result<Code, Failure> {
-        let listing = cx.listing(self.prefix.as_deref())?;
-        let query = self.query(cx, &listing, values)?;
+    /// Lists what `listing` covers, with or without values.
+    pub fn run(self, cx: &mut Context, listing: &Listing, values: bool) -> Result<Code, Failure> {
+        let query = self.query(cx, listing, values)?;
         let store = cx.open_existing()?;
-        let parts = self.parts(cx, &store, &listing, query)?;
+        let parts = self.parts(cx, &store, listing, query)?;
         if let [_, _, ..] = parts.as_slice()
             && parts.iter().any(|part| part.query.wants_values())
         {
@@ -145,7 +155,7 @@ impl Arguments {
         }
         let is_empty = printer.end()?;
         if is_empty {
-            output::note(&nothing_matches(cx, &listing));
+            output::note(&nothing_matches(cx, listing));
         }
         Ok(Code::Done)
     }
@@ -172,6 +182,7 @@ impl Arguments {
             limit: None,
             glob: self.glob.as_deref().map(str::parse::<Glob>).transpose()?,
             context: cx.listed_context()?,
+            metakeys: self.metakeys.iter().map(|text| text.parse()).collect::<CoreResult<_>>()?,
             include_expired: self.include_expired,
             fields: match (values && !self.count, self.long) {
                 _ if self.stream => Fields::All,

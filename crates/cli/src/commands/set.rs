@@ -89,6 +89,17 @@ impl Run for Set {
 }
 
 impl Set {
+    /// A write of an entry that must not be there yet.
+    pub fn of_new(
+        address: Option<OsString>,
+        value: Option<OsString>,
+        file: Option<PathBuf>,
+        ttl: Option<String>,
+    ) -> Self {
+        let conditions = Conditions { if_absent: true, if_present: false, if_version: None, if_value: None };
+        Self { address, value, file, ttl, answer: None, conditions }
+    }
+
     fn value(&self, cx: &Context, word: Option<OsString>) -> Result<Vec<u8>, Failure> {
         let max_bytes = cx.settings.max_value_bytes.value;
         let value = match (word, &self.file) {

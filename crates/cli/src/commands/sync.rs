@@ -14,8 +14,8 @@ use crate::{paths, selection};
 
 /// Make one database like another
 ///
-/// B gets the entries of A, with their times and writers, and the caches of A; what A does not have is removed from B. What is
-/// encrypted in A is encrypted in B for the same readers. All entries change in one transaction. With --dry-run nothing is
+/// B gets the entries of A, with their times, writers and metakeys, and the caches of A; what A does not have is removed from
+/// B. What is encrypted in A is encrypted in B for the same readers. All entries change in one transaction. With --dry-run nothing is
 /// written, and differences are printed: `+` for what B gets, `~` for what changes, `-` for what is removed, `*` for a
 /// namespace that becomes another cache or none, is to be encrypted, or is made without entries.
 #[derive(clap::Args)]

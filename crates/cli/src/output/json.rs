@@ -79,7 +79,11 @@ impl<'a> Object<'a> {
             .moment("updated", Some(head.updated))
             .moment("expires", head.expires)
             .text_or_null("writer", head.writer.as_deref())
-            .number("size", head.size)
+            .number("size", head.size);
+        match &head.metakeys {
+            Some(metakeys) => self.raw("metakeys", &metakeys.to_json()),
+            None => self,
+        }
     }
 
     /// Ends the object.

@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 34] = [
+const GUARDED: [&str; 49] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -547,11 +547,27 @@ const GUARDED: [&str; 34] = [
     "admin audit",
     "set p.n.k 2 --if-present",
     "keys p.n --count",
+    "admin create-key p.n.new 1",
+    "admin list-keys p.n",
+    "admin describe-key p.n.k",
+    "admin drop-key p.n.k --force",
+    "admin rename-key p.n.k p.n.new",
+    "admin set-metakey p.n.k owner bob",
+    "admin get-metakey p.n.k owner",
+    "admin del-metakey p.n.k owner",
+    "admin list-metakeys p.n.k",
+    "admin key create p.n.new 1",
+    "admin key list p.n",
+    "admin key drop p.n.k --force",
+    "admin metakey set p.n.k team red",
+    "admin metakey get p.n.k owner",
+    "keys p.n --where owner",
 ];
 
 fn furnished() -> Sandbox {
     let s = sandbox_with([("p.n.k", "1"), ("p.n.l", "1")]);
     s.run(["create-cache", "p.c", "90"]).prints("");
+    s.run(["admin", "metakey", "set", "p.n.k", "owner", "alice"]).prints("");
     for line in [
         "admin user add sam --role admin",
         "admin user add ann",

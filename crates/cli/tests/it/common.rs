@@ -285,6 +285,10 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
     {
         make_people(s, flags);
     }
+    if ["get-metakey", "metakey get", "del-metakey", "metakey del"].iter().any(|end| command.ends_with(end)) {
+        let set = ["admin", "metakey", "set", "-p", "p", "-n", "n", "k", "owner", "alice"];
+        s.run([flags, &set].concat()).succeeds();
+    }
     let identity = identity_file(s);
     if ["admin namespace rotate", "admin namespace rewrap"].contains(&command) {
         let encrypt = ["admin", "namespace", "set", "-p", "p", "-n", "n", "encrypt=on"];

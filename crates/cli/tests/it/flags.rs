@@ -6,8 +6,8 @@ use crate::help_version::COMMANDS;
 /// Arguments with which each command works in [`a_place`], with `|` as the delimiter.
 fn arguments_of(command: &str) -> &'static [&'static str] {
     match command {
-        "set" | "append" => &["p|n|new", "1"],
-        "rename" | "copy" => &["p|n|k", "p|n|new"],
+        "set" | "append" | "admin create-key" => &["p|n|new", "1"],
+        "rename" | "copy" | "admin rename-key" | "admin key rename" => &["p|n|k", "p|n|new"],
         "namespaces" => &["-p", "p"],
         "create-cache" | "admin create-cache" => &["p|new", "90"],
         "admin set-cache" => &["p|c", "timeout=80"],
@@ -20,7 +20,7 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "cursor delete" => &["saved"],
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
         "cursor list" | "cursor active" | "cursor clear" | "context" | "allow" | "deny" => &[],
-        "keys" | "ls" | "scan" | "export" | "import" => &["p|n"],
+        "keys" | "ls" | "scan" | "export" | "import" | "admin list-keys" => &["p|n"],
         "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
         "auth logout" | "auth whoami" => &[],
         "export-fs" => &["--root", "tree", "--ns", "p|n"],
@@ -30,6 +30,10 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "admin user add" | "admin key create" => &["joe"],
         "admin user passwd" | "admin user del" | "auth login" => &["sam"],
         "admin user role" => &["sam", "admin"],
+        "admin drop-key" | "admin key drop" => &["p|n|k", "--force"],
+        "admin set-metakey" | "admin metakey set" => &["p|n|k", "owner", "bob"],
+        "admin get-metakey" | "admin metakey get" => &["p|n|k", "owner"],
+        "admin del-metakey" | "admin metakey del" => &["p|n|k", "owner"],
         "admin key revoke" => &["ci"],
         "admin grant" => &["sam", "write", "p|*"],
         "admin revoke" => &["sam", "p|*"],
@@ -141,6 +145,15 @@ fn flags_that_a_command_cannot_heed_are_refused_not_ignored() {
         &["create-cache", "p.c", "5", "--key", "k"],
         &["create-cache", "p.c", "5", "--context", "c"],
         &["admin", "drop-cache", "p.c", "--key", "k"],
+        &["admin", "key", "create", "ci", "-p", "p"],
+        &["admin", "key", "create", "ci", "--key", "k"],
+        &["admin", "key", "create", "p.n.new", "1", "--role", "read"],
+        &["admin", "key", "create", "p.n.new", "1", "--ttl", "5"],
+        &["admin", "key", "list", "--key", "k"],
+        &["admin", "key", "list", "--context", "c"],
+        &["admin", "key", "list", "--limit", "1"],
+        &["admin", "key", "list", "--where", "owner"],
+        &["admin", "key", "list", "--long"],
     ] {
         refused(&s, args, 64, "usage");
     }

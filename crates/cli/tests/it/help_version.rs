@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 60] = [
+pub(crate) const COMMANDS: [&str; 76] = [
     "set",
     "get",
     "del",
@@ -42,6 +42,22 @@ pub(crate) const COMMANDS: [&str; 60] = [
     "admin key create",
     "admin key list",
     "admin key revoke",
+    "admin create-key",
+    "admin list-keys",
+    "admin describe-key",
+    "admin key describe",
+    "admin drop-key",
+    "admin key drop",
+    "admin rename-key",
+    "admin key rename",
+    "admin set-metakey",
+    "admin metakey set",
+    "admin get-metakey",
+    "admin metakey get",
+    "admin del-metakey",
+    "admin metakey del",
+    "admin list-metakeys",
+    "admin metakey list",
     "admin grant",
     "admin grants",
     "admin revoke",

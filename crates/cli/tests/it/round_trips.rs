@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use prontodb_core::Metakeys;
 use prontodb_testkit::sandbox::{Call, Sandbox};
 
 use crate::common::{identity_file, sandbox};
@@ -90,6 +91,33 @@ fn as_tsv(entries: &BTreeMap<String, Vec<u8>>) -> String {
     entries.iter().map(|(key, value)| format!("{key}\t{}\n", STANDARD.encode(value))).collect()
 }
 
+/// An export with meta, in which some of the entries have got metakeys.
+fn with_metakeys(export: &[u8]) -> Vec<u8> {
+    let mut dice = Dice(0x2545_f491_4f6c_dd1d);
+    let mut text = String::new();
+    for line in std::str::from_utf8(export).unwrap().lines() {
+        text.push_str(line);
+        if let Some(metakeys) = metakeys(&mut dice) {
+            text.push_str(&metakeys.to_json());
+        }
+        text.push('\n');
+    }
+    assert!(text.contains("\t{"), "no entry has got a metakey");
+    text.into_bytes()
+}
+
+fn metakeys(dice: &mut Dice) -> Option<Metakeys> {
+    let mut all = None;
+    for _ in 0..dice.below(4) {
+        let mut text = || (0..=dice.below(6)).map(|_| dice.pick(OF_KEYS)).collect::<String>();
+        // Some of these are no names.
+        if let Ok(more) = Metakeys::with(all.as_ref(), &text(), &text()) {
+            all = Some(more);
+        }
+    }
+    all
+}
+
 fn run(s: &Sandbox, line: &str) -> Call {
     let call = s.run(line.split(' ')).within(TIME_LIMIT);
     call.env("PRONTO_SECURITY", "false").env("PRONTO_AGE_IDENTITY", identity_file(s))
@@ -119,7 +147,9 @@ fn generated_entries_come_back_on_every_way() {
         run(&copy, &format!("import p.n --format {format}")).stdin(text).succeeds();
         holds(&copy, "export p.n", &wanted);
     }
-    let with_meta = output(&s, "export p.n --with-meta");
+    let with_meta = with_metakeys(&output(&s, "export p.n --with-meta"));
+    run(&s, "import p.n --with-meta").stdin(with_meta.clone()).succeeds();
+    holds(&s, "export p.n --with-meta", &with_meta);
     for format in ["tsv", "json", "jsonl", "csv"] {
         let copy = sandbox();
         let text = output(&s, &format!("export p.n --with-meta --format {format}"));

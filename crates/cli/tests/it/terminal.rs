@@ -113,3 +113,19 @@ fn what_is_no_answer_is_refused() {
         assert!(terminal.ends(1).contains(why), "{why}");
     }
 }
+
+#[test]
+fn a_key_is_dropped_when_the_answer_is_yes() {
+    let s = sandbox();
+    s.run(["set", "p.n.k", "v"]).prints("");
+    for keys in ["n\n", "\n", "\u{4}", "yes please\n"] {
+        let mut terminal = Terminal::run(&s, "exec \"$P\" admin drop-key p.n.k");
+        terminal.answer("Remove p.n.k? [y/N] ", keys);
+        assert!(terminal.ends(1).contains("nothing was changed"), "{keys:?}");
+        s.run(["get", "p.n.k"]).prints("v\n");
+    }
+    let mut terminal = Terminal::run(&s, "exec \"$P\" admin key drop p.n.k");
+    terminal.answer("Remove p.n.k? [y/N] ", "y\n");
+    terminal.ends(0);
+    s.run(["exists", "p.n.k"]).fails(2);
+}

@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 61] = [
+const LINES: [&str; 79] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -51,6 +51,24 @@ const LINES: [&str; 61] = [
     "admin key create other",
     "admin key list",
     "admin key revoke ci",
+    "admin key create p.n.new 1",
+    "admin key list p.n",
+    "admin create-key p.n.new 1",
+    "admin list-keys p.n",
+    "admin describe-key p.n.k",
+    "admin key describe p.n.k",
+    "admin drop-key p.n.k --force",
+    "admin key drop p.n.k --force",
+    "admin rename-key p.n.k p.n.new",
+    "admin key rename p.n.k p.n.new",
+    "admin set-metakey p.n.k owner bob",
+    "admin metakey set p.n.k owner bob",
+    "admin get-metakey p.n.k owner",
+    "admin metakey get p.n.k owner",
+    "admin del-metakey p.n.k owner",
+    "admin metakey del p.n.k owner",
+    "admin list-metakeys p.n.k",
+    "admin metakey list p.n.k",
     "admin grant sam write p.*",
     "admin grants",
     "admin revoke sam p.*",

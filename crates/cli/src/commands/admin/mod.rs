@@ -2,11 +2,14 @@
 
 pub mod audit;
 pub mod create_cache;
+pub mod create_key;
 pub mod drop_cache;
 pub mod gc;
 pub mod grant;
 pub mod grants;
 pub mod key;
+pub mod list_keys;
+pub mod metakey;
 pub mod namespace;
 pub mod revoke;
 pub mod set_cache;

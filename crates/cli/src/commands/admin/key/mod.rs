@@ -1,5 +1,8 @@
-//! `admin key`: tokens for programs.
+//! `admin key`: tokens for programs, and keys of namespaces.
 
 pub mod create;
+pub mod describe;
+pub mod drop;
 pub mod list;
+pub mod rename;
 pub mod revoke;
