@@ -29,6 +29,10 @@ pub struct Del {
     #[arg(long, conflicts_with = "strict")]
     prefix: bool,
 
+    /// Only those with this metakey, and with this value where one is given; may be repeated, and all must hold
+    #[arg(long = "where", value_name = "NAME[=VALUE]", requires = "prefix", allow_hyphen_values = true)]
+    metakeys: Vec<String>,
+
     /// Do not ask before --prefix removes anything
     #[arg(long, requires = "prefix")]
     yes: bool,
@@ -67,9 +71,13 @@ impl Del {
                 "--prefix needs a namespace: project.namespace, or project.namespace.prefix",
             ));
         };
-        let query = Query { prefix, context: cx.listed_context()?, ..Query::default() };
+        let metakeys = self.metakeys.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?;
+        let query = Query { prefix, context: cx.listed_context()?, metakeys, ..Query::default() };
         let place = namespace.display(cx.notation.delimiter);
-        let what = format!("every entry of {place} whose key starts with `{}`", query.prefix);
+        let mut what = format!("every entry of {place} whose key starts with `{}`", query.prefix);
+        if !self.metakeys.is_empty() {
+            what.push_str(&format!(" and that has `{}`", self.metakeys.join("` and `")));
+        }
         if !self.yes && !confirmed(&what)? {
             return Err(Failure::new(Code::Error, "refused", "nothing was removed; the answer was not yes"));
         }

@@ -163,6 +163,20 @@ fn listings_choose_by_metakeys() {
 }
 
 #[test]
+fn a_prefix_is_removed_as_far_as_metakeys_say() {
+    let s = labelled();
+    let outcome = refuses(&s, run(&s, "del p.n --prefix --where owner=bob --where owner"), 64);
+    outcome.stderr_has("every entry of p.n whose key starts with `` and that has `owner=bob` and `owner`");
+    refused(&s, &["del", "p.n.k", "--where", "owner=bob"], 64, "usage");
+    refused(&s, &["del", "p.n", "--prefix", "--yes", "--where", "="], 1, "invalid");
+    run(&s, "del p.n --prefix --yes --where owner=bob").succeeds().stderr_has("removed 1 entry of p.n");
+    run(&s, "keys p.n").prints("k\nl\n");
+    run(&s, "del p.n.l --prefix --yes --where owner").succeeds().stderr_has("removed 0 entries");
+    run(&s, "del p.n --prefix --yes --where owner --where team=red").succeeds();
+    run(&s, "keys p.n").prints("l\n");
+}
+
+#[test]
 fn keys_and_scan_show_no_metakeys_unless_all_is_asked_for() {
     let s = labelled();
     for line in

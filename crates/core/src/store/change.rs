@@ -349,7 +349,7 @@ impl<'t> Writer<'t> {
     }
 
     /// The head of what lies at an address, expired or not.
-    fn stored_head(&mut self, address: &Address) -> Result<Option<Head>> {
+    pub(super) fn stored_head(&mut self, address: &Address) -> Result<Option<Head>> {
         self.allow(Action::Write, &address.namespace)?;
         match self.spaces.find(self.txn, &address.namespace, self.now)? {
             Some(space) => self.txn.head(space, address.name.as_str()),

@@ -239,18 +239,20 @@ impl Store {
             if found == 0 {
                 break;
             }
-            removed += self.delete_all(&names.addresses(namespace)?)?;
+            removed += self.delete_all(&names.addresses(namespace)?, &query.metakeys)?;
             left = left.map(|left| left - found);
         }
         Ok(removed)
     }
 
-    /// Removes entries at once; returns how many were there.
-    fn delete_all(&self, addresses: &[Address]) -> Result<u64> {
+    /// Removes entries at once, as far as their metakeys still are as wanted; returns how many were there.
+    fn delete_all(&self, addresses: &[Address], wanted: &[Selector]) -> Result<u64> {
         self.write(|writer| {
             let mut count = 0;
             for address in addresses {
-                count += u64::from(writer.delete(address, &Condition::default())?);
+                if wanted.is_empty() || writer.is_chosen(address, wanted)? {
+                    count += u64::from(writer.delete(address, &Condition::default())?);
+                }
             }
             Ok(count)
         })

@@ -4,7 +4,7 @@ use super::Store;
 use super::change::Writer;
 use crate::address::Address;
 use crate::error::Result;
-use crate::metakeys::{self, Metakeys};
+use crate::metakeys::{self, Metakeys, Selector};
 use crate::record::{Head, Version};
 
 impl Store {
@@ -61,5 +61,11 @@ impl Writer<'_> {
             self.put_head(address, Head { metakeys, ..present })?;
         }
         Ok(Some(missing))
+    }
+
+    /// Whether the entry at an address, expired or not, is one that all of `selectors` choose.
+    pub(super) fn is_chosen(&mut self, address: &Address, selectors: &[Selector]) -> Result<bool> {
+        let metakeys = self.stored_head(address)?.and_then(|head| head.metakeys);
+        Ok(selectors.iter().all(|selector| selector.chooses(metakeys.as_ref())))
     }
 }

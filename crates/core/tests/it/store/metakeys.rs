@@ -1,11 +1,15 @@
 //! Metakeys: they belong to their key, go where it goes, and end when it ends.
 
-use prontodb_core::auth::{Identity, Role};
-use prontodb_core::engine::Fields;
-use prontodb_core::store::{CopyOptions, LoadOptions, Presence, Query, SetOptions};
-use prontodb_core::{ErrorKind, ManualClock, Metakeys, Store, Version};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Lab, address, namespace};
+use prontodb_core::auth::{Identity, Role};
+use prontodb_core::engine::memory::MemoryEngine;
+use prontodb_core::engine::{Engine, Fields, Txn, View};
+use prontodb_core::store::{CopyOptions, LoadOptions, Presence, Query, SetOptions};
+use prontodb_core::{ErrorKind, ManualClock, Metakeys, Result, Store, Version};
+
+use super::{Lab, Shared, address, namespace};
 
 on_each_engine! {
     setting_one_is_a_write_that_leaves_the_value_and_its_time
@@ -211,7 +215,7 @@ fn they_are_for_those_who_may_write_and_read(lab: &Lab) {
     label(lab, "a.b.k");
     let at = address("a.b.k");
     let of = |role| lab.another_store().act_as(Identity::vouched_for("joe", role, Vec::new()));
-    let denied = |result: prontodb_core::Result<bool>| result.is_err_and(|e| e.kind() == ErrorKind::Denied);
+    let denied = |result: Result<bool>| result.is_err_and(|e| e.kind() == ErrorKind::Denied);
     for (role, may_read, may_write) in
         [(None, false, false), (Some(Role::Read), true, false), (Some(Role::Write), true, true)]
     {
@@ -236,4 +240,38 @@ fn a_description_tells_how_a_value_lies(lab: &Lab) {
     assert!(lab.store.describe(&address("a.nothing.l")).unwrap().is_none());
     lab.wait(60_000);
     assert!(lab.store.describe(&address("a.cache.k")).unwrap().is_none());
+}
+
+/// An engine on which somebody else gives an entry to bob right before the first write.
+struct Meddled {
+    engine: Arc<MemoryEngine>,
+    is_done: AtomicBool,
+}
+
+impl Engine for Meddled {
+    fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
+        self.engine.read(body)
+    }
+
+    fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        if !self.is_done.swap(true, Ordering::Relaxed) {
+            let other = Store::new(Shared(Arc::clone(&self.engine)));
+            other.set_metakey(&address("a.b.k"), "owner", "bob")?;
+        }
+        self.engine.write(body)
+    }
+}
+
+#[test]
+fn what_is_no_longer_as_wanted_is_not_removed() {
+    let lab = Lab::in_memory();
+    for at in ["a.b.k", "a.b.l"] {
+        lab.set(at, "v");
+        label(&lab, at);
+    }
+    let super::Place::Memory(engine) = &lab.place else { panic!("a lab in memory") };
+    let store = Store::new(Meddled { engine: Arc::clone(engine), is_done: AtomicBool::new(false) });
+    let query = Query { metakeys: vec!["owner=alice".parse().unwrap()], ..Query::default() };
+    assert_eq!(store.delete_matching(&namespace("a.b"), &query).unwrap(), 1);
+    assert_eq!(lab.names("a.b"), ["k"]);
 }
