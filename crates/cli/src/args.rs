@@ -41,6 +41,7 @@ const VALUE_FLAGS: &[&str] = &[
     "role",
     "root",
     "select",
+    "table",
     "ttl",
     "user",
     "where",

@@ -1,25 +1,24 @@
-//! Questions on the terminal whose answer is yes or no.
+//! Questions before something goes for good.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::exit::{Code, Failure};
 use crate::output;
 
-/// Asks whether something that cannot be undone is meant; with `force` that has been answered already.
+/// Asks on the terminal, unless `force` has answered already. Only `y` and `yes` are a yes.
 ///
 /// # Errors
-/// What ends the command before anything is changed: an answer that is not yes, the end of input among them, and a standard
-/// input that is no terminal, where nobody can be asked.
+/// A failure for any other answer, the end of input among them, and where there is no terminal to ask on.
 pub fn confirm(question: &str, force: bool) -> Result<(), Failure> {
     if force {
         return Ok(());
     }
+    let question = output::printable(question);
     if !io::stdin().is_terminal() {
-        let message = format!("`{question}` has to be answered, and standard input is no terminal");
-        return Err(Failure::usage(message).hint("--force says that it is meant"));
+        let message = format!("nothing was changed; there is nobody to ask: {question}");
+        return Err(Failure::new(Code::Error, "refused", message).hint("--force says that it is meant"));
     }
-    // Where nobody sees the question, nobody says yes.
-    let _ = write!(io::stderr(), "{} [y/N] ", output::printable(question));
+    let _ = write!(io::stderr(), "{question} [y/N] ");
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(|error| Failure::io("cannot read the answer", &error))?;
     match answer.trim() {

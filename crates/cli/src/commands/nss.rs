@@ -58,10 +58,11 @@ pub fn list(
     Ok(Code::Done)
 }
 
-/// The namespaces without what they hold, which takes no time to find.
+/// The namespaces without what they hold and where, which takes no time to find.
 fn bare(store: &Session, project: Option<&str>) -> prontodb_core::Result<Vec<NamespaceInfo>> {
     let spaces = store.namespaces(project)?;
-    Ok(spaces.into_iter().map(|space| NamespaceInfo { space, totals: Totals::default() }).collect())
+    let bare = |space| NamespaceInfo { space, table: String::new(), totals: Totals::default() };
+    Ok(spaces.into_iter().map(bare).collect())
 }
 
 fn kind(info: &NamespaceInfo) -> &'static str {
@@ -69,10 +70,10 @@ fn kind(info: &NamespaceInfo) -> &'static str {
 }
 
 fn columns(name: &str, info: &NamespaceInfo) -> String {
-    let NamespaceInfo { space, totals } = info;
+    let NamespaceInfo { space, table, totals } = info;
     let ttl = space.cache.as_ref().map_or_else(|| "-".to_owned(), |cache| cache.timeout.to_string());
     let last_write = shown_moment(totals.last_write);
-    format!("{}\t{ttl}\t{}\t{}\t{}\t{last_write}\t{name}", kind(info), totals.keys, totals.bytes, space.table)
+    format!("{}\t{ttl}\t{}\t{}\t{}\t{last_write}\t{name}", kind(info), totals.keys, totals.bytes, table)
 }
 
 fn push_array(cx: &mut Context, infos: &[(String, NamespaceInfo)]) {
@@ -88,7 +89,7 @@ fn push_array(cx: &mut Context, infos: &[(String, NamespaceInfo)]) {
 }
 
 fn push_object(text: &mut Vec<u8>, name: &str, info: &NamespaceInfo) {
-    let NamespaceInfo { space, totals } = info;
+    let NamespaceInfo { space, table, totals } = info;
     let mut object = Object::begin(text);
     object
         .text("name", name)
@@ -109,7 +110,7 @@ fn push_object(text: &mut Vec<u8>, name: &str, info: &NamespaceInfo) {
     object
         .number("keys", totals.keys)
         .number("bytes", totals.bytes)
-        .text("table", &space.table)
+        .text("table", table)
         .moment("last_write", totals.last_write)
         .end();
 }

@@ -33,7 +33,9 @@ impl Run for Projects {
             projects.iter().for_each(|project| cx.out.line(project));
             no_matches(projects.is_empty());
         } else {
-            let mut projects = BTreeMap::<_, Summary>::new();
+            let names = store.projects().map_err(|error| cx.with_hint(error.into()))?;
+            let mut projects: BTreeMap<_, Summary> =
+                names.into_iter().map(|name| (name, Summary::default())).collect();
             for info in store.describe_namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
                 projects.entry(info.space.namespace.project().to_owned()).or_default().add(&info.totals);
             }

@@ -4,7 +4,7 @@
 //! much is kept.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::{Bound, ControlFlow};
 use std::sync::{PoisonError, RwLock};
@@ -18,7 +18,7 @@ use crate::clock::Millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Coding, Head, Record, Version};
 
-/// The name of the one table there is.
+/// The table of spaces that were given no other. Tables are labels here: entries lie by their space.
 const TABLE: &str = "memory";
 
 /// Keeps everything in memory. An empty one allocates nothing.
@@ -77,6 +77,8 @@ struct State {
     entries: BTreeMap<u64, Entries>,
     /// Records of catalogs, by catalog and key.
     records: BTreeMap<(Catalog, String), String>,
+    /// Spaces on their way to a table.
+    moves: BTreeSet<(u64, String)>,
     journal: Journal,
 }
 
@@ -97,6 +99,7 @@ enum Change {
     Entry { space: u64, name: String, before: Option<Record> },
     Head { space: u64, name: String, before: Head },
     Record { key: (Catalog, String), before: Option<String> },
+    Move { of: (u64, String), was_there: bool },
 }
 
 impl State {
@@ -124,6 +127,8 @@ impl State {
                 Some(record) => drop(self.records.insert(key, record)),
                 None => drop(self.records.remove(&key)),
             },
+            Change::Move { of, was_there: true } => drop(self.moves.insert(of)),
+            Change::Move { of, was_there: false } => drop(self.moves.remove(&of)),
             Change::Head { space, name, before } => {
                 if let Some(record) = self.entries.entry(space).or_default().get_mut(&name) {
                     record.head = before;
@@ -225,6 +230,14 @@ impl View for State {
         Ok(totals)
     }
 
+    fn shared_table(&self) -> &'static str {
+        TABLE
+    }
+
+    fn is_moving(&self, space: &Space, target: &str) -> Result<bool> {
+        Ok(self.moves.contains(&(space.id, target.to_owned())))
+    }
+
     fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
         Ok(self.records.get(&(catalog, key.to_owned())).cloned())
     }
@@ -273,6 +286,57 @@ impl Txn for State {
         self.spaces.insert(space.namespace.clone(), space.clone());
         self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: None });
         Ok(space)
+    }
+
+    fn create_table(&mut self) -> Result<String> {
+        self.last_id += 1;
+        Ok(format!("{TABLE}_{}", self.last_id))
+    }
+
+    fn drop_table(&mut self, _table: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn set_table(&mut self, space: &Space, table: &str) -> Result<()> {
+        self.change_space(space, |kept| table.clone_into(&mut kept.table))
+    }
+
+    fn drop_space(&mut self, space: &Space) -> Result<()> {
+        self.change_space(space, |_| {})?;
+        self.spaces.remove(&space.namespace);
+        Ok(())
+    }
+
+    fn sweep(&mut self, space: u64, _table: &str, _owned: bool, limit: usize) -> Result<usize> {
+        // What has moved has left nothing behind.
+        if self.spaces.values().any(|live| live.id == space) {
+            return Ok(0);
+        }
+        let names: Vec<_> =
+            self.entries.get(&space).into_iter().flat_map(|kept| kept.keys().take(limit).cloned()).collect();
+        for name in &names {
+            let before = self.entries.get_mut(&space).and_then(|kept| kept.remove(name));
+            self.journal.changes.push(Change::Entry { space, name: name.clone(), before });
+        }
+        Ok(names.len())
+    }
+
+    fn begin_move(&mut self, space: &Space, target: &str) -> Result<()> {
+        let of = (space.id, target.to_owned());
+        let was_there = !self.moves.insert(of.clone());
+        self.journal.changes.push(Change::Move { of, was_there });
+        Ok(())
+    }
+
+    fn copy_batch(&mut self, _: &Space, _: &str, _: &str, _: usize) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    fn end_move(&mut self, space: &Space, target: &str) -> Result<()> {
+        let of = (space.id, target.to_owned());
+        let was_there = self.moves.remove(&of);
+        self.journal.changes.push(Change::Move { of, was_there });
+        Ok(())
     }
 
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {

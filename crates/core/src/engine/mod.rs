@@ -77,6 +77,12 @@ pub trait View {
         visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
     ) -> Result<()>;
 
+    /// The table of spaces that were given no other.
+    fn shared_table(&self) -> &'static str;
+
+    /// Whether [`Txn::begin_move`] of a space to a table holds.
+    fn is_moving(&self, space: &Space, target: &str) -> Result<bool>;
+
     /// A record of a catalog.
     fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>>;
 
@@ -103,6 +109,40 @@ pub trait Txn: View {
 
     /// Makes the space of a namespace that has none.
     fn create_space(&mut self, namespace: &Namespace, now: Millis) -> Result<Space>;
+
+    /// Makes an empty table for spaces, and says what it is called. No two tables ever have the same name.
+    fn create_table(&mut self) -> Result<String>;
+
+    /// Removes a table, which has to be empty.
+    fn drop_table(&mut self, table: &str) -> Result<()>;
+
+    /// Notes that the entries of a space are in another table. Takes none there.
+    fn set_table(&mut self, space: &Space, table: &str) -> Result<()>;
+
+    /// Makes that there is no such space. Its entries are seen by nobody, and stay until [`Txn::sweep`] removes them.
+    fn drop_space(&mut self, space: &Space) -> Result<()>;
+
+    /// Removes up to `limit` entries of the space of this number from a table where it is no more; says how many there
+    /// were, none only at the end. With `owned`, the parts of them that lie elsewhere go with them: what has been moved
+    /// shares those with what it was moved from.
+    fn sweep(&mut self, space: u64, table: &str, owned: bool, limit: usize) -> Result<usize>;
+
+    /// From now on whatever is changed in a space is changed in the table `target` alike, by everybody. The space stays
+    /// where it is, and no entry of it may be in `target`.
+    fn begin_move(&mut self, space: &Space, target: &str) -> Result<()>;
+
+    /// Copies to `target` up to `limit` entries behind the name `after` that are not there yet; returns the last name, or
+    /// none behind the last entry.
+    fn copy_batch(
+        &mut self,
+        space: &Space,
+        target: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<String>>;
+
+    /// Ends what [`Txn::begin_move`] began.
+    fn end_move(&mut self, space: &Space, target: &str) -> Result<()>;
 
     /// Makes a space a cache with these settings, or an ordinary space.
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()>;
@@ -162,12 +202,30 @@ pub enum Catalog {
     Audit,
     /// What values are sealed under, itself wrapped.
     DataKeys,
+    /// Tables by the names that users gave them.
+    Tables,
+    /// Namespaces on their way to another table.
+    Moves,
+    /// Entries of spaces that are no more, or elsewhere.
+    Leftovers,
+    /// Projects that were made before any namespace of theirs.
+    Projects,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 6] =
-        [Self::Users, Self::ApiKeys, Self::Sessions, Self::Grants, Self::Audit, Self::DataKeys];
+    pub const ALL: [Self; 10] = [
+        Self::Users,
+        Self::ApiKeys,
+        Self::Sessions,
+        Self::Grants,
+        Self::Audit,
+        Self::DataKeys,
+        Self::Tables,
+        Self::Moves,
+        Self::Leftovers,
+        Self::Projects,
+    ];
 
     /// What it is called where names are needed.
     pub fn name(self) -> &'static str {
@@ -178,6 +236,10 @@ impl Catalog {
             Self::Grants => "sec_grants",
             Self::Audit => "sec_audit",
             Self::DataKeys => "sec_data_keys",
+            Self::Tables => "sys_tables",
+            Self::Moves => "sys_moves",
+            Self::Leftovers => "sys_leftovers",
+            Self::Projects => "sys_projects",
         }
     }
 }

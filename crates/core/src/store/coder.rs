@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::address::Delimiter;
 use crate::clock::Millis;
 use crate::coding::{self, DataKey, Lock, Recipients, Secret};
-use crate::engine::{Catalog, Sealing, Space, View};
+use crate::engine::{Catalog, Sealing, Space, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Coding, Head, Record};
 use crate::records::{self, Kept};
@@ -329,6 +329,11 @@ impl DataKeyRecord {
 pub(super) fn keys_of<V: View + ?Sized>(view: &V, space: &Space) -> Result<Vec<DataKeyRecord>> {
     let all: Vec<(String, DataKeyRecord)> = records::all(view)?;
     Ok(all.into_iter().map(|(_, record)| record).filter(|record| record.space == space.id).collect())
+}
+
+/// Removes the data keys of a space that goes with all its values.
+pub(super) fn forget_keys(txn: &mut dyn Txn, space: &Space) -> Result<()> {
+    records::remove_where(txn, |record: &DataKeyRecord| record.space == space.id).map(drop)
 }
 
 /// Refuses a value that is not as long as its entry says.

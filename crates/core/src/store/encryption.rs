@@ -262,6 +262,8 @@ impl Store {
             }
             txn.set_sealing(&space, sealing.key().map_or(Sealing::Never, Sealing::Under))
         })?;
+        // What a move has left behind is as it was before.
+        self.sweep_leftovers()?;
         Ok(Recoded { values, is_scrubbed: self.engine.scrub()?, is_new: false })
     }
 

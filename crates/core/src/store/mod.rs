@@ -11,9 +11,12 @@ mod encryption;
 mod list;
 mod load;
 mod metakeys;
+mod moves;
+mod projects;
 mod settings;
 mod spaces;
 mod sync;
+mod tables;
 
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::coder::Unlock;
@@ -21,9 +24,11 @@ pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
+pub use self::projects::ProjectInfo;
 pub use self::settings::CacheSettings;
-pub use self::spaces::{NamespaceInfo, Removed};
+pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
+pub use self::tables::{Table, TableInfo};
 
 use self::coder::Coder;
 use crate::address::{Address, Namespace};

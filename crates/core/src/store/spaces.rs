@@ -1,11 +1,12 @@
-//! Namespaces as a whole: which there are, which are caches, and removing many entries at once.
+//! Namespaces as a whole: which there are, which are caches, how they come and go, and removing many entries at once.
 
-use super::Store;
-use super::cache;
+use super::coder::keys_of;
 use super::settings::CacheSettings;
+use super::tables::{Table, TableNames};
+use super::{Store, cache, moves};
 use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
-use crate::engine::{Cache, Range, Space, Totals, Txn, Usage};
+use crate::engine::{Cache, Range, Space, Totals, Txn, Usage, View};
 use crate::error::{Error, ErrorKind, Result};
 use std::ops::ControlFlow;
 
@@ -17,8 +18,33 @@ const CHUNK: usize = 10_000;
 pub struct NamespaceInfo {
     /// Its space, with the settings if it is a cache.
     pub space: Space,
+    /// What users call the table it lies in.
+    pub table: String,
     /// What is there now.
     pub totals: Totals,
+}
+
+/// All there is to tell of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamespaceDetails {
+    /// What it is, and what it holds.
+    pub info: NamespaceInfo,
+    /// Entries that have expired and are still on disk.
+    pub expired: u64,
+    /// Whom the key of its values is wrapped for, where they are encrypted; nobody in particular where that is whoever knows a
+    /// passphrase.
+    pub readers: Option<Vec<String>>,
+    /// The table that it is on its way to.
+    pub moving_to: Option<String>,
+}
+
+/// What was dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// The namespaces that are no more.
+    pub namespaces: Vec<Namespace>,
+    /// Entries that were removed from disk.
+    pub entries: u64,
 }
 
 /// How many entries a clean-up has removed.
@@ -28,6 +54,8 @@ pub struct Removed {
     pub entries: u64,
     /// Caches they were in.
     pub caches: u64,
+    /// Entries of namespaces that had been dropped or moved.
+    pub leftovers: u64,
 }
 
 impl Store {
@@ -52,27 +80,101 @@ impl Store {
     pub fn describe_namespaces(&self, project: Option<&str>) -> Result<Vec<NamespaceInfo>> {
         let mut described = Vec::new();
         self.engine.read(&mut |view| {
-            let now = self.now();
-            let describe = |space: Space| {
-                let totals = view.totals(&space, Some(now))?;
-                Ok(NamespaceInfo { space, totals })
-            };
             let spaces = view.spaces(project)?.into_iter().filter(|space| self.may_read(&space.namespace));
-            described = spaces.map(describe).collect::<Result<_>>()?;
+            described = self.described(view, spaces)?;
             Ok(())
         })?;
         Ok(described)
     }
 
-    /// The names of all projects, in byte order.
+    /// What spaces hold now, and where.
+    pub(super) fn described(
+        &self,
+        view: &dyn View,
+        spaces: impl IntoIterator<Item = Space>,
+    ) -> Result<Vec<NamespaceInfo>> {
+        let (now, tables) = (self.now(), TableNames::of(view)?);
+        let describe = |space: Space| {
+            let totals = view.totals(&space, Some(now))?;
+            Ok(NamespaceInfo { table: tables.name(&space.table), space, totals })
+        };
+        spaces.into_iter().map(describe).collect()
+    }
+
+    /// All there is to tell of a namespace. Reads the head of each entry.
     ///
     /// # Errors
-    /// Those of reading.
-    pub fn projects(&self) -> Result<Vec<String>> {
-        let mut projects: Vec<String> =
-            self.namespaces(None)?.into_iter().map(|space| space.namespace.project().to_owned()).collect();
-        projects.dedup();
-        Ok(projects)
+    /// [`ErrorKind::Invalid`] when there is none of this name; [`ErrorKind::Denied`]; those of reading.
+    pub fn describe_namespace(&self, namespace: &Namespace) -> Result<NamespaceDetails> {
+        self.allow(Action::Admin, Some(namespace))?;
+        let mut details = None;
+        self.engine.read(&mut |view| {
+            let space = view.space(namespace)?.ok_or_else(|| missing(namespace))?;
+            let keys = keys_of(view, &space)?.into_iter();
+            let present = keys.filter(|record| space.sealing.key() == Some(record.key)).last();
+            let expired = match space.cache {
+                Some(_) => view.totals(&space, None)?.keys,
+                None => 0,
+            };
+            let tables = TableNames::of(view)?;
+            let moving_to = moves::target_of(view, &space)?.map(|target| tables.name(&target));
+            for info in self.described(view, [space])? {
+                details = Some(NamespaceDetails {
+                    expired: expired.saturating_sub(info.totals.keys),
+                    info,
+                    readers: present.as_ref().map(|record| record.recipients.clone()),
+                    moving_to: moving_to.clone(),
+                });
+            }
+            Ok(())
+        })?;
+        details.ok_or_else(|| missing(namespace))
+    }
+
+    /// Makes an empty namespace in `table`; with `settings`, a cache.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for one that is there, a table that is not, and settings without a timeout;
+    /// [`ErrorKind::Denied`]; those of writing.
+    pub fn create_namespace(
+        &self,
+        namespace: &Namespace,
+        table: &Table,
+        settings: Option<&CacheSettings>,
+    ) -> Result<()> {
+        self.allow(Action::Admin, Some(namespace))?;
+        if settings.is_some_and(|settings| settings.timeout.is_none()) {
+            return Err(Error::new(ErrorKind::Invalid, "a cache needs a timeout"));
+        }
+        self.engine.write(&mut |txn| {
+            if txn.space(namespace)?.is_some() {
+                let what = format!("there is a namespace {} already", named(namespace));
+                return Err(Error::new(ErrorKind::Invalid, what));
+            }
+            txn.version()?;
+            let mut space = txn.create_space(namespace, self.now())?;
+            space.table = self.location(txn, &space, table)?;
+            txn.set_table(&space, &space.table)?;
+            if let Some(settings) = settings {
+                self.configure(txn, space, settings)?;
+            }
+            self.note_done_by_others(txn, "create namespace", &named(namespace))
+        })
+    }
+
+    /// Removes a namespace with all it holds. It is gone at once; its entries are removed from disk in steps, so that other
+    /// writers get their turn, and what is interrupted is left to the next of such calls or [`Store::collect_garbage`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when there is none of this name; [`ErrorKind::Denied`]; those of writing.
+    pub fn drop_namespace(&self, namespace: &Namespace) -> Result<Dropped> {
+        self.allow(Action::Admin, Some(namespace))?;
+        self.engine.write(&mut |txn| {
+            let space = txn.space(namespace)?.ok_or_else(|| missing(namespace))?;
+            self.take_away(txn, &space)?;
+            self.note_done_by_others(txn, "drop namespace", &named(namespace))
+        })?;
+        Ok(Dropped { namespaces: vec![namespace.clone()], entries: self.sweep_leftovers()? })
     }
 
     /// Makes `namespace` a cache, or changes the settings of one. Entries that are there stay, without an expiry, as far as
@@ -138,7 +240,7 @@ impl Store {
         txn.set_cache(&space, None)
     }
 
-    /// Removes what has expired from the disk, in every cache.
+    /// Removes from the disk what has expired, in every cache, and what is left of namespaces that are no more.
     ///
     /// # Errors
     /// Those of writing.
@@ -150,6 +252,7 @@ impl Store {
             removed.entries += entries;
             removed.caches += u64::from(entries > 0);
         }
+        removed.leftovers = self.sweep_leftovers()?;
         if self.identity.is_some() {
             let target = removed.entries.to_string();
             self.engine.write(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;
@@ -219,8 +322,12 @@ impl Store {
     }
 }
 
-/// A namespace as the audit log names it.
-fn named(namespace: &Namespace) -> String {
+pub(super) fn missing(namespace: &Namespace) -> Error {
+    Error::new(ErrorKind::Invalid, format!("there is no namespace {}", named(namespace)))
+}
+
+/// A namespace as messages and the audit log name it.
+pub(super) fn named(namespace: &Namespace) -> String {
     namespace.display(Delimiter::default())
 }
 

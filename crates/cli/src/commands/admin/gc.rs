@@ -6,8 +6,8 @@ use crate::output::json::Object;
 
 /// Remove from disk what has expired
 ///
-/// Writes to a cache do that too, a little at a time; nobody ever sees an expired entry, removed or not. With --json the
-/// counts are printed on standard output.
+/// Writes to a cache do that too, a little at a time; nobody ever sees an expired entry, removed or not. What an interrupted
+/// admin namespace drop or move has left behind goes, too. With --json the counts are printed on standard output.
 #[derive(clap::Args)]
 pub struct Gc {}
 
@@ -20,13 +20,18 @@ impl Run for Gc {
             Object::begin(cx.out.buffer())
                 .number("entries", removed.entries)
                 .number("caches", removed.caches)
+                .number("leftovers", removed.leftovers)
                 .end();
             cx.out.push(b"\n");
             cx.out.flush()?;
         } else {
             let entries = output::counted(removed.entries, "expired entry", "expired entries");
             let caches = output::counted(removed.caches, "cache", "caches");
-            output::note(&format!("removed {entries} from {caches}"));
+            let leftovers = match removed.leftovers {
+                0 => String::new(),
+                left => format!(", and {left} of namespaces that are no more or elsewhere"),
+            };
+            output::note(&format!("removed {entries} from {caches}{leftovers}"));
         }
         Ok(Code::Done)
     }

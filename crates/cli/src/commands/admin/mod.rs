@@ -4,6 +4,7 @@ pub mod audit;
 pub mod create_cache;
 pub mod create_key;
 pub mod drop_cache;
+pub mod dropping;
 pub mod gc;
 pub mod grant;
 pub mod grants;
@@ -11,8 +12,10 @@ pub mod key;
 pub mod list_keys;
 pub mod metakey;
 pub mod namespace;
+pub mod project;
 pub mod revoke;
 pub mod set_cache;
+pub mod table;
 pub mod user;
 
 use std::ffi::OsString;

@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::translate;
 use super::log::Log;
 use super::turn::Turnstile;
-use super::{Access, Durability, OpenOptions, schema, side_file, sql};
+use super::{Access, Durability, OpenOptions, layout, schema, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
@@ -212,7 +212,14 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     run(sql::USE_WAL)?;
     run(sql::BEGIN_WRITE)?;
     let migrated = missing_migrations(connection, path).and_then(|missing| {
-        missing.iter().try_for_each(|migration| run(migration))?;
+        missing.iter().try_for_each(|migration| {
+            run(migration)?;
+            let more = names(connection, schema::MORE_TABLES, path)?;
+            more.iter().try_for_each(|table| run(&schema::for_table(migration, table)))
+        })?;
+        // What moves begins anew: a program of an earlier schema has copied what it knew of.
+        let triggers = names(connection, schema::MOVE_TRIGGER_NAMES, path)?;
+        triggers.iter().try_for_each(|trigger| run(&layout::drop_trigger(trigger)))?;
         run(&schema::stamp())
     });
     if migrated.is_err() {
@@ -221,6 +228,14 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
         return migrated;
     }
     run(sql::COMMIT)
+}
+
+/// Names of tables and triggers that this program has made.
+fn names(connection: &Connection, query: &str, path: &Path) -> Result<Vec<String>> {
+    let names = connection
+        .prepare(query)
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0)).and_then(Iterator::collect));
+    names.map_err(|e| translate(e, path))
 }
 
 fn missing_migrations(connection: &Connection, path: &Path) -> Result<&'static [&'static str]> {

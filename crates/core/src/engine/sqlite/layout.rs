@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::sql;
+use super::{schema, sql};
 use crate::engine::{Catalog, Fields, Range, Space};
 
 /// The columns of an entry, apart from its name, in the order that [`super::rows`] reads them.
@@ -31,7 +31,21 @@ fn without_metakeys(statement: &str) -> String {
     statement.replace("metakeys", "NULL")
 }
 
-fn of_table(template: &str, table: &str) -> String {
+/// A statement that takes entries of `space` to the table `target`.
+pub(super) fn to_target(template: &str, space: &Space, target: &str) -> String {
+    let new_columns: Vec<_> = schema::COLUMNS.split(", ").map(|column| format!("NEW.{column}")).collect();
+    let filled = template.replace("{target}", target).replace("{ns}", &space.id.to_string());
+    let filled =
+        filled.replace("{columns}", schema::COLUMNS).replace("{new_columns}", &new_columns.join(", "));
+    statement(&filled, space)
+}
+
+/// The statement that ends one of the triggers of a move.
+pub(super) fn drop_trigger(name: &str) -> String {
+    schema::DROP_TRIGGER.replace("{trigger}", name)
+}
+
+pub(super) fn of_table(template: &str, table: &str) -> String {
     template.replace("{table}", table)
 }
 

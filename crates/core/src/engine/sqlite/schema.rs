@@ -34,6 +34,60 @@ ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;",
 // Named attributes of keys.
 "ALTER TABLE entries ADD COLUMN metakeys TEXT;"];
 
+/// One more table of entries, like the shared one after all migrations. Whoever adds a column there adds it here and to
+/// [`COLUMNS`]; files that have such tables already get it by [`for_table`].
+pub(super) const ENTRIES_TABLE: &str = "CREATE TABLE {table}(
+ns INTEGER NOT NULL,name TEXT NOT NULL,version INTEGER NOT NULL,created INTEGER NOT NULL,updated INTEGER NOT NULL,
+expires INTEGER,writer TEXT,rank INTEGER,size INTEGER NOT NULL,large INTEGER,value BLOB, coding INTEGER, metakeys TEXT,
+PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID";
+
+/// All columns of a table of entries, for whatever takes a row from one to another.
+pub(super) const COLUMNS: &str =
+    "ns, name, version, created, updated, expires, writer, rank, size, large, value, coding, metakeys";
+
+/// While a space moves, they keep `{target}` in step with `{table}`, whichever process writes. What was there is deleted
+/// and not replaced: within a trigger `OR REPLACE` means what the statement says that set it off.
+pub(super) const MOVE_TRIGGERS: [(&str, &str); 3] = [
+    (
+        "insert",
+        "CREATE TRIGGER move_{ns}_insert AFTER INSERT ON {table} WHEN NEW.ns={ns} BEGIN
+DELETE FROM {target} WHERE ns=NEW.ns AND name=NEW.name;
+INSERT INTO {target}({columns})VALUES({new_columns});
+END",
+    ),
+    (
+        "update",
+        "CREATE TRIGGER move_{ns}_update AFTER UPDATE ON {table} WHEN OLD.ns={ns} BEGIN
+DELETE FROM {target} WHERE ns=OLD.ns AND name IN(OLD.name,NEW.name);
+INSERT INTO {target}({columns})VALUES({new_columns});
+END",
+    ),
+    (
+        "delete",
+        "CREATE TRIGGER move_{ns}_delete AFTER DELETE ON {table} WHEN OLD.ns={ns} BEGIN
+DELETE FROM {target} WHERE ns=OLD.ns AND name=OLD.name;
+END",
+    ),
+];
+
+/// Which triggers of moves there are: those of an earlier schema leave out columns.
+pub(super) const MOVE_TRIGGER_NAMES: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND name GLOB 'move_[0-9]*'";
+pub(super) const DROP_TRIGGER: &str = "DROP TRIGGER IF EXISTS {trigger}";
+
+/// The tables of entries besides the shared one.
+pub(super) const MORE_TABLES: &str =
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'entries_[0-9]*'";
+
+pub(super) const DROP_TABLE: &str = "DROP TABLE IF EXISTS {table}";
+
+/// What a migration does to the shared table, for another table of entries: its statements that begin so, a line each.
+pub(super) fn for_table(migration: &str, table: &str) -> String {
+    let alter = format!("ALTER TABLE {SHARED_TABLE} ");
+    let statements = migration.lines().filter_map(|line| line.strip_prefix(&alter));
+    statements.map(|rest| format!("ALTER TABLE {table} {rest}\n")).collect()
+}
+
 /// Finds what has expired; for tables with a cache in them.
 pub(super) const EXPIRY_INDEX: &str =
     "CREATE INDEX IF NOT EXISTS {table}_by_expiry ON {table}(ns,expires)WHERE expires IS NOT NULL";
@@ -58,4 +112,17 @@ pub(super) const MAX_INLINE: usize = 900;
 /// Writes into a file what it is, and that it has had all migrations. PRAGMAs take no bound values.
 pub(super) fn stamp() -> String {
     format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {LATEST}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_alters_every_table_of_entries() {
+        let migration = "ALTER TABLE entries ADD COLUMN a TEXT;\nALTER TABLE sys_state ADD COLUMN b TEXT;\nALTER TABLE entries ADD COLUMN c TEXT;";
+        let expected = "ALTER TABLE entries_7 ADD COLUMN a TEXT;\nALTER TABLE entries_7 ADD COLUMN c TEXT;\n";
+        assert_eq!(for_table(migration, "entries_7"), expected);
+        assert_eq!(for_table(MIGRATIONS[0], "entries_7"), "");
+    }
 }

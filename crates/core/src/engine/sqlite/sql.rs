@@ -42,6 +42,11 @@ pub(super) const MARK_CACHE: &str = "
 pub(super) const SET_SEALING: &str =
     "UPDATE sys_namespaces SET data_key = ?3 WHERE project = ?1 AND namespace = ?2";
 
+pub(super) const SET_LOCATION: &str =
+    "UPDATE sys_namespaces SET location = ?3 WHERE project = ?1 AND namespace = ?2 AND id = ?4";
+pub(super) const DROP_SPACE: &str =
+    "DELETE FROM sys_namespaces WHERE project = ?1 AND namespace = ?2 AND id = ?3";
+
 pub(super) const CACHE: &str = "
     SELECT timeout, evict_on_read, max_items, max_bytes, policy, items, bytes, rank FROM sys_caches WHERE ns = ?1";
 pub(super) const SET_CACHE: &str = "
@@ -116,3 +121,21 @@ pub(super) const RECORD: &str = "SELECT record FROM {table} WHERE key = ?1";
 pub(super) const RECORDS: &str = "SELECT key, record FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2";
 pub(super) const PUT_RECORD: &str = "INSERT OR REPLACE INTO {table} (key, record) VALUES (?1, ?2)";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";
+
+/// Entries at the beginning of a space, to be removed: how large those are that lie apart.
+pub(super) const LEFT_BEHIND: &str =
+    "SELECT name, large, size FROM {table} WHERE ns = ?1 ORDER BY name LIMIT ?2";
+pub(super) const REMOVE_LARGE_UP_TO: &str = "
+    DELETE FROM large_values
+    WHERE id IN (SELECT large FROM {table} WHERE ns = ?1 AND name <= ?2 AND large IS NOT NULL)";
+pub(super) const REMOVE_UP_TO: &str = "DELETE FROM {table} WHERE ns = ?1 AND name <= ?2";
+
+/// The last of the next entries to be copied.
+pub(super) const END_OF_BATCH: &str = "
+    SELECT max(name) FROM (SELECT name FROM {table} WHERE ns = ?1 AND name > ?2 ORDER BY name LIMIT ?3)";
+/// What is in the target already was put there by the triggers, and is as new.
+pub(super) const COPY_BATCH: &str = "
+    INSERT INTO {target} ({columns})
+    SELECT {columns} FROM {table} WHERE ns = ?1 AND name > ?2 AND name <= ?3 ORDER BY name
+    ON CONFLICT DO NOTHING";
+pub(super) const HAS_STATEMENT: &str = "SELECT count(*) FROM sqlite_schema WHERE sql = ?1";

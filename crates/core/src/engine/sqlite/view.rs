@@ -209,6 +209,21 @@ impl View for SqliteView<'_> {
         Ok(totals?.unwrap_or_default())
     }
 
+    fn shared_table(&self) -> &'static str {
+        schema::SHARED_TABLE
+    }
+
+    fn is_moving(&self, space: &Space, target: &str) -> Result<bool> {
+        for (_, template) in schema::MOVE_TRIGGERS {
+            let trigger = layout::to_target(template, space, target);
+            let found = self.one(sql::HAS_STATEMENT, [trigger], |row| rows::unsigned(row, 0))?;
+            if found != Some(1) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
         if !self.has(catalog)? {
             return Ok(None);
@@ -244,6 +259,9 @@ impl View for SqliteView<'_> {
         Ok(victims)
     }
 }
+
+/// A batch of [`Txn::sweep`] ends with the large value that makes it so many bytes.
+const SWEPT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// SQLite orders blobs behind all texts.
 const ABOVE_ALL_TEXT: &[u8] = &[];
@@ -314,6 +332,35 @@ impl<'a> SqliteTxn<'a> {
             Some(id) => self.view.execute(sql::REMOVE_LARGE, [id]).map(drop),
             None => Ok(()),
         }
+    }
+
+    /// The first entries that a space has left behind in a table, with the numbers of their large values; fewer where these
+    /// are so large that to remove them takes its time.
+    fn left_behind(&self, space: u64, table: &str, limit: usize) -> Result<Vec<(String, Option<i64>)>> {
+        let mut statement = self.view.prepare(&layout::of_table(sql::LEFT_BEHIND, table))?;
+        let mut found = self.view.checked(statement.query(params![signed(space), signed(limit as u64)]))?;
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = self.view.checked(found.next())? {
+            let large = self.view.checked(row.get::<_, Option<i64>>(1))?;
+            if large.is_some() {
+                bytes += self.view.checked(rows::unsigned(row, 2))?;
+            }
+            batch.push((self.view.checked(row.get(0))?, large));
+            if bytes >= SWEPT_BYTES {
+                break;
+            }
+        }
+        Ok(batch)
+    }
+
+    /// Makes the indexes that a space needs where it is going.
+    fn make_indexes(&self, space: &Space, target: &str) -> Result<()> {
+        let Some(cache) = &space.cache else { return Ok(()) };
+        self.view.execute(&layout::of_table(schema::EXPIRY_INDEX, target), [])?;
+        if cache.is_limited() {
+            self.view.execute(&layout::of_table(schema::RANK_INDEX, target), [])?;
+        }
+        Ok(())
     }
 
     /// Runs [`sql::PUT`] or [`sql::UPSERT`], with a large value put apart.
@@ -424,6 +471,14 @@ impl View for SqliteTxn<'_> {
         self.view.totals(space, visible_at)
     }
 
+    fn shared_table(&self) -> &'static str {
+        self.view.shared_table()
+    }
+
+    fn is_moving(&self, space: &Space, target: &str) -> Result<bool> {
+        self.view.is_moving(space, target)
+    }
+
     fn record(&self, catalog: Catalog, key: &str) -> Result<Option<String>> {
         self.view.record(catalog, key)
     }
@@ -462,6 +517,74 @@ impl Txn for SqliteTxn<'_> {
         let table = schema::SHARED_TABLE.to_owned();
         let (cache, sealing) = (None, Sealing::Never);
         Ok(Space { id, namespace: namespace.clone(), table, created: now, cache, sealing })
+    }
+
+    fn create_table(&mut self) -> Result<String> {
+        // The numbers of tables and of spaces come from one row, so neither is used again.
+        let table = format!("{}_{}", schema::SHARED_TABLE, self.view.number(sql::NEXT_SPACE)?);
+        self.view.execute(&layout::of_table(schema::ENTRIES_TABLE, &table), [])?;
+        Ok(table)
+    }
+
+    fn drop_table(&mut self, table: &str) -> Result<()> {
+        self.storing = None;
+        self.view.execute(&layout::of_table(schema::DROP_TABLE, table), []).map(drop)
+    }
+
+    fn set_table(&mut self, space: &Space, table: &str) -> Result<()> {
+        self.storing = None;
+        let (project, name) = (space.namespace.project(), space.namespace.namespace());
+        self.view.execute(sql::SET_LOCATION, params![project, name, table, signed(space.id)]).map(drop)
+    }
+
+    fn drop_space(&mut self, space: &Space) -> Result<()> {
+        let (project, name) = (space.namespace.project(), space.namespace.namespace());
+        self.view.execute(sql::DROP_SPACE, params![project, name, signed(space.id)])?;
+        self.view.execute(sql::DROP_CACHE, [signed(space.id)]).map(drop)
+    }
+
+    fn sweep(&mut self, space: u64, table: &str, owned: bool, limit: usize) -> Result<usize> {
+        let batch = self.left_behind(space, table, limit)?;
+        let Some((last, _)) = batch.last() else { return Ok(0) };
+        if owned && batch.iter().any(|(_, large)| large.is_some()) {
+            let remove = layout::of_table(sql::REMOVE_LARGE_UP_TO, table);
+            self.view.execute(&remove, params![signed(space), last])?;
+        }
+        self.view.execute(&layout::of_table(sql::REMOVE_UP_TO, table), params![signed(space), last])
+    }
+
+    fn begin_move(&mut self, space: &Space, target: &str) -> Result<()> {
+        self.make_indexes(space, target)?;
+        for (_, template) in schema::MOVE_TRIGGERS {
+            self.view.execute(&layout::to_target(template, space, target), [])?;
+        }
+        Ok(())
+    }
+
+    fn copy_batch(
+        &mut self,
+        space: &Space,
+        target: &str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<String>> {
+        // Somebody may have made it a cache meanwhile.
+        self.make_indexes(space, target)?;
+        let end = layout::statement(sql::END_OF_BATCH, space);
+        let batch = params![signed(space.id), after, signed(limit as u64)];
+        let Some(end) = self.view.one(&end, batch, |row| row.get::<_, Option<String>>(0))?.flatten() else {
+            return Ok(None);
+        };
+        let copy = layout::to_target(sql::COPY_BATCH, space, target);
+        self.view.execute(&copy, params![signed(space.id), after, end])?;
+        Ok(Some(end))
+    }
+
+    fn end_move(&mut self, space: &Space, _target: &str) -> Result<()> {
+        for (event, _) in schema::MOVE_TRIGGERS {
+            self.view.execute(&layout::drop_trigger(&format!("move_{}_{event}", space.id)), [])?;
+        }
+        Ok(())
     }
 
     fn set_cache(&mut self, space: &Space, cache: Option<&Cache>) -> Result<()> {

@@ -1,5 +1,10 @@
-//! `admin namespace`: what holds for a namespace as a whole.
+//! `admin namespace`: namespaces as a whole.
 
+pub mod create;
+pub mod describe;
+pub mod drop;
+pub mod list;
+pub mod relocate;
 pub mod rewrap;
 pub mod rotate;
 pub mod set;
@@ -54,6 +59,18 @@ fn only_namespace(cx: &Context, words: &[OsString]) -> Result<Namespace, Failure
         (namespace, []) => Ok(namespace),
         _ => Err(Failure::usage("one namespace is wanted")),
     }
+}
+
+/// Adds what to do about a namespace or table that is not there, or is already.
+fn explained(cx: &Context, namespace: &Namespace, error: prontodb_core::Error) -> Failure {
+    let failure = super::table::explained(cx.with_hint(error.into()));
+    if failure.hint.is_none() && failure.message.contains("there is no namespace") {
+        let delimiter = cx.notation.delimiter;
+        // What the store calls it, as this command's user writes it.
+        let message = format!("there is no namespace {}", namespace.display(delimiter));
+        return Failure { message, ..failure }.hint("prontodb nss lists the namespaces");
+    }
+    failure
 }
 
 /// Tells what a change of the encryption has done.

@@ -1,0 +1,42 @@
+use super::{explained, parse};
+use crate::commands::admin::dropping::Dropping;
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Remove a table
+///
+/// One that namespaces lie in is refused; with --force they go too, and all they hold.
+#[derive(clap::Args)]
+pub struct Drop {
+    /// Its name
+    #[arg(value_name = "TABLE")]
+    name: String,
+
+    #[command(flatten)]
+    dropping: Dropping,
+}
+
+impl Run for Drop {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        parse(&self.name)?;
+        let store = cx.open_existing()?;
+        let Self { name, dropping } = self;
+        if !dropping.force && !dropping.dry_run {
+            store.drop_table(&name, false).map_err(|error| refused(cx.with_hint(error.into())))?;
+            return Ok(Code::Done);
+        }
+        let (_, doomed) =
+            store.describe_table(&name).map_err(|error| explained(cx.with_hint(error.into())))?;
+        dropping.run(cx, &format!("the table {name}"), &doomed, || store.drop_table(&name, true))
+    }
+}
+
+fn refused(failure: Failure) -> Failure {
+    if failure.message.contains("nothing was dropped") {
+        return failure.hint("prontodb admin namespace move P.N --table shared takes a namespace elsewhere");
+    }
+    explained(failure)
+}
