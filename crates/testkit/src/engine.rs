@@ -7,6 +7,7 @@ pub mod eviction;
 pub mod records;
 pub mod scans;
 pub mod spaces;
+pub mod tables;
 pub mod writes;
 
 use std::ops::ControlFlow;
@@ -42,6 +43,18 @@ macro_rules! engine_suite {
                     cache_settings_leave_the_entries_alone
                     a_new_space_is_not_sealed
                     the_sealing_of_a_space_comes_back
+                ;
+                tables:
+                    no_two_tables_share_a_name
+                    a_new_space_lies_in_the_shared_table
+                    a_space_may_lie_in_any_table
+                    a_cache_may_lie_in_any_table
+                    a_dropped_space_is_gone
+                    what_is_left_behind_is_swept_in_steps
+                    a_space_that_moves_takes_every_change_along
+                    what_a_move_leaves_behind_is_no_part_of_the_space
+                    a_move_may_end_where_it_began
+                    a_failed_write_leaves_tables_and_spaces
                 ;
                 records:
                     a_new_engine_has_no_records
@@ -305,6 +318,7 @@ mod tests {
         include_str!("engine/eviction.rs"),
         include_str!("engine/scans.rs"),
         include_str!("engine/spaces.rs"),
+        include_str!("engine/tables.rs"),
         include_str!("engine/writes.rs"),
     );
 

@@ -389,7 +389,7 @@ fn compare(store: &Store, model: &Model, now: Millis) -> Result<(), TestCaseErro
     prop_assert_eq!(store.revision()?, model.revision, "the revision");
     let described = store.describe_namespaces(None)?;
     prop_assert_eq!(described.len(), model.spaces.len(), "the namespaces: {:?}", described);
-    for (NamespaceInfo { space, totals }, (namespace, contents)) in described.iter().zip(&model.spaces) {
+    for (NamespaceInfo { space, totals, .. }, (namespace, contents)) in described.iter().zip(&model.spaces) {
         prop_assert_eq!(&space.namespace, namespace);
         prop_assert_eq!(&space.cache, &contents.cache, "settings of {:?}", namespace);
         prop_assert_eq!(space.created, contents.created, "creation of {:?}", namespace);

@@ -35,6 +35,7 @@ mod model;
 mod seen;
 mod sharing;
 mod sync;
+mod tables;
 mod transactions;
 
 pub use self::coding::unlock;
