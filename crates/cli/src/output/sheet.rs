@@ -14,6 +14,7 @@ pub struct Sheet {
 enum Value {
     Text(String),
     Number(u64),
+    Truth(bool),
     Moment(Option<Millis>),
     List(Vec<String>),
 }
@@ -27,6 +28,11 @@ impl Sheet {
     /// Adds a whole number.
     pub fn number(&mut self, name: &'static str, number: u64) -> &mut Self {
         self.add(name, Value::Number(number))
+    }
+
+    /// Adds whether something is so.
+    pub fn truth(&mut self, name: &'static str, truth: bool) -> &mut Self {
+        self.add(name, Value::Truth(truth))
     }
 
     /// Adds a moment; `-` or null for none.
@@ -55,6 +61,7 @@ impl Sheet {
             match value {
                 Value::Text(text) => object.text(name, text),
                 Value::Number(number) => object.number(name, *number),
+                Value::Truth(truth) => object.raw(name, if *truth { "true" } else { "false" }),
                 Value::Moment(moment) => object.moment(name, *moment),
                 Value::List(items) => object.raw(name, &array(items)),
             };
@@ -68,6 +75,7 @@ impl Sheet {
             match value {
                 Value::Text(text) => out.line(&format!("{name}: {text}")),
                 Value::Number(number) => out.line(&format!("{name}: {number}")),
+                Value::Truth(truth) => out.line(&format!("{name}: {}", if *truth { "yes" } else { "no" })),
                 Value::Moment(Some(moment)) => out.line(&format!("{name}: {moment}")),
                 Value::Moment(None) => out.line(&format!("{name}: -")),
                 Value::List(items) => items.iter().for_each(|item| out.line(&format!("{name}: {item}"))),

@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 49] = [
+const GUARDED: [&str; 71] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -545,6 +545,28 @@ const GUARDED: [&str; 49] = [
     "admin grants",
     "admin revoke sam p.*",
     "admin audit",
+    "admin project create new",
+    "admin create-project new",
+    "admin project describe p",
+    "admin describe-project p",
+    "admin project drop p --force",
+    "admin drop-project p --force",
+    "admin namespace create p.new",
+    "admin create-namespace p.new",
+    "admin namespace describe p.n",
+    "admin describe-namespace p.n",
+    "admin namespace move p.n --table own",
+    "admin move-namespace p.n --table own",
+    "admin namespace drop p.n --force",
+    "admin drop-namespace p.n --force",
+    "admin table create new",
+    "admin create-table new",
+    "admin table list",
+    "admin list-tables",
+    "admin table describe shared",
+    "admin describe-table shared",
+    "admin table drop hot --force",
+    "admin drop-table hot --force",
     "set p.n.k 2 --if-present",
     "keys p.n --count",
     "admin create-key p.n.new 1",
@@ -573,6 +595,7 @@ fn furnished() -> Sandbox {
         "admin user add ann",
         "admin key create ci",
         "admin grant sam read p.*",
+        "admin table create hot",
     ] {
         admin(&s, line);
     }

@@ -294,6 +294,9 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
         let encrypt = ["admin", "namespace", "set", "-p", "p", "-n", "n", "encrypt=on"];
         s.run([flags, &encrypt].concat()).env("PRONTO_AGE_IDENTITY", &identity).succeeds();
     }
+    if ["admin table drop", "admin drop-table"].contains(&command) {
+        s.run([flags, &["admin", "table", "create", "hot"]].concat()).succeeds();
+    }
     let call = call.env("PRONTO_AGE_IDENTITY", identity);
     let call = call.env("PRONTO_PASS", PASSWORD).env("PRONTO_SECURITY", "false");
     std::fs::create_dir_all(s.path("files/p/n")).unwrap();

@@ -35,6 +35,8 @@ mod limits;
 mod long_listings;
 mod many_processes;
 mod metakeys;
+mod moves;
+mod objects;
 mod overlays;
 mod paths;
 mod precedence;

@@ -92,10 +92,10 @@ fn loops_of_compare_and_set_lose_nothing() {
 }
 
 /// Numbers that look random and are the same in each run.
-struct Dice(u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -114,12 +114,12 @@ fn time_of_one_write() -> u64 {
 }
 
 /// How often each worker of a test is killed; `just crash` asks for more than the few of every run.
-fn kills_of_a_worker() -> u64 {
+pub(crate) fn kills_of_a_worker() -> u64 {
     std::env::var("PRONTODB_TEST_KILLS").map_or(15, |kills| kills.parse().unwrap())
 }
 
 /// Kills a process at some moment of the write that it does.
-fn kill_at_some_moment(process: Running, dice: &mut Dice, time: u64) -> Option<i32> {
+pub(crate) fn kill_at_some_moment(process: Running, dice: &mut Dice, time: u64) -> Option<i32> {
     thread::sleep(Duration::from_micros(dice.below(time)));
     process.kill().code()
 }

@@ -129,3 +129,19 @@ fn a_key_is_dropped_when_the_answer_is_yes() {
     terminal.ends(0);
     s.run(["exists", "p.n.k"]).fails(2);
 }
+
+#[test]
+fn whoever_drops_something_is_asked_and_only_yes_is_a_yes() {
+    let s = sandbox();
+    s.run(["set", "p.n.k", "v"]).prints("");
+    for keys in ["n\n", "\n", "\u{4}", "yes please\n"] {
+        let mut terminal = Terminal::run(&s, "exec \"$P\" admin namespace drop p.n");
+        terminal.answer("Drop the namespace p.n, and 1 entry? [y/N] ", keys);
+        assert!(terminal.ends(1).contains("the answer was not yes"));
+        s.run(["get", "p.n.k"]).prints("v\n");
+    }
+    let mut terminal = Terminal::run(&s, "exec \"$P\" admin drop-project p");
+    terminal.answer("Drop the project p, 1 namespace, and 1 entry? [y/N] ", "y\n");
+    assert!(terminal.ends(0).contains("dropped the project p"));
+    s.run(["nss"]).prints("");
+}

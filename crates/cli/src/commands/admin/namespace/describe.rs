@@ -54,7 +54,7 @@ fn fill(sheet: &mut Sheet, details: &NamespaceDetails) {
         .number("expired", *expired)
         .text("encryption", encryption(info.space.sealing));
     match readers {
-        Some(readers) if readers.is_empty() => sheet.text("passphrase", "yes"),
+        Some(readers) if readers.is_empty() => sheet.truth("passphrase", true),
         Some(readers) => sheet.list("recipients", readers.iter().cloned()),
         None => sheet,
     };
@@ -63,7 +63,7 @@ fn fill(sheet: &mut Sheet, details: &NamespaceDetails) {
 fn fill_cache(sheet: &mut Sheet, cache: &Cache) {
     sheet
         .number("timeout_ms", cache.timeout.millis().unsigned_abs())
-        .number("evict_on_read", u64::from(cache.evict_on_read))
+        .truth("evict_on_read", cache.evict_on_read)
         .number("max_items", cache.max_items.unwrap_or(0))
         .number("max_bytes", cache.max_bytes.unwrap_or(0))
         .text("policy", cache.policy.name());

@@ -10,7 +10,7 @@ use crate::exit::{Code, Failure};
 pub struct List {
     /// The project
     #[arg(value_name = "PROJECT")]
-    project: Option<OsString>,
+    name: Option<OsString>,
 
     /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
     #[arg(long)]
@@ -21,7 +21,7 @@ impl Run for List {
     const ADDRESSING: Addressing = Addressing::Project;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let project = project_of(cx, self.project.as_deref())?;
+        let project = project_of(cx, self.name.as_deref())?;
         nss::list(cx, Some(&project), self.long, &|info| info.space.namespace.namespace().to_owned())
     }
 }

@@ -35,10 +35,7 @@ impl Run for Move {
         let shown = namespace.display(cx.notation.delimiter);
         if cx.json() {
             let mut sheet = Sheet::default();
-            sheet
-                .text("namespace", shown)
-                .text("table", self.table)
-                .text("moved", if moved { "yes" } else { "no" });
+            sheet.text("namespace", shown).text("table", self.table).truth("moved", moved);
             sheet.push(&mut cx.out, true);
             cx.out.flush()?;
         } else {
