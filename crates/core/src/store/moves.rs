@@ -18,7 +18,7 @@ use crate::records::{self, Kept};
 /// The most entries that one transaction copies or removes, so that other writers get their turn,
 const STEP_ENTRIES: usize = 10_000;
 /// and for how long it goes on; to commit takes as long again.
-const STEP_TIME: Duration = Duration::from_millis(15);
+const STEP_TIME: Duration = Duration::from_millis(10);
 /// How many go between two looks at the time.
 const BATCH: usize = 250;
 
