@@ -141,7 +141,7 @@ fn whoever_drops_something_is_asked_and_only_yes_is_a_yes() {
         s.run(["get", "p.n.k"]).prints("v\n");
     }
     let mut terminal = Terminal::run(&s, "exec \"$P\" admin drop-project p");
-    terminal.answer("Drop the project p, 1 namespace, and 1 entry? [y/N] ", "y\n");
+    terminal.answer("Drop the project p with 1 namespace, and 1 entry? [y/N] ", "y\n");
     assert!(terminal.ends(0).contains("dropped the project p"));
     s.run(["nss"]).prints("");
 }

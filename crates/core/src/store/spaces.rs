@@ -110,8 +110,8 @@ impl Store {
         let mut details = None;
         self.engine.read(&mut |view| {
             let space = view.space(namespace)?.ok_or_else(|| missing(namespace))?;
-            let keys = keys_of(view, &space)?.into_iter();
-            let present = keys.filter(|record| space.sealing.key() == Some(record.key)).last();
+            let mut keys = keys_of(view, &space)?.into_iter();
+            let present = keys.find(|record| space.sealing.key() == Some(record.key));
             let expired = match space.cache {
                 Some(_) => view.totals(&space, None)?.keys,
                 None => 0,

@@ -212,14 +212,18 @@ pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     run(sql::USE_WAL)?;
     run(sql::BEGIN_WRITE)?;
     let migrated = missing_migrations(connection, path).and_then(|missing| {
+        // A new file has one table of entries; an old one may have more.
+        let is_new = missing.len() == schema::LATEST;
+        let more = if is_new { Vec::new() } else { names(connection, schema::MORE_TABLES, path)? };
         missing.iter().try_for_each(|migration| {
             run(migration)?;
-            let more = names(connection, schema::MORE_TABLES, path)?;
             more.iter().try_for_each(|table| run(&schema::for_table(migration, table)))
         })?;
-        // What moves begins anew: a program of an earlier schema has copied what it knew of.
-        let triggers = names(connection, schema::MOVE_TRIGGER_NAMES, path)?;
-        triggers.iter().try_for_each(|trigger| run(&layout::drop_trigger(trigger)))?;
+        if !more.is_empty() {
+            // What moves begins anew: it was copied by the columns of before.
+            let triggers = names(connection, schema::MOVE_TRIGGER_NAMES, path)?;
+            triggers.iter().try_for_each(|trigger| run(&layout::drop_trigger(trigger)))?;
+        }
         run(&schema::stamp())
     });
     if migrated.is_err() {

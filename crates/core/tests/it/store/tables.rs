@@ -227,7 +227,7 @@ fn a_table_of_its_own_comes_and_goes_with_its_namespace(lab: &Lab) {
     lab.set("a.b.k", "1");
     let own = format!("own-{}", lab.space("a.b").id);
     let leave: [&dyn Fn(); 2] = [&|| assert!(move_to(&lab.store, "a.b", "shared").unwrap()), &|| {
-        drop(lab.store.drop_namespace(&namespace("a.b")).unwrap())
+        drop(lab.store.drop_namespace(&namespace("a.b")).unwrap());
     }];
     for leave in leave {
         assert!(move_to(&lab.store, "a.b", "own").unwrap());
@@ -557,7 +557,7 @@ fn a_move_whose_namespace_goes_or_turns_away_is_a_conflict() {
             store.set(&address("a.b.k"), b"new", &SetOptions::default()).unwrap();
         }),
         ("moved elsewhere", |store, _| {
-            assert!(store.move_namespace(&namespace("a.b"), &Table::Own).unwrap())
+            assert!(store.move_namespace(&namespace("a.b"), &Table::Own).unwrap());
         }),
         ("moved elsewhere", |store, _| {
             assert!(!store.move_namespace(&namespace("a.b"), &Table::Shared).unwrap());
@@ -607,6 +607,64 @@ fn a_move_without_its_triggers_begins_anew() {
     let before = everything(&lab.store, &namespace("a.b"));
     assert!(move_to(&lab.store, "a.b", "hot").unwrap());
     assert!(everything(&lab.store, &namespace("a.b")) == before);
+    assert_tidy(&lab);
+}
+
+/// As a later version of this program finds a file in the middle of a move.
+#[test]
+fn a_migration_reaches_every_table_and_what_moves_begins_anew() {
+    let (lab, _) = filled("a.b");
+    move_to(&doomed(&lab, 2), "a.b", "hot").unwrap_err();
+    let Place::File(dir) = &lab.place else { panic!("a lab in a file") };
+    let connection = Connection::open(dir.path().join("test.prdb")).unwrap();
+    let id = lab.space("a.b").id;
+    let more = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB 'entries_*'";
+    let hot: String = connection.query_row(more, [], |row| row.get(0)).unwrap();
+    let before = format!(
+        "DROP TRIGGER move_{id}_insert; DROP TRIGGER move_{id}_update; DROP TRIGGER move_{id}_delete;
+         ALTER TABLE entries DROP COLUMN metakeys; ALTER TABLE {hot} DROP COLUMN metakeys;
+         CREATE TRIGGER move_{id}_insert AFTER INSERT ON entries BEGIN DELETE FROM {hot}; END;
+         PRAGMA user_version = 2"
+    );
+    connection.execute_batch(&before).unwrap();
+    drop(connection);
+    let later = lab.another_store();
+    later.set(&address("a.b.new"), b"1", &SetOptions::default()).unwrap();
+    assert_eq!(columns(&lab, "entries"), columns(&lab, &hot));
+    assert_eq!(count(&lab, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'"), 0);
+    let before = everything(&later, &namespace("a.b"));
+    assert_eq!(before.len(), MANY + 2);
+    assert!(move_to(&later, "a.b", "hot").unwrap());
+    assert!(everything(&later, &namespace("a.b")) == before);
+    assert_tidy(&lab);
+}
+
+/// Another program may say `OR REPLACE` and `OR IGNORE`, which would hold within the triggers, too.
+#[test]
+fn what_other_programs_write_during_a_move_goes_along() {
+    let (lab, _) = filled("a.b");
+    move_to(&doomed(&lab, 2), "a.b", "hot").unwrap_err();
+    let Place::File(dir) = &lab.place else { panic!("a lab in a file") };
+    let connection = Connection::open(dir.path().join("test.prdb")).unwrap();
+    let id = lab.space("a.b").id;
+    // The first names are copied already, the last are not.
+    for name in ["k0", "k1", "k9999", "x new"] {
+        for clause in ["OR IGNORE", "OR REPLACE", "OR ABORT"] {
+            let row = "(ns, name, version, created, updated, size, value, metakeys)";
+            let values = format!("({id}, '{name}', 9, 9, 9, 1, x'39', '{{}}')");
+            let _ = connection.execute_batch(&format!("INSERT {clause} INTO entries {row} VALUES {values}"));
+            let update =
+                format!("UPDATE {clause} entries SET value = x'38' WHERE ns = {id} AND name = '{name}'");
+            connection.execute_batch(&update).unwrap();
+        }
+    }
+    drop(connection);
+    let kept = "SELECT count(*) FROM entries WHERE metakeys = '{}'";
+    let (before, with_metakeys) = (everything(&lab.store, &namespace("a.b")), count(&lab, kept));
+    assert_eq!((lab.value("a.b.k1").unwrap(), with_metakeys), (b"8".to_vec(), 4));
+    assert!(move_to(&lab.store, "a.b", "hot").unwrap());
+    assert!(everything(&lab.store, &namespace("a.b")) == before);
+    assert_eq!(count(&lab, &kept.replace("entries", &lab.space("a.b").table)), 4);
     assert_tidy(&lab);
 }
 
@@ -662,22 +720,21 @@ fn counters_are_exact_while_their_namespace_moves_to_and_fro() {
     assert_tidy(&lab);
 }
 
-/// A file that the program made before there were tables gets them, and the tables get what migrations add.
 #[test]
 fn every_table_of_entries_has_the_same_columns() {
     let (lab, _) = filled("a.b");
     move_to(&lab.store, "a.b", "own").unwrap();
-    let columns = |table: &str| {
-        let Place::File(dir) = &lab.place else { panic!("a lab in a file") };
-        let connection = Connection::open(dir.path().join("test.prdb")).unwrap();
-        let query =
-            format!("SELECT name || ' ' || type || \"notnull\" || pk FROM pragma_table_info('{table}')");
-        let mut statement = connection.prepare(&query).unwrap();
-        let columns: rusqlite::Result<Vec<String>> =
-            statement.query_map([], |row| row.get(0)).unwrap().collect();
-        columns.unwrap()
-    };
-    let shared = columns("entries");
+    let shared = columns(&lab, "entries");
     assert!(shared.len() >= 13, "{shared:?}");
-    assert_eq!(columns(&lab.space("a.b").table), shared);
+    assert_eq!(columns(&lab, &lab.space("a.b").table), shared);
+}
+
+/// The columns of a table, each with what is said of it.
+fn columns(lab: &Lab, table: &str) -> Vec<String> {
+    let Place::File(dir) = &lab.place else { panic!("a lab in a file") };
+    let connection = Connection::open(dir.path().join("test.prdb")).unwrap();
+    let query = format!("SELECT name || ' ' || type || \"notnull\" || pk FROM pragma_table_info('{table}')");
+    let mut statement = connection.prepare(&query).unwrap();
+    let columns = statement.query_map([], |row| row.get(0)).unwrap();
+    columns.collect::<rusqlite::Result<_>>().unwrap()
 }

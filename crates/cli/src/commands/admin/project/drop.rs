@@ -30,7 +30,7 @@ impl Run for Drop {
         let described = store.describe_project(&name).map_err(|error| cx.with_hint(error.into()))?;
         let doomed = described.namespaces;
         let namespaces = output::counted(doomed.len() as u64, "namespace", "namespaces");
-        let what = format!("the project {name}, {namespaces}");
+        let what = format!("the project {name} with {namespaces}");
         self.dropping.run(cx, &what, &doomed, || store.drop_project(&name))
     }
 }
