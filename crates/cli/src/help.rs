@@ -16,6 +16,9 @@ const NEAR: f64 = 0.8;
 /// The longest line of prose, in characters.
 const WIDTH: usize = 100;
 
+/// The room for names in a list of commands; longer ones take more.
+const NAMES: usize = 13;
+
 /// What everyday work takes, behind the list of commands.
 const BASICS: &str = "
 Addresses are project.namespace.key__context; parts that are left out come from the defaults.
@@ -212,14 +215,16 @@ fn overview(group: &str) -> String {
                 .to_owned()
         }
     };
+    let width = within(group).map(|command| last_word(command).len()).max().unwrap_or(0).max(NAMES);
+    let mut line = |name: &str, about: &str| text.push_str(&format!("  {name:<width$} {about}\n"));
     for command in within(group) {
-        line(&mut text, last_word(command), &about(command));
+        line(last_word(command), &about(command));
     }
     for (word, Group { about, .. }) in groups_within(group) {
-        line(&mut text, word, &format!("{about} (a group of commands)"));
+        line(word, &format!("{about} (a group of commands)"));
     }
     if group.is_empty() {
-        line(&mut text, "help", "Show this, or the help of a command");
+        line("help", "Show this, or the help of a command");
         text.push_str(BASICS);
     }
     let path = if group.is_empty() { String::new() } else { format!("{group} ") };
@@ -229,10 +234,6 @@ fn overview(group: &str) -> String {
 
 fn about(command: &Command) -> String {
     command.definition().get_about().map(StyledStr::to_string).unwrap_or_default()
-}
-
-fn line(text: &mut String, name: &str, about: &str) {
-    text.push_str(&format!("  {name:<13} {about}\n"));
 }
 
 fn print(text: &str) -> Result<Code, Failure> {
