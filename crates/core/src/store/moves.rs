@@ -273,5 +273,5 @@ fn left_key(space: u64, table: &str) -> String {
 }
 
 fn hindered(namespace: &Namespace, what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{} {what} meanwhile; nothing of it is lost", named(namespace)))
+    Error::new(ErrorKind::Conflict, format!("{} {what} meanwhile", named(namespace)))
 }
