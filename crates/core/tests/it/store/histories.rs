@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use prontodb_core::engine::{Fields, Policy};
 use prontodb_core::store::{
-    CacheSettings, Condition, CopyOptions, NamespaceInfo, Presence, Query, Removed, SetOptions,
+    CacheSettings, Condition, CopyOptions, NamespaceInfo, Presence, Query, Removed, SetOptions, Table,
 };
 use prontodb_core::{
     Address, Error, ErrorKind, Head, Millis, Namespace, Record, Result, Store, Ttl, Version,
@@ -17,6 +17,7 @@ use prontodb_testkit::properties;
 use super::changes::{Answer, Change};
 use super::coding::recipients;
 use super::model::{MAX_VALUE_BYTES, Model, Pattern};
+use super::tables::doomed;
 use super::{Kept, Lab, address, everything, namespace, rows, ttl};
 
 /// Few, so that requests meet.
@@ -85,7 +86,10 @@ enum Wait {
 
 #[derive(Clone, Debug)]
 enum Request {
-    Write { changes: Vec<(Change, Demand)>, fails: bool },
+    Write {
+        changes: Vec<(Change, Demand)>,
+        fails: bool,
+    },
     Get(Address),
     GetMany(Vec<Address>),
     GetFirst(Vec<Address>),
@@ -95,8 +99,15 @@ enum Request {
     DeleteMatching(Namespace, Query, Option<Pattern>),
     CreateCache(Namespace, CacheSettings),
     SetCache(Namespace, CacheSettings),
-    DropCache { namespace: Namespace, discard: bool },
+    DropCache {
+        namespace: Namespace,
+        discard: bool,
+    },
     CollectGarbage,
+    Move(Namespace, Table),
+    /// A move by somebody who dies once it has begun.
+    BeginMove(Namespace, Table),
+    DropNamespace(Namespace),
 }
 
 /// A condition that is not known before the state it speaks of: whether it shall hold for what is stored.
@@ -150,6 +161,9 @@ fn request() -> impl Strategy<Value = Request> {
         1 => (space(), settings()).prop_map(|(of, settings)| Request::SetCache(of, settings)),
         1 => (space(), any::<bool>()).prop_map(|(namespace, discard)| Request::DropCache { namespace, discard }),
         1 => Just(Request::CollectGarbage),
+        1 => (space(), table()).prop_map(|(of, table)| Request::Move(of, table)),
+        2 => (space(), table()).prop_map(|(of, table)| Request::BeginMove(of, table)),
+        1 => space().prop_map(Request::DropNamespace),
     ]
 }
 
@@ -233,6 +247,10 @@ fn space() -> impl Strategy<Value = Namespace> {
     select(&NAMESPACES[..]).prop_map(namespace)
 }
 
+fn table() -> impl Strategy<Value = Table> {
+    select(&["shared", "own", "hot"][..]).prop_map(|name| name.parse().unwrap())
+}
+
 fn entry() -> impl Strategy<Value = Address> {
     (select(&NAMESPACES[..]), select(&NAMES[..]))
         .prop_map(|(space, name)| address(&format!("{space}.{name}")))
@@ -262,12 +280,13 @@ fn agree(lab: &Lab, steps: &[Step]) -> Result<(), TestCaseError> {
         let store = lab.another_store().with_max_value_bytes(MAX_VALUE_BYTES as u64);
         store.with_writer(writer(is_second).map(str::to_owned))
     });
+    lab.store.create_table("hot")?;
     let mut model = Model::of(lab);
     for Step { wait, is_second_store, request } in steps {
         lab.wait(wait.millis(&model, lab.now()));
         let request = request.aimed_at(&model);
         let expected = expect(&mut model, &request, lab.now(), writer(*is_second_store));
-        let reply = ask(&stores[usize::from(*is_second_store)], &request);
+        let reply = ask(lab, &stores[usize::from(*is_second_store)], &request);
         prop_assert_eq!(reply.map_err(|error| error.kind()), expected, "{:?}", request);
         compare(&lab.store, &model, lab.now())?;
     }
@@ -315,7 +334,7 @@ impl Demand {
     }
 }
 
-fn ask(store: &Store, request: &Request) -> Result<Reply> {
+fn ask(lab: &Lab, store: &Store, request: &Request) -> Result<Reply> {
     Ok(match request {
         Request::Write { changes, fails } => Reply::Answers(store.write(|writer| {
             let made = changes.iter().map(|(change, _)| change.make(writer)).collect::<Result<_>>()?;
@@ -335,7 +354,17 @@ fn ask(store: &Store, request: &Request) -> Result<Reply> {
         Request::CreateCache(namespace, settings) => done(store.create_cache(namespace, settings).map(drop)?),
         Request::SetCache(namespace, settings) => done(store.set_cache(namespace, settings).map(drop)?),
         Request::DropCache { namespace, discard } => done(store.drop_cache(namespace, *discard)?),
-        Request::CollectGarbage => Reply::Removed(store.collect_garbage()?),
+        // What moves and drops have left behind is nobody's.
+        Request::CollectGarbage => Reply::Removed(Removed { leftovers: 0, ..store.collect_garbage()? }),
+        Request::Move(namespace, table) => {
+            store.move_namespace(namespace, table)?;
+            Reply::Done
+        }
+        Request::BeginMove(namespace, table) => match doomed(lab, 1).move_namespace(namespace, table) {
+            Err(error) if error.kind() != ErrorKind::Io => return Err(error),
+            _ => Reply::Done,
+        },
+        Request::DropNamespace(namespace) => done(store.drop_namespace(namespace).map(drop)?),
     })
 }
 
@@ -372,6 +401,11 @@ fn expect(
         Request::SetCache(namespace, settings) => done(model.set_cache(namespace, settings)?),
         Request::DropCache { namespace, discard } => done(model.drop_cache(namespace, *discard, now)?),
         Request::CollectGarbage => Reply::Removed(model.collect_garbage(now)),
+        Request::Move(namespace, _) | Request::BeginMove(namespace, _) => {
+            model.spaces.get(namespace).ok_or(ErrorKind::Invalid)?;
+            Reply::Done
+        }
+        Request::DropNamespace(namespace) => done(model.drop_namespace(namespace)?),
     })
 }
 

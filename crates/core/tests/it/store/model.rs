@@ -178,6 +178,12 @@ impl Model {
         Ok(())
     }
 
+    pub fn drop_namespace(&mut self, namespace: &Namespace) -> Result<(), ErrorKind> {
+        self.spaces.remove(namespace).ok_or(ErrorKind::Invalid)?;
+        self.revision.0 += 1;
+        Ok(())
+    }
+
     pub fn collect_garbage(&mut self, now: Millis) -> Removed {
         let mut removed = Removed::default();
         for contents in self.spaces.values_mut() {

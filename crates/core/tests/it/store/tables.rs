@@ -381,7 +381,7 @@ fn watched(lab: &Lab, watch: impl FnMut(usize) -> Result<()> + Send + 'static) -
 }
 
 /// A store that dies as it begins its write of this number.
-fn doomed(lab: &Lab, last: usize) -> Store {
+pub fn doomed(lab: &Lab, last: usize) -> Store {
     watched(lab, move |write| if write < last { Ok(()) } else { Err(Error::new(ErrorKind::Io, "killed")) })
 }
 
