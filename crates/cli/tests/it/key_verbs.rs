@@ -119,8 +119,8 @@ fn a_key_is_dropped_when_that_is_meant() {
     let s = sandbox_with([("p.n.k", "1"), ("p.n.l", "1")]);
     for line in ["admin drop-key", "admin key drop"] {
         let words: Vec<_> = line.split(' ').chain(["p.n.k"]).collect();
-        refused(&s, &words, 64, "usage").stderr_has("--force");
-        refuses(&s, run(&s, &words.join(" ")).stdin("y\n"), 64);
+        refused(&s, &words, 1, "refused").stderr_has("--force");
+        refuses(&s, run(&s, &words.join(" ")).stdin("y\n"), 1);
     }
     run(&s, "admin drop-key p.n.k --force").prints("").stderr_is("");
     run(&s, "admin key drop p.n.l --force").prints("");

@@ -1,5 +1,6 @@
 //! All that is known of an entry, and of where it lies.
 
+use super::tables::TableNames;
 use super::{Found, Store};
 use crate::address::Address;
 use crate::engine::{Space, View};
@@ -13,6 +14,8 @@ pub struct EntryInfo {
     pub head: Head,
     /// The space of its namespace.
     pub space: Space,
+    /// What users call the table it lies in.
+    pub table: String,
 }
 
 impl Store {
@@ -25,7 +28,16 @@ impl Store {
         let read = |view: &dyn View, space: &Space, name: &str| view.head(space, name);
         let found = self.find(addresses, false, |head: &Head| head, &read)?;
         self.note_reads(&found);
-        let entry = found.into_iter().next().filter(|found| found.visible);
-        Ok(entry.and_then(|Found { entry, space, .. }| Some(EntryInfo { head: entry?, space: space? })))
+        let Some(Found { entry: Some(head), space: Some(space), visible: true, .. }) =
+            found.into_iter().next()
+        else {
+            return Ok(None);
+        };
+        let mut table = String::new();
+        self.engine.read(&mut |view| {
+            table = TableNames::of(view)?.name(&space.table);
+            Ok(())
+        })?;
+        Ok(Some(EntryInfo { head, space, table }))
     }
 }

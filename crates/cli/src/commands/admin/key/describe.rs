@@ -36,7 +36,7 @@ impl Run for Describe {
     }
 }
 
-fn push_object(out: &mut Vec<u8>, shown: &str, address: &Address, EntryInfo { head, space }: &EntryInfo) {
+fn push_object(out: &mut Vec<u8>, shown: &str, address: &Address, EntryInfo { head, table, .. }: &EntryInfo) {
     let truth = |is_so| if is_so { "true" } else { "false" };
     let mut object = Object::begin(out);
     object
@@ -52,11 +52,11 @@ fn push_object(out: &mut Vec<u8>, shown: &str, address: &Address, EntryInfo { he
     object
         .raw("compressed", truth(head.coding.is_compressed()))
         .raw("encrypted", truth(head.coding.key().is_some()))
-        .text("table", &space.table)
+        .text("table", table)
         .end();
 }
 
-fn lines(shown: &str, address: &Address, EntryInfo { head, space }: &EntryInfo) -> String {
+fn lines(shown: &str, address: &Address, EntryInfo { head, table, .. }: &EntryInfo) -> String {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let lines = [
         ("address", shown.to_owned()),
@@ -71,7 +71,7 @@ fn lines(shown: &str, address: &Address, EntryInfo { head, space }: &EntryInfo) 
         ("writer", or_dash(head.writer.as_deref())),
         ("size", head.size.to_string()),
         ("coding", words_for(head.coding).to_owned()),
-        ("table", space.table.clone()),
+        ("table", table.clone()),
         ("metakeys", or_dash(head.metakeys.as_ref().map(Metakeys::to_json).as_deref())),
     ];
     lines.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
