@@ -91,7 +91,7 @@ fn a_description_tells_all_but_the_value() {
         ("size", json!(6)),
         ("compressed", json!(false)),
         ("encrypted", json!(false)),
-        ("table", json!("entries")),
+        ("table", json!("shared")),
         ("metakeys", json!({"owner": "alice"})),
     ] {
         assert_eq!(told[name], value, "{name}");
