@@ -66,6 +66,20 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     platform::free_bytes(path)
 }
 
+/// Gives a file a name that nothing has yet; [`io::ErrorKind::AlreadyExists`] when something does.
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    platform::rename_new(from, to)
+}
+
+/// Where the system has no such call: somebody may take the name in between.
+fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
+    match to.symlink_metadata() {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::rename(from, to),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether a process other than this one has the WAL index `shm` mapped.
 ///
 /// The descriptor that it takes to ask is never closed: POSIX would drop SQLite's own locks on the file with it. Only
@@ -200,6 +214,31 @@ mod platform {
         Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
     }
 
+    pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+        let (old, new) =
+            (CString::new(from.as_os_str().as_bytes())?, CString::new(to.as_os_str().as_bytes())?);
+        // SAFETY: both texts end with NUL and outlive the call, which changes no memory.
+        let renamed = unsafe {
+            let (old, new) = (old.as_ptr(), new.as_ptr());
+            libc::syscall(
+                libc::SYS_renameat2,
+                libc::AT_FDCWD,
+                old,
+                libc::AT_FDCWD,
+                new,
+                libc::RENAME_NOREPLACE,
+            )
+        };
+        if renamed == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINVAL | libc::ENOSYS) => super::look_and_rename(from, to),
+            _ => Err(error),
+        }
+    }
+
     #[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between C libraries")]
     pub(super) fn free_bytes(path: &Path) -> io::Result<u64> {
         let stat = statfs(path)?;
@@ -304,6 +343,7 @@ mod platform {
 
     use super::FileSystem;
 
+    pub(super) use super::look_and_rename as rename_new;
     pub(super) use super::poll_for_lock as wait_for_lock;
 
     pub(super) fn is_attached_elsewhere(_shm: &Path) -> io::Result<bool> {

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::error::translate;
 use super::log::Log;
@@ -46,6 +46,16 @@ pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenSt
     let connection = connect(options)?;
     set_durability(&connection, options.durability).map_err(|e| translate(e, &options.path))?;
     Ok((connection, None))
+}
+
+/// Opens a file that has to be there, and may be empty, without any access to it.
+pub(super) fn open_present(options: &OpenOptions) -> Result<Connection> {
+    refuse_old_sqlite()?;
+    refuse_shared_file_system(&options.path)?;
+    match look_at(&options.path)? {
+        Place::Free if !options.path.exists() => Err(no_database(&options.path)),
+        Place::Free | Place::Taken => connect(options),
+    }
 }
 
 fn refuse_old_sqlite() -> Result<()> {
@@ -279,6 +289,18 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<()>
     }
 }
 
+/// Whether the file no longer has the name that it was opened by: what is beside it by now may be another one's log.
+pub(super) fn has_moved(connection: &Connection, path: &Path) -> Result<bool> {
+    let mut moved = 0;
+    let asked = connection.file_control(Some(MAIN_DB), FileControl::HasMoved(&mut moved));
+    asked.map(|_| moved != 0).map_err(|e| translate(e, path))
+}
+
+/// The error of a file that has moved.
+pub(super) fn moved(path: &Path) -> Error {
+    Error::new(ErrorKind::Busy, format!("{} is busy: it was moved or replaced just now", path.display()))
+}
+
 /// How far a file of ours has come.
 pub(super) enum FileState {
     /// It has the latest schema.
@@ -349,7 +371,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn file_error(what: String, error: io::Error) -> Error {
+pub(super) fn file_error(what: String, error: io::Error) -> Error {
     let kind = match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,

@@ -3,6 +3,7 @@
 //! The file is in WAL mode: readers never wait, writers take turns (`turn`), the log stays short (`log`), and a process
 //! may die at any moment. docs/formats.md describes the file so that other programs can read it.
 
+mod alone;
 mod connect;
 mod error;
 mod layout;
@@ -18,8 +19,9 @@ use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, FileControl, MAIN_DB};
+use rusqlite::Connection;
 
+pub use self::alone::Alone;
 use self::connect::{FileState, FrozenState};
 use self::log::Log;
 pub use self::memory::share_allocator;
@@ -173,10 +175,12 @@ impl SqliteEngine {
     /// Sets the mode of a file without a log: copies that other programs make may be in another one.
     fn begin_log(&self) -> Result<()> {
         let path = &self.options.path;
-        match connect::inspect(&self.connection, path)? {
+        match self.or_moved(connect::inspect(&self.connection, path))? {
             FileState::Empty => {}
             FileState::Current | FileState::Old(_) => connect::refuse_foreign(&self.connection, path)?,
         }
+        // With the look came a lock that nobody moves the file under.
+        self.refuse_moved()?;
         self.connection.execute_batch(sql::USE_WAL).map_err(|e| error::translate(e, path))
     }
 
@@ -200,6 +204,7 @@ impl SqliteEngine {
             }
             // A process died while it made the file, or an earlier program wrote it.
             FileState::Empty | FileState::Old(_) => {
+                self.refuse_moved()?;
                 self.run(sql::ROLLBACK)?;
                 connect::migrate(&self.connection, &self.options.path)?;
                 self.schema.set(schema::LATEST);
@@ -256,14 +261,18 @@ impl SqliteEngine {
 
     /// Refuses a file that no longer has its name: what is beside it by now may be another one's log.
     fn refuse_moved(&self) -> Result<()> {
-        let mut has_moved = 0;
-        let asked = self.connection.file_control(Some(MAIN_DB), FileControl::HasMoved(&mut has_moved));
-        asked.map_err(|e| error::translate(e, &self.options.path))?;
-        if self.frozen.is_none() && has_moved != 0 {
-            let what = format!("{} is busy: it was moved or replaced just now", self.options.path.display());
-            return Err(Error::new(ErrorKind::Busy, what));
+        if self.frozen.is_none() && connect::has_moved(&self.connection, &self.options.path)? {
+            return Err(connect::moved(&self.options.path));
         }
         Ok(())
+    }
+
+    /// What failed because the file was moved while this one waited for it, says so.
+    fn or_moved<T>(&self, result: Result<T>) -> Result<T> {
+        match result {
+            Err(error) if error.kind() != ErrorKind::Busy => Err(self.refuse_moved().err().unwrap_or(error)),
+            result => result,
+        }
     }
 
     /// Refuses what was read from a file without locks when somebody wrote to it meanwhile.
@@ -292,10 +301,16 @@ impl SqliteEngine {
 
     /// Ends the transaction that `begin` starts: commits when `body` succeeds, rolls back when it fails or panics.
     fn transact(&self, begin: &str, body: &mut dyn FnMut() -> Result<()>) -> Result<()> {
-        self.run(begin)?;
+        self.or_moved(self.run(begin))?;
         let rollback = RollBack(self);
-        self.refuse_moved()?;
-        self.inspect(begin)?;
+        // Nobody moves a file that somebody has a lock on. Writers have it from here on, readers from the first look.
+        if begin != sql::BEGIN_READ {
+            self.refuse_moved()?;
+        }
+        self.or_moved(self.inspect(begin))?;
+        if begin == sql::BEGIN_READ {
+            self.refuse_moved()?;
+        }
         body().map_err(|error| self.reconsider(error))?;
         self.run(sql::COMMIT)?;
         std::mem::forget(rollback);

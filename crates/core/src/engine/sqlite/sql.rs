@@ -3,6 +3,8 @@
 
 pub(super) const BEGIN_READ: &str = "BEGIN";
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+/// Keeps out readers too, where there is no log or locks are kept.
+pub(super) const BEGIN_ALONE: &str = "BEGIN EXCLUSIVE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 /// Writes the file anew, without pages that hold what has gone,
@@ -15,6 +17,8 @@ pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
 pub(super) const COUNT_SCHEMA: &str = "SELECT count(*) FROM sqlite_schema";
 pub(super) const USE_WAL: &str = "PRAGMA journal_mode = WAL";
 pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode";
+/// Keeps every lock until the connection closes, and takes that on the whole file as the log is opened.
+pub(super) const KEEP_LOCKS: &str = "PRAGMA locking_mode = EXCLUSIVE";
 pub(super) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
 

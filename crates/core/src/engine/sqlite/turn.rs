@@ -45,6 +45,11 @@ impl Turnstile {
             None => Ok(None),
         }
     }
+
+    /// The same for as long as the turnstile lives; `true` also where there is no line to wait in.
+    pub(super) fn keep(&self, patience: Duration) -> io::Result<bool> {
+        self.file.as_ref().map_or(Ok(true), |file| sys::lock_within(file, patience))
+    }
 }
 
 impl Drop for Turn<'_> {

@@ -1,0 +1,182 @@
+//! Holding a database file alone, so that it can be moved, removed or exchanged as a whole.
+//!
+//! SQLite finds the log by the name of the database, so a file must not change its name while anybody has it open. Every
+//! connection in WAL mode keeps a shared lock on the file from its first access to its end; whoever gets the exclusive
+//! lock is therefore the only one that has it open, and keeps all others out. Those wait within their patience, and find
+//! afterwards that the file has moved (docs/design/0016-alone.md).
+
+use std::fs;
+use std::io;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, FileControl, MAIN_DB};
+
+use super::connect::{self, FileState};
+use super::turn::Turnstile;
+use super::{OpenOptions, SqliteEngine, error, side_file, sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys;
+
+/// What SQLite and this program put beside a database, and can make anew once the log is empty.
+const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
+
+/// The file of a database that nobody else has open, nor can open. Its log is empty, so the file alone is the database.
+///
+/// Dropped, it lets the others in again, and leaves whatever lies at the name of the log by then.
+pub struct Alone {
+    connection: Connection,
+    path: PathBuf,
+    _turnstile: Turnstile,
+}
+
+impl SqliteEngine {
+    /// Takes a database file for this process alone, once all others have left it; nobody may have it open in this process
+    /// either.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] when others have it open for longer than the timeout; [`ErrorKind::NoDatabase`] when it is not
+    /// there; those of [`SqliteEngine::open`] for files that are not to be used.
+    pub fn hold_alone(options: &OpenOptions) -> Result<Alone> {
+        let start = Instant::now();
+        let connection = connect::open_present(options)?;
+        leave_files_at_close(&connection, &options.path)?;
+        let path = connection.path().map_or_else(|| options.path.clone(), PathBuf::from);
+        let turnstile = Turnstile::of(&path);
+        if !turnstile.keep(options.busy_timeout).unwrap_or(true) {
+            return Err(held_by_others(&path));
+        }
+        take(&connection, options.busy_timeout.saturating_sub(start.elapsed()), &path)?;
+        Ok(Alone { connection, path, _turnstile: turnstile })
+    }
+}
+
+impl Alone {
+    /// The file, with links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps the others out until this process ends.
+    pub fn forget(self) {
+        mem::forget(self);
+    }
+
+    /// Gives the file another name, at which nothing may be. Copies of earlier schemas go with it, and nothing of it is left
+    /// at the old name.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] when something has that name; those of the file system, with the file where it was.
+    pub fn rename(&self, to: &Path) -> Result<()> {
+        let from = &self.path;
+        // Before the file goes: whoever finds the name free may make another database, with a log of its own.
+        remove_side_files(from)?;
+        let failure = |e: io::Error| match e.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::Invalid, format!("there is something at {} already", to.display()))
+            }
+            _ => connect::file_error(format!("cannot rename {} to {}", from.display(), to.display()), e),
+        };
+        sys::rename_new(from, to).map_err(failure)?;
+        connect::sync_folder(to)?;
+        connect::sync_folder(from)?;
+        // What follows are courtesies: a copy that stays behind is as good there, and an empty file does no harm.
+        for copy in copies_of(from) {
+            if let Some(suffix) = suffix_behind(&copy, from) {
+                let _ = sys::rename_new(&copy, &side_file(to, &suffix));
+            }
+        }
+        let _ = fs::remove_file(side_file(from, "-turn"));
+        Ok(())
+    }
+
+    /// Removes the file, what lies beside it, and copies of earlier schemas.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn remove(&self) -> Result<()> {
+        let path = &self.path;
+        remove_side_files(path)?;
+        copies_of(path).iter().try_for_each(|copy| remove(copy))?;
+        remove(path)?;
+        connect::sync_folder(path)?;
+        let _ = fs::remove_file(side_file(path, "-turn"));
+        Ok(())
+    }
+
+    /// Whether the file is still where it was.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn is_in_place(&self) -> Result<bool> {
+        connect::has_moved(&self.connection, &self.path).map(|moved| !moved)
+    }
+}
+
+/// Takes the exclusive lock of SQLite, and empties the log.
+fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> {
+    let translate = |e| match error::translate(e, path) {
+        error if error.kind() == ErrorKind::Busy => held_by_others(path),
+        error => error,
+    };
+    let run = |statement: &str| connection.execute_batch(statement).map_err(translate);
+    connection.busy_timeout(connect::patience(patience)).map_err(translate)?;
+    // Before the first access: a connection in this mode asks for the exclusive lock as it opens the log.
+    run(sql::KEEP_LOCKS)?;
+    run(sql::BEGIN_ALONE)?;
+    let state = connect::inspect(connection, path)?;
+    run(sql::COMMIT)?;
+    if connect::has_moved(connection, path)? {
+        return Err(connect::moved(path));
+    }
+    if matches!(state, FileState::Empty) {
+        return Ok(());
+    }
+    run(sql::USE_WAL)?;
+    let is_busy: i64 = connection.query_row(sql::EMPTY_LOG, [], |row| row.get(0)).map_err(translate)?;
+    if is_busy == 0 { Ok(()) } else { Err(held_by_others(path)) }
+}
+
+/// SQLite would copy the log back and remove it by its name, which may be another's by then.
+fn leave_files_at_close(connection: &Connection, path: &Path) -> Result<()> {
+    let mut persist = 1;
+    connection
+        .file_control(Some(MAIN_DB), FileControl::PersistWal(&mut persist))
+        .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true))
+        .map_err(|e| error::translate(e, path))
+        .map(drop)
+}
+
+fn held_by_others(path: &Path) -> Error {
+    Error::new(ErrorKind::Busy, format!("{} is busy: others have it open", path.display()))
+}
+
+fn remove_side_files(database: &Path) -> Result<()> {
+    SIDE_FILES.iter().try_for_each(|suffix| remove(&side_file(database, suffix)))
+}
+
+/// Removes a file that may have gone already.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(connect::file_error(format!("cannot remove {}", path.display()), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Copies that were made before the file was brought to later schemas.
+fn copies_of(database: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(connect::folder_of(database)) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.filter(|path| suffix_behind(path, database).is_some()).collect()
+}
+
+/// What follows the name of `database` in that of a copy of an earlier schema.
+fn suffix_behind(copy: &Path, database: &Path) -> Option<String> {
+    let suffix = copy.file_name()?.to_str()?.strip_prefix(database.file_name()?.to_str()?)?;
+    let number = suffix.strip_prefix(".schema-")?;
+    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then(|| suffix.to_owned())
+}
