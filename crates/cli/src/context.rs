@@ -14,7 +14,7 @@ use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation,
 use crate::args::Globals;
 use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
 use crate::cursors::Cursors;
-use crate::engines::{self, Access, Lifetime, OpenOptions};
+use crate::engines::{self, Access, Alone, Lifetime, OpenOptions};
 use crate::exit::{Code, Failure};
 use crate::output::{self, Out};
 use crate::paths::{self, Roots};
@@ -239,6 +239,24 @@ impl Context {
         let message = format!("security.local asks for proof of who you are, from {source}");
         Err(Failure::new(Code::Denied, "denied", message)
             .hint("set PRONTO_API_KEY, or PRONTO_SESSION to what prontodb auth login USER prints"))
+    }
+
+    /// Refuses whoever may not administer the database at `path`. Leaves no connection to it open.
+    pub fn require_admin_at(&self, path: &Path) -> Result<(), Failure> {
+        if !self.settings.security_local.value {
+            return Ok(());
+        }
+        let Some(credentials) = self.credentials()? else { return Ok(()) };
+        let store = self.configure(self.open_or_empty(path)?, None);
+        let identity = self.identify(&store, &credentials)?;
+        let store = ManuallyDrop::into_inner(store).act_as(identity);
+        store.require_admin().map_err(Failure::from)
+    }
+
+    /// Takes the database at `path` for this process alone, which may have no other connection to it.
+    pub fn hold_alone(&self, path: &Path) -> Result<Alone, Failure> {
+        let held = engines::hold_alone(&self.open_options(path.to_owned(), Access::Write));
+        held.map_err(|error| self.with_hint(error.into()))
     }
 
     /// Finds out whose credentials these are.

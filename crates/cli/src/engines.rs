@@ -2,7 +2,8 @@
 
 use prontodb_core::engine::sqlite::SqliteEngine;
 pub use prontodb_core::engine::sqlite::{
-    Access, Durability, Lifetime, OpenOptions, Report, library_version, share_allocator,
+    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, files_of, library_version,
+    share_allocator,
 };
 use prontodb_core::{Error, Store};
 
@@ -14,4 +15,9 @@ pub fn open(options: &OpenOptions) -> Result<Store, Error> {
 /// Tells about the file of a store, and what it lies on.
 pub fn report(options: &OpenOptions) -> Result<Report, Error> {
     SqliteEngine::open(options.clone())?.report()
+}
+
+/// Takes the file of a store for this process alone.
+pub fn hold_alone(options: &OpenOptions) -> Result<Alone, Error> {
+    SqliteEngine::hold_alone(options)
 }

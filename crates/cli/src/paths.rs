@@ -2,12 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::{DirBuilder, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
+use crate::files;
 use crate::names::Rule;
 
 /// The database of commands that name none.
@@ -134,6 +135,47 @@ impl<'a> Roots<'a> {
     /// A variable that is refused, and no home directory.
     pub fn lib_dir(&self) -> Result<PathBuf, RootError> {
         self.root("XDG_LIB_HOME", "lib")
+    }
+
+    /// The directory that programs are called from.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn bin_dir(&self) -> Result<PathBuf, RootError> {
+        Ok(self.common()?.join("bin"))
+    }
+
+    /// The directory of backups, in that of the data.
+    ///
+    /// # Errors
+    /// Those of [`Roots::data_dir`].
+    pub fn backups_dir(&self) -> Result<PathBuf, RootError> {
+        Ok(self.data_dir()?.join(RESERVED[1]))
+    }
+
+    /// The databases of the data directory with their files, sorted by name. Other things may lie there too.
+    ///
+    /// # Errors
+    /// Those of [`Roots::data_dir`], and a directory that cannot be read.
+    pub fn databases(&self) -> Result<Vec<(String, PathBuf)>, Failure> {
+        let data = self.data_dir()?;
+        let cannot = |error| Failure::io(format_args!("cannot read {}", data.display()), &error);
+        let entries = match fs::read_dir(&data) {
+            Ok(entries) => entries,
+            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(cannot(error)),
+        };
+        let mut databases = Vec::new();
+        for entry in entries {
+            let Ok(name) = entry.map_err(cannot)?.file_name().into_string() else { continue };
+            if let Ok(path) = self.database_file(&name)
+                && path.is_file()
+            {
+                databases.push((name, path));
+            }
+        }
+        databases.sort();
+        Ok(databases)
     }
 
     /// The directory for what can be made again, of which there is nothing yet.

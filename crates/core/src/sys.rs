@@ -66,6 +66,27 @@ pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
     platform::free_bytes(path)
 }
 
+/// A process that holds a lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Its number.
+    pub process: u32,
+    /// What it is called; empty where the system does not say.
+    pub name: String,
+    /// How long it has been running, and thus the longest that it can have had the lock.
+    pub running: Option<Duration>,
+}
+
+/// Who holds the lock on a file that [`lock_within`] takes; `None` also where the system does not say.
+pub(crate) fn lock_holder(path: &Path) -> Option<LockHolder> {
+    platform::lock_holder(path)
+}
+
+/// Who holds a record lock for writing on a byte of a file; `None` also where the system does not say.
+pub(crate) fn record_lock_holder(path: &Path, byte: u64) -> Option<LockHolder> {
+    platform::record_lock_holder(path, byte)
+}
+
 /// Gives a file a name that nothing has yet; [`io::ErrorKind::AlreadyExists`] when something does.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     platform::rename_new(from, to)
@@ -93,16 +114,17 @@ mod platform {
     #![allow(unsafe_code, reason = "timers, record locks and statfs have no safe interface in std")]
 
     use std::ffi::{CStr, CString};
-    use std::fs::File;
+    use std::fs::{self, File};
     use std::io;
     use std::mem;
     use std::os::fd::AsRawFd;
     use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
     use std::ptr;
     use std::time::{Duration, Instant};
 
-    use super::FileSystem;
+    use super::{FileSystem, LockHolder};
 
     /// How often a wait is interrupted once its time is over, should the first signal come before the wait begins.
     const NUDGE: Duration = Duration::from_millis(5);
@@ -212,6 +234,60 @@ mod platform {
             lock
         };
         Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+    }
+
+    /// One line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`.
+    struct Lock<'l> {
+        kind: &'l str,
+        process: u32,
+        inode: u64,
+        first: u64,
+    }
+
+    impl<'l> Lock<'l> {
+        /// Locks that somebody waits for have `->` behind their number.
+        fn parse(line: &'l str) -> Option<Self> {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let (kind, _, access) = (words.next()?, words.next()?, words.next()?);
+            if access != "WRITE" {
+                return None;
+            }
+            let process = words.next()?.parse().ok()?;
+            let inode = words.next()?.rsplit(':').next()?.parse().ok()?;
+            Some(Self { kind, process, inode, first: words.next()?.parse().ok()? })
+        }
+    }
+
+    pub(super) fn lock_holder(path: &Path) -> Option<LockHolder> {
+        find_holder(path, |lock| lock.kind == "FLOCK")
+    }
+
+    pub(super) fn record_lock_holder(path: &Path, byte: u64) -> Option<LockHolder> {
+        find_holder(path, |lock| lock.kind == "POSIX" && lock.first == byte)
+    }
+
+    /// The number of the device is left out: some file systems show another one there than to those who ask for the file.
+    fn find_holder(path: &Path, is_meant: impl Fn(&Lock<'_>) -> bool) -> Option<LockHolder> {
+        let inode = fs::metadata(path).ok()?.ino();
+        let locks = fs::read_to_string("/proc/locks").ok()?;
+        let mut meant = locks.lines().filter_map(Lock::parse);
+        let lock = meant.find(|lock| lock.inode == inode && is_meant(lock))?;
+        let name = fs::read_to_string(format!("/proc/{}/comm", lock.process)).unwrap_or_default();
+        let (process, running) = (lock.process, running_for(lock.process));
+        Some(LockHolder { process, name: name.trim_end().to_owned(), running })
+    }
+
+    fn running_for(process: u32) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name in parentheses may hold anything; the start is the twentieth word behind it, in ticks since boot.
+        let start: u64 = stat.rsplit(')').next()?.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split(' ').next()?.parse().ok()?;
+        // SAFETY: a plain integer goes in and out.
+        let ticks =
+            u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok().filter(|ticks| *ticks > 0)?;
+        let start = Duration::from_millis(start * 1000 / ticks);
+        Duration::try_from_secs_f64(uptime).ok().map(|uptime| uptime.saturating_sub(start))
     }
 
     pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
@@ -344,6 +420,15 @@ mod platform {
     use super::FileSystem;
 
     pub(super) use super::look_and_rename as rename_new;
+
+    pub(super) fn lock_holder(_path: &Path) -> Option<super::LockHolder> {
+        None
+    }
+
+    pub(super) fn record_lock_holder(_path: &Path, _byte: u64) -> Option<super::LockHolder> {
+        None
+    }
+
     pub(super) use super::poll_for_lock as wait_for_lock;
 
     pub(super) fn is_attached_elsewhere(_shm: &Path) -> io::Result<bool> {

@@ -1,28 +1,24 @@
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf, absolute};
+use std::{env, fs};
+
+use prontodb_core::auth::Action;
 
 use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::config;
-use crate::context::Context;
+use crate::context::{Context, variable};
 use crate::engines::{self, Access, Durability, Report, library_version};
 use crate::exit::{Code, Failure};
-use crate::output::json::Object;
+use crate::output::report::{self, Line, Value, number, text};
 use crate::selection::Selection;
 
 /// Tell how things stand: versions, the database, what it lies on, sizes
 ///
-/// A database that cannot be used is an error with the exit code of its cause.
+/// A database that cannot be used is an error with the exit code of its cause. In `advice` stands what is wrong around the
+/// program, and what to do about it: another one is installed or found first, or others than the owner get at files.
 #[derive(clap::Args)]
 pub struct Doctor {}
-
-/// A line of the report: a name, and what it says.
-type Line = (&'static str, Value);
-
-/// What a line says.
-enum Value {
-    Text(String),
-    Number(u64),
-}
 
 impl Run for Doctor {
     const ADDRESSING: Addressing = Addressing::Nothing;
@@ -41,7 +37,8 @@ impl Run for Doctor {
         if let Err(failure) = &looked {
             lines.push(("state", Value::Text(format!("bad: {}", failure.message))));
         }
-        print(cx, &lines)?;
+        lines.push(("advice", Value::List(advice(cx))));
+        report::print(&mut cx.out, cx.globals.json, &lines)?;
         looked.map(|()| Code::Done)
     }
 }
@@ -54,8 +51,12 @@ fn look_into(cx: &Context, path: &Path, lines: &mut Vec<Line>) -> Result<(), Fai
     }
     let report = engines::report(&cx.open_options(path.to_owned(), Access::Read));
     lines.extend(about_file(&report.map_err(|error| cx.with_hint(error.into()))?));
-    let revision = cx.open_existing()?.revision().map_err(|error| cx.with_hint(error.into()))?;
-    lines.push(("revision", Value::Number(revision.0)));
+    let store = cx.open_existing()?;
+    let revision = store.revision().map_err(|error| cx.with_hint(error.into()))?;
+    // How much is written is not for everybody.
+    if store.is_allowed(Action::Read) {
+        lines.push(("revision", Value::Number(revision.0)));
+    }
     Ok(())
 }
 
@@ -88,11 +89,11 @@ fn about_file(report: &Report) -> Vec<Line> {
     vec![
         ("state", text(if report.journal_mode == "wal" { "good" } else { "not in WAL mode" })),
         ("file_system", text(report.file_system.map_or("unknown", |kind| kind.name))),
-        ("journal_mode", text(&report.journal_mode)),
+        ("journal_mode", text(report.journal_mode.as_str())),
         ("schema", Value::Number(report.schema)),
         ("database_bytes", Value::Number(report.database_bytes)),
         ("log_bytes", Value::Number(report.log_bytes)),
-        ("free_bytes", report.free_bytes.map_or_else(|| text("unknown"), Value::Number)),
+        ("free_bytes", number(report.free_bytes)),
     ]
 }
 
@@ -101,28 +102,71 @@ fn place(path: Result<PathBuf, Failure>) -> Value {
     Value::Text(path.map_or_else(|failure| failure.message, |path| path.display().to_string()))
 }
 
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
+/// What is not as it should be around the program, each with what to do about it.
+fn advice(cx: &Context) -> Vec<String> {
+    let mut advice = about_binary(cx);
+    let roots = cx.roots();
+    let data = roots.data_dir().ok();
+    let configuration = config::path_in_use(&cx.flags(), roots).ok();
+    advice.extend(data.iter().filter_map(|folder| about_mode(folder, 0o700)));
+    advice.extend(configuration.iter().filter_map(|file| about_mode(file.parent()?, 0o700)));
+    advice.extend(configuration.iter().filter_map(|file| about_mode(file, 0o600)));
+    for (_, database) in roots.databases().unwrap_or_default() {
+        advice.extend(database.parent().and_then(|folder| about_mode(folder, 0o700)));
+        advice.extend(about_mode(&database, 0o600));
+    }
+    advice
 }
 
-fn print(cx: &mut Context, lines: &[Line]) -> Result<(), Failure> {
-    if cx.json() {
-        let mut object = Object::begin(cx.out.buffer());
-        for (name, value) in lines {
-            match value {
-                Value::Text(text) => object.text(name, text),
-                Value::Number(number) => object.number(name, *number),
-            };
-        }
-        object.end();
-        cx.out.push(b"\n");
-    } else {
-        for (name, value) in lines {
-            match value {
-                Value::Text(text) => cx.out.line(&format!("{name}: {text}")),
-                Value::Number(number) => cx.out.line(&format!("{name}: {number}")),
-            }
-        }
+/// Whether the program that is found by its name is this one.
+fn about_binary(cx: &Context) -> Vec<String> {
+    let (Ok(folder), Ok(here)) = (cx.roots().bin_dir(), env::current_exe()) else { return Vec::new() };
+    let installed = folder.join("prontodb");
+    if !installed.is_file() {
+        return Vec::new();
     }
-    cx.out.flush()
+    let mut advice = Vec::new();
+    if !is_same(&installed, &here) {
+        advice.push(format!(
+            "this program is {}, and another one is installed at {}; call that, or install this one",
+            here.display(),
+            installed.display()
+        ));
+    }
+    let path = variable("PATH").unwrap_or_default();
+    let first = env::split_paths(&path).map(|folder| folder.join("prontodb")).find(|file| file.is_file());
+    match first {
+        Some(first) if is_same(&first, &installed) => {}
+        Some(first) => advice.push(format!(
+            "PATH finds {} before {}; put {} in front in PATH",
+            first.display(),
+            installed.display(),
+            folder.display()
+        )),
+        None => advice.push(format!(
+            "PATH does not find {}; add {} to PATH",
+            installed.display(),
+            folder.display()
+        )),
+    }
+    advice
+}
+
+/// Whether two files are one, or hold the same.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let (Ok(a), Ok(b)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    let is_one = (a.dev(), a.ino()) == (b.dev(), b.ino());
+    is_one
+        || (a.len() == b.len()
+            && fs::read(one).is_ok_and(|bytes| fs::read(other).is_ok_and(|more| bytes == more)))
+}
+
+/// Whether others may do more with a file or folder than its owner meant.
+fn about_mode(path: &Path, wanted: u32) -> Option<String> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    let is_open = mode & !wanted & 0o077 != 0;
+    is_open.then(|| {
+        let path = path.display();
+        format!("{path} has mode {mode:o}, so others than its owner get at it; chmod {wanted:o} {path}")
+    })
 }

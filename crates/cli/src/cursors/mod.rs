@@ -38,6 +38,27 @@ pub struct Turn<'a> {
     _turn: DirectoryTurn,
 }
 
+/// A cursor file that leads to some database, whosever it is.
+#[derive(Clone, Debug)]
+pub struct Lead {
+    /// What the file is called, without its extension: `default`, `staging`, `alice`, `alice.staging`.
+    pub stem: String,
+    path: PathBuf,
+    found: Selected,
+}
+
+impl Lead {
+    /// Whether it holds what is selected now, and is no named cursor.
+    pub fn is_selection(&self) -> bool {
+        self.stem == self.owner().unwrap_or(NOBODY)
+    }
+
+    /// Whose it is; `None` is nobody in particular.
+    pub fn owner(&self) -> Option<&str> {
+        self.found.cursor.user.as_deref()
+    }
+}
+
 /// A named cursor of a list.
 pub struct Named {
     /// Its name.
@@ -133,6 +154,33 @@ impl Cursors {
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
+    }
+
+    /// The cursor files of all users that lead to `database`, sorted. Files that are damaged lead nowhere.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn leading_to(&self, database: &Path) -> Result<Vec<Lead>, Failure> {
+        let cannot = |error| Failure::io(format_args!("cannot read {}", self.directory.display()), &error);
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
+            Err(error) => return Err(cannot(error)),
+        };
+        let mut leads = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(cannot)?.path();
+            let stem =
+                path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".cursor"));
+            if let Some(stem) = stem
+                && let Ok(Some(found)) = self.read_any(&path)
+                && is_same(&found.cursor.database, database)
+            {
+                leads.push(Lead { stem: stem.to_owned(), path, found });
+            }
+        }
+        leads.sort_by(|a, b| a.stem.cmp(&b.stem));
+        Ok(leads)
     }
 
     /// The name of the cursor in a file of the directory, if it may be one of these.
@@ -320,6 +368,32 @@ impl Turn<'_> {
         self.write_active(None, Cursor::new(database.to_owned(), self.cursors.user.as_deref()))
     }
 
+    /// Has a cursor lead to another database; all else that it says stays.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn redirect(&self, lead: &Lead, database: &Path) -> Result<(), Failure> {
+        let cursor = Cursor { database: database.to_owned(), ..lead.found.cursor.clone() };
+        if lead.is_selection() {
+            return write(&lead.path, &Selected { name: lead.found.name.clone(), cursor }.to_json()?);
+        }
+        write(&lead.path, &cursor.to_json()?)
+    }
+
+    /// Has a selection whose database goes lead to `main`, or that of a user be forgotten: then it is that user's own.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn fall_back(&self, selection: &Lead, main: &Path) -> Result<(), Failure> {
+        match selection.owner() {
+            Some(_) => remove(&selection.path),
+            None => write(
+                &selection.path,
+                &Selected { name: None, cursor: Cursor::new(main.to_owned(), None) }.to_json()?,
+            ),
+        }
+    }
+
     fn write_active(&self, name: Option<&str>, cursor: Cursor) -> Result<(), Failure> {
         let path = self.cursors.active_file();
         self.refuse_foreign(&path)?;
@@ -409,6 +483,12 @@ fn why_no_name(name: &str) -> Option<String> {
         return Some("it may not start with `-`".to_owned());
     }
     RESERVED.contains(&name).then(|| "the word has another meaning here; take another".to_owned())
+}
+
+/// Whether two paths lead to one file, there or not.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| Some(one) == real(other))
 }
 
 fn write(path: &Path, text: &[u8]) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod json;
 pub mod progress;
+pub mod report;
 pub mod sheet;
 
 use std::io::{self, Write};

@@ -100,6 +100,18 @@ impl Store {
         seen.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not show the data"))
     }
 
+    /// What cannot be read of the records of who may do what.
+    pub(crate) fn unreadable_records(view: &dyn View) -> Vec<Error> {
+        let read = [
+            records::all::<users::User, _>(view).map(drop),
+            records::all::<keys::ApiKey, _>(view).map(drop),
+            records::all::<sessions::Session, _>(view).map(drop),
+            records::all::<Grant, _>(view).map(drop),
+            records::all::<Event, _>(view).map(drop),
+        ];
+        read.into_iter().filter_map(Result::err).collect()
+    }
+
     fn allow_admin(&self) -> Result<()> {
         self.allow(Action::Admin, None)
     }

@@ -92,6 +92,22 @@ pub trait View {
     /// Number and size of the entries there at `visible_at`; of all, expired or not, with `None`.
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals>;
 
+    /// How many entries are kept, expired or not.
+    fn count(&self) -> Result<u64> {
+        self.spaces(None)?.iter().map(|space| Ok(self.totals(space, None)?.keys)).sum()
+    }
+
+    /// How many entries of a space have expired at `now`, and are still kept.
+    fn count_expired(&self, space: &Space, now: Millis) -> Result<u64> {
+        Ok(self.totals(space, None)?.keys - self.totals(space, Some(now))?.keys)
+    }
+
+    /// What is wrong with the way the data are kept, a line each, as far as it can be seen without the values; at most some
+    /// hundred. With `quick`, only what is found soon.
+    fn problems(&self, _quick: bool) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Up to `limit` entries that have expired at `now`, those that did first at the front.
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>>;
 

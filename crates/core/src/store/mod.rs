@@ -4,6 +4,7 @@
 //! other processes; [`Store::write`] makes several changes one unit.
 
 mod cache;
+mod care;
 mod change;
 mod coder;
 mod describe;
@@ -18,6 +19,7 @@ mod spaces;
 mod sync;
 mod tables;
 
+pub use self::care::{Census, Checked};
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;

@@ -4,6 +4,7 @@
 
 mod alone;
 mod auth;
+mod care;
 mod embedding;
 mod invariants;
 mod memory;

@@ -1,8 +1,10 @@
 //! `prontodb admin …`
 
 pub mod audit;
+pub mod check;
 pub mod create_cache;
 pub mod create_key;
+pub mod database;
 pub mod drop_cache;
 pub mod dropping;
 pub mod gc;
@@ -11,12 +13,15 @@ pub mod grants;
 pub mod key;
 pub mod list_keys;
 pub mod metakey;
+pub mod migrate;
 pub mod namespace;
 pub mod project;
 pub mod revoke;
 pub mod set_cache;
+pub mod status;
 pub mod table;
 pub mod user;
+pub mod vacuum;
 
 use std::ffi::OsString;
 

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::output;
 
 /// Says when something stronger than the active selection decides here.
-fn note_stronger(cx: &Context) -> Result<(), Failure> {
+pub fn note_stronger(cx: &Context) -> Result<(), Failure> {
     let active = cx.cursors()?.active_file();
     match cx.selection() {
         Ok(selection) if selection.by.file() == Some(&active) || selection.is_first_use() => {}

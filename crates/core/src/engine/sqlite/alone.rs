@@ -11,12 +11,11 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, FileControl, MAIN_DB};
+use rusqlite::Connection;
 
-use super::connect::{self, FileState};
+use super::connect::{self, FileState, leave_files_at_close};
 use super::turn::Turnstile;
-use super::{OpenOptions, SqliteEngine, error, side_file, sql};
+use super::{OpenOptions, SqliteEngine, copy, error, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
@@ -83,8 +82,8 @@ impl Alone {
         connect::sync_folder(to)?;
         connect::sync_folder(from)?;
         // What follows are courtesies: a copy that stays behind is as good there, and an empty file does no harm.
-        for copy in copies_of(from) {
-            if let Some(suffix) = suffix_behind(&copy, from) {
+        for copy in copy::all_of(from) {
+            if let Some(suffix) = copy::suffix(&copy, from) {
                 let _ = sys::rename_new(&copy, &side_file(to, &suffix));
             }
         }
@@ -99,7 +98,7 @@ impl Alone {
     pub fn remove(&self) -> Result<()> {
         let path = &self.path;
         remove_side_files(path)?;
-        copies_of(path).iter().try_for_each(|copy| remove(copy))?;
+        copy::all_of(path).iter().try_for_each(|copy| remove(copy))?;
         remove(path)?;
         connect::sync_folder(path)?;
         let _ = fs::remove_file(side_file(path, "-turn"));
@@ -139,14 +138,10 @@ fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> 
     if is_busy == 0 { Ok(()) } else { Err(held_by_others(path)) }
 }
 
-/// SQLite would copy the log back and remove it by its name, which may be another's by then.
-fn leave_files_at_close(connection: &Connection, path: &Path) -> Result<()> {
-    let mut persist = 1;
-    connection
-        .file_control(Some(MAIN_DB), FileControl::PersistWal(&mut persist))
-        .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true))
-        .map_err(|e| error::translate(e, path))
-        .map(drop)
+/// The files that make up a database, there or not: itself, what lies beside it, and copies of earlier schemas.
+pub fn files_of(database: &Path) -> Vec<PathBuf> {
+    let beside = ["-wal", "-shm", "-turn"].iter().map(|suffix| side_file(database, suffix));
+    [database.to_owned()].into_iter().chain(beside).chain(copy::all_of(database)).collect()
 }
 
 fn held_by_others(path: &Path) -> Error {
@@ -165,18 +160,4 @@ fn remove(path: &Path) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Copies that were made before the file was brought to later schemas.
-fn copies_of(database: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(connect::folder_of(database)) else { return Vec::new() };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| suffix_behind(path, database).is_some()).collect()
-}
-
-/// What follows the name of `database` in that of a copy of an earlier schema.
-fn suffix_behind(copy: &Path, database: &Path) -> Option<String> {
-    let suffix = copy.file_name()?.to_str()?.strip_prefix(database.file_name()?.to_str()?)?;
-    let number = suffix.strip_prefix(".schema-")?;
-    (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then(|| suffix.to_owned())
 }

@@ -10,12 +10,13 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::error::translate;
 use super::log::Log;
 use super::turn::Turnstile;
-use super::{Access, Durability, OpenOptions, layout, schema, side_file, sql};
+use super::{Access, Durability, OpenOptions, copy, layout, schema, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 
@@ -216,15 +217,19 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| file_error(format!("cannot sync the folder of {}", path.display()), e))
 }
 
-/// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one.
+/// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one, of which a
+/// copy is kept.
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
     let run = |text: &str| connection.execute_batch(text).map_err(|e| translate(e, path));
     run(sql::USE_WAL)?;
     run(sql::BEGIN_WRITE)?;
     let migrated = missing_migrations(connection, path).and_then(|missing| {
+        let version = schema::LATEST - missing.len();
+        if version > 0 && !missing.is_empty() {
+            copy::keep(connection, path, version)?;
+        }
         // A new file has one table of entries; an old one may have more.
-        let is_new = missing.len() == schema::LATEST;
-        let more = if is_new { Vec::new() } else { names(connection, schema::MORE_TABLES, path)? };
+        let more = if version > 0 { names(connection, schema::MORE_TABLES, path)? } else { Vec::new() };
         missing.iter().try_for_each(|migration| {
             run(migration)?;
             more.iter().try_for_each(|table| run(&schema::for_table(migration, table)))
@@ -296,6 +301,16 @@ pub(super) fn has_moved(connection: &Connection, path: &Path) -> Result<bool> {
     asked.map(|_| moved != 0).map_err(|e| translate(e, path))
 }
 
+/// SQLite would copy the log back and remove it by its name, which may be another's by then.
+pub(super) fn leave_files_at_close(connection: &Connection, path: &Path) -> Result<()> {
+    let mut persist = 1;
+    connection
+        .file_control(Some(MAIN_DB), FileControl::PersistWal(&mut persist))
+        .and_then(|_| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true))
+        .map_err(|e| translate(e, path))
+        .map(drop)
+}
+
 /// The error of a file that has moved.
 pub(super) fn moved(path: &Path) -> Error {
     Error::new(ErrorKind::Busy, format!("{} is busy: it was moved or replaced just now", path.display()))
@@ -328,7 +343,7 @@ fn newer(path: &Path, version: usize) -> Error {
     Error::new(ErrorKind::Foreign, what)
 }
 
-fn number(connection: &Connection, query: &str, path: &Path) -> Result<i64> {
+pub(super) fn number(connection: &Connection, query: &str, path: &Path) -> Result<i64> {
     let value = connection.prepare_cached(query).and_then(|mut s| s.query_row([], |row| row.get(0)));
     value.map_err(|e| translate(e, path))
 }

@@ -14,6 +14,8 @@ const NEARLY_FULL: u64 = 64 * 1024;
 /// Says what an error means for the database at `path`.
 pub(super) fn translate(error: rusqlite::Error, path: &Path) -> Error {
     let code = match &error {
+        rusqlite::Error::SqliteFailure(_, Some(what)) if is_misshapen(what) => ffi::SQLITE_CORRUPT,
+        rusqlite::Error::SqlInputError { msg, .. } if is_misshapen(msg) => ffi::SQLITE_CORRUPT,
         rusqlite::Error::SqliteFailure(failure, _) => failure.extended_code,
         // Columns that hold what this program never writes.
         rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..) => {
@@ -37,6 +39,13 @@ pub(super) fn translate(error: rusqlite::Error, path: &Path) -> Error {
         }
         _ => Error::new(kind, format!("cannot use {shown}")).because(error.to_string()),
     }
+}
+
+/// The statements are ours, so a table or column that they miss is missing in the file.
+fn is_misshapen(what: &str) -> bool {
+    ["no such table", "no such column", "has no column named"]
+        .iter()
+        .any(|beginning| what.contains(beginning))
 }
 
 fn kind_of(code: i32, path: &Path) -> ErrorKind {

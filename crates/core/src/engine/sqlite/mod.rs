@@ -4,7 +4,9 @@
 //! may die at any moment. docs/formats.md describes the file so that other programs can read it.
 
 mod alone;
+mod check;
 mod connect;
+mod copy;
 mod error;
 mod layout;
 mod log;
@@ -21,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-pub use self::alone::Alone;
+pub use self::alone::{Alone, files_of};
 use self::connect::{FileState, FrozenState};
 use self::log::Log;
 pub use self::memory::share_allocator;
@@ -31,7 +33,10 @@ use super::memory::MemoryEngine;
 use super::{Engine, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
-pub use crate::sys::FileSystem;
+pub use crate::sys::{FileSystem, LockHolder};
+
+/// Byte of the index of the log that writers lock (`WAL_WRITE_LOCK` in SQLite's wal.c).
+const WRITE_LOCK: u64 = 120;
 
 /// How a database is opened.
 #[derive(Clone, Debug)]
@@ -110,6 +115,8 @@ pub struct Report {
     pub file_system: Option<FileSystem>,
     /// The number of the file's schema.
     pub schema: u64,
+    /// The number of the schema that this program writes.
+    pub latest_schema: u64,
     /// SQLite's journal mode; `wal` unless something is wrong.
     pub journal_mode: String,
     /// Bytes in the file.
@@ -118,6 +125,16 @@ pub struct Report {
     pub log_bytes: u64,
     /// Bytes that may still be written to the disk.
     pub free_bytes: Option<u64>,
+    /// Bytes in the file that hold nothing any more, and that new entries will use.
+    pub unused_bytes: u64,
+    /// Pages in the log; `None` where that cannot be told.
+    pub log_frames: Option<u64>,
+    /// Those of them that are not in the file yet.
+    pub log_frames_pending: Option<u64>,
+    /// Who is the next to write, or writing.
+    pub turn_holder: Option<LockHolder>,
+    /// Who holds SQLite's lock for writers.
+    pub write_lock_holder: Option<LockHolder>,
 }
 
 impl SqliteEngine {
@@ -141,6 +158,7 @@ impl SqliteEngine {
     pub fn report(&self) -> Result<Report> {
         let path = &self.options.path;
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+        let (real_path, frames) = (self.real_path(), self.log_frames());
         let journal_mode = self
             .connection
             .query_row(sql::JOURNAL_MODE, [], |row| row.get(0))
@@ -149,11 +167,31 @@ impl SqliteEngine {
             sqlite: library_version(),
             file_system: sys::file_system(path).ok(),
             schema: connect::schema_version(&self.connection, path)?,
+            latest_schema: schema::LATEST as u64,
             journal_mode,
             database_bytes: size(path),
-            log_bytes: size(&side_file(&self.real_path(), "-wal")),
+            log_bytes: size(&side_file(&real_path, "-wal")),
             free_bytes: sys::free_bytes(path).ok(),
+            unused_bytes: self.unused_bytes()?,
+            log_frames: frames.map(|(all, _)| all),
+            log_frames_pending: frames.map(|(all, done)| all.saturating_sub(done)),
+            turn_holder: sys::lock_holder(&side_file(&real_path, "-turn")),
+            write_lock_holder: sys::record_lock_holder(&side_file(&real_path, "-shm"), WRITE_LOCK),
         })
+    }
+
+    /// Bytes in pages that hold nothing.
+    fn unused_bytes(&self) -> Result<u64> {
+        let number = |query| connect::number(&self.connection, query, &self.options.path);
+        Ok((number(sql::FREE_PAGES)? * number(sql::PAGE_BYTES)?).unsigned_abs())
+    }
+
+    /// How many frames the log has, and how many of them are in the file already.
+    fn log_frames(&self) -> Option<(u64, u64)> {
+        let frames = self.connection.query_row(sql::LOG_FRAMES, [], |row| Ok((row.get(1)?, row.get(2)?)));
+        let (all, done): (i64, i64) = frames.ok()?;
+        // A file without a log says -1.
+        Some((u64::try_from(all).ok()?, u64::try_from(done).ok()?))
     }
 
     /// The file as SQLite knows it, with links resolved.
@@ -237,6 +275,24 @@ impl SqliteEngine {
         Ok(())
     }
 
+    /// Refuses to write the file anew where it would not fit beside itself.
+    fn refuse_narrow_disk(&self) -> Result<()> {
+        let path = &self.options.path;
+        let pages = connect::number(&self.connection, sql::PAGES, path)?.unsigned_abs();
+        let page_bytes = connect::number(&self.connection, sql::PAGE_BYTES, path)?.unsigned_abs();
+        let needed = (pages * page_bytes).saturating_sub(self.unused_bytes()?);
+        match sys::free_bytes(path) {
+            Ok(free) if free < needed => {
+                let what = format!(
+                    "no space left to write {} anew; it takes {needed} bytes for a while, and {free} are free",
+                    path.display()
+                );
+                Err(Error::new(ErrorKind::NoSpace, what))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What the transaction sees that is under way.
     fn view(&self) -> SqliteView<'_> {
         SqliteView::new(&self.connection, &self.options.path, self.schema.get())
@@ -292,7 +348,7 @@ impl SqliteEngine {
     /// What failed may have failed because the file is another program's that counts its versions as we do.
     fn reconsider(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::Io => {
+            ErrorKind::Io | ErrorKind::Damaged => {
                 connect::refuse_foreign(&self.connection, &self.options.path).err().unwrap_or(error)
             }
             _ => error,
@@ -365,9 +421,12 @@ impl Engine for SqliteEngine {
         let patience = self.options.busy_timeout;
         let turn = self.turnstile().wait(patience / 2).ok().flatten();
         self.set_busy_timeout(patience)?;
-        self.run(sql::REBUILD)?;
+        self.refuse_narrow_disk()?;
+        let rebuilt = self.run(sql::REBUILD);
         let emptied = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         drop(turn);
+        // Also when that failed: what it wrote to the log is of no use, and others may need the room.
+        rebuilt?;
         emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
     }
 }

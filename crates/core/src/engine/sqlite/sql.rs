@@ -12,6 +12,15 @@ pub(super) const REBUILD: &str = "VACUUM";
 /// and empties the log, unless somebody reads what is in it alone.
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
+/// Writes a copy of the file as it is now.
+pub(super) const COPY_INTO: &str = "VACUUM INTO ?1";
+
+pub(super) const PAGE_BYTES: &str = "PRAGMA page_size";
+pub(super) const PAGES: &str = "PRAGMA page_count";
+pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";
+/// How many frames the log has, and how many of them have been copied back. Does nothing else.
+pub(super) const LOG_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
+
 pub(super) const SCHEMA_VERSION: &str = "PRAGMA user_version";
 pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
 pub(super) const COUNT_SCHEMA: &str = "SELECT count(*) FROM sqlite_schema";
@@ -126,6 +135,60 @@ pub(super) const RECORDS: &str = "SELECT key, record FROM {table} WHERE key > ?1
 pub(super) const PUT_RECORD: &str = "INSERT OR REPLACE INTO {table} (key, record) VALUES (?1, ?2)";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";
 
+/// Every table of entries, the shared one first.
+pub(super) const TABLES_OF_ENTRIES: &str = "
+    SELECT name FROM sqlite_schema
+    WHERE type = 'table' AND (name = 'entries' OR name GLOB 'entries_[0-9]*') ORDER BY name";
+/// Walks the pages and looks at no row.
+pub(super) const COUNT_ROWS: &str = "SELECT count(*) FROM {table}";
+pub(super) const COUNT_EXPIRED: &str = "SELECT count(*) FROM {table} WHERE ns = ?1 AND expires <= ?2";
+
+pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(200)";
+pub(super) const INTEGRITY_QUICKLY: &str = "PRAGMA quick_check(200)";
+pub(super) const STATE_ROWS: &str = "SELECT count(*) FROM sys_state";
+pub(super) const SPACES_WITHOUT_TABLE: &str = "
+    SELECT project, namespace, location FROM sys_namespaces
+    WHERE location NOT IN (SELECT name FROM sqlite_schema WHERE type = 'table') LIMIT 200";
+pub(super) const SPACES_WITH_A_BAD_NUMBER: &str = "
+    SELECT project, namespace FROM sys_namespaces
+    WHERE id > (SELECT spaces FROM sys_state)
+       OR id IN (SELECT id FROM sys_namespaces GROUP BY id HAVING count(*) > 1) LIMIT 200";
+pub(super) const SPACES_THAT_MISS_A_CACHE: &str = "
+    SELECT project, namespace FROM sys_namespaces
+    WHERE is_cache <> (id IN (SELECT ns FROM sys_caches)) LIMIT 200";
+pub(super) const CACHES_OF_NOBODY: &str =
+    "SELECT ns FROM sys_caches WHERE ns NOT IN (SELECT id FROM sys_namespaces) LIMIT 200";
+pub(super) const ENTRIES_OF_NOBODY: &str = "
+    SELECT ns, count(*) FROM {table}
+    WHERE ns NOT IN (SELECT id FROM sys_namespaces WHERE location = ?1) GROUP BY ns LIMIT 200";
+/// The spaces that records of a catalog are about.
+pub(super) const SPACES_OF_RECORDS: &str = "SELECT json_extract(record, '$.space') FROM {table}";
+/// Entries that cannot be as they are, and why, as a number. `{plain}` holds for values that are kept as they are, and
+/// `{large}` is the table of large ones, or an empty one.
+pub(super) const ODD_ENTRIES: &str = "
+    WITH limited(ns) AS (SELECT ns FROM sys_caches WHERE max_items IS NOT NULL OR max_bytes IS NOT NULL)
+    SELECT project, namespace, name, CASE
+        WHEN (value IS NULL) = (large IS NULL) THEN 0
+        WHEN large IS NOT NULL AND large NOT IN (SELECT id FROM {large}) THEN 1
+        WHEN {plain} AND size <> coalesce(
+            octet_length(value), (SELECT octet_length(l.value) FROM {large} AS l WHERE l.id = large)) THEN 2
+        WHEN expires IS NOT NULL AND NOT is_cache THEN 3
+        WHEN rank IS NOT NULL AND ns NOT IN (SELECT ns FROM limited) THEN 4
+        WHEN rank IS NULL AND ns IN (SELECT ns FROM limited) THEN 5
+        WHEN version > (SELECT revision FROM sys_state) THEN 6
+    END AS odd
+    FROM {table} JOIN sys_namespaces AS s ON s.id = ns AND s.location = ?1
+    WHERE odd IS NOT NULL LIMIT 200";
+pub(super) const IS_PLAIN: &str = "coding IS NULL";
+pub(super) const ALWAYS: &str = "1";
+pub(super) const LARGE_VALUES: &str = "large_values";
+pub(super) const NO_LARGE_VALUES: &str = "(SELECT 0 AS id, NULL AS value WHERE 0)";
+pub(super) const LARGE_SHARED: &str = "
+    SELECT large FROM {table} WHERE large IS NOT NULL GROUP BY large HAVING count(*) > 1 LIMIT 200";
+/// `{used}` are all numbers that entries hold.
+pub(super) const LARGE_OF_NOBODY: &str =
+    "SELECT id FROM large_values WHERE id NOT IN ({used}) OR id > (SELECT large FROM sys_state) LIMIT 200";
+pub(super) const LARGE_USED: &str = "SELECT large FROM {table} WHERE large IS NOT NULL";
 /// Entries at the beginning of a space, to be removed: how large those are that lie apart.
 pub(super) const LEFT_BEHIND: &str =
     "SELECT name, large, size FROM {table} WHERE ns = ?1 ORDER BY name LIMIT ?2";

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, ToSql, params};
 
 use super::rows::{self, Value, signed};
-use super::{error, layout, schema, sql};
+use super::{check, error, layout, schema, sql};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
@@ -66,7 +66,7 @@ impl<'a> SqliteView<'a> {
         self.checked(statement.query_row(params, read).optional())
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         statement: &str,
         params: impl Params,
@@ -76,7 +76,7 @@ impl<'a> SqliteView<'a> {
         self.checked(statement.query_map(params, read).and_then(Iterator::collect))
     }
 
-    fn number(&self, statement: &str) -> Result<u64> {
+    pub(super) fn number(&self, statement: &str) -> Result<u64> {
         let number = self.prepare(statement)?.query_row([], |row| rows::unsigned(row, 0));
         self.checked(number)
     }
@@ -137,7 +137,16 @@ impl<'a> SqliteView<'a> {
 impl SqliteView<'_> {
     /// Whether a catalog has ever had a record.
     fn has(&self, catalog: Catalog) -> Result<bool> {
-        let count = self.one(sql::HAS_TABLE, [catalog.name()], |row| rows::unsigned(row, 0))?;
+        self.has_table(catalog.name())
+    }
+
+    /// Holds for values that are kept as they are; there was nothing else before there was a column for it.
+    pub(super) fn plain(&self) -> &'static str {
+        if self.schema < 2 { sql::ALWAYS } else { sql::IS_PLAIN }
+    }
+
+    pub(super) fn has_table(&self, name: &str) -> Result<bool> {
+        let count = self.one(sql::HAS_TABLE, [name], |row| rows::unsigned(row, 0))?;
         Ok(count.is_some_and(|count| count > 0))
     }
 }
@@ -207,6 +216,22 @@ impl View for SqliteView<'_> {
             })
         });
         Ok(totals?.unwrap_or_default())
+    }
+
+    fn count(&self) -> Result<u64> {
+        let tables: Vec<String> = self.all(sql::TABLES_OF_ENTRIES, [], |row| row.get(0))?;
+        let count = |table: &String| self.number(&layout::of_table(sql::COUNT_ROWS, table));
+        tables.iter().map(count).sum()
+    }
+
+    fn count_expired(&self, space: &Space, now: Millis) -> Result<u64> {
+        let statement = layout::statement(sql::COUNT_EXPIRED, space);
+        let count = self.one(&statement, params![signed(space.id), now.0], |row| rows::unsigned(row, 0))?;
+        Ok(count.unwrap_or_default())
+    }
+
+    fn problems(&self, quick: bool) -> Result<Vec<String>> {
+        check::problems(self, quick)
     }
 
     fn shared_table(&self) -> &'static str {
@@ -469,6 +494,18 @@ impl View for SqliteTxn<'_> {
 
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals> {
         self.view.totals(space, visible_at)
+    }
+
+    fn count(&self) -> Result<u64> {
+        self.view.count()
+    }
+
+    fn count_expired(&self, space: &Space, now: Millis) -> Result<u64> {
+        self.view.count_expired(space, now)
+    }
+
+    fn problems(&self, quick: bool) -> Result<Vec<String>> {
+        self.view.problems(quick)
     }
 
     fn shared_table(&self) -> &'static str {

@@ -1,0 +1,95 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{existing, names, remove_empty_folder, taken, tell, unknown};
+use crate::args::Globals;
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::cursors::{Lead, Turn};
+use crate::exit::{Code, Failure};
+use crate::files;
+use crate::replace::Replacement;
+
+/// Lies beside a database for as long as it is being renamed, and holds the name that it had.
+const MARK: &str = ".renamed-from";
+
+/// Give a database another name; cursors and selections that lead to it follow
+///
+/// Those of all users do. PRONTO_DB, .prontodb files and scripts that name the file have to be changed by hand: the next
+/// write by the old name makes a new, empty database. Others that have the database open are waited for, and after
+/// busy_timeout_ms the exit code is 4 and nothing has changed. Said again, it finishes what was interrupted.
+#[derive(clap::Args)]
+pub struct Rename {
+    /// The name it has
+    #[arg(value_name = "OLD")]
+    old: String,
+
+    /// The name it gets, which no database may have
+    #[arg(value_name = "NEW")]
+    new: String,
+}
+
+impl Run for Rename {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::without_database(globals)
+    }
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let (from, to) = (cx.roots().database_file(&self.old)?, cx.roots().database_file(&self.new)?);
+        let mark = mark_beside(&to);
+        if !from.is_file() && to.is_file() && is_marked(&mark, &self.old) {
+            return self.finish(cx, &from, &to);
+        }
+        existing(cx, &self.old)?;
+        if to.symlink_metadata().is_ok() {
+            return Err(taken(&self.new));
+        }
+        cx.require_admin_at(&from)?;
+        let cursors = cx.cursors()?;
+        let turn = cursors.turn(cx.patience())?;
+        // Afterwards nothing tells which of them lead there by way of a link.
+        let leads = cursors.leading_to(&from)?;
+        let alone = cx.hold_alone(&from)?;
+        // From here on, whoever says it again is understood.
+        Replacement::begin(&mark)?.finish_private(self.old.as_bytes())?;
+        if let Err(error) = alone.rename(&to) {
+            let _ = fs::remove_file(&mark);
+            remove_empty_folder(&to);
+            return Err(cx.with_hint(error.into()));
+        }
+        self.follow(&turn, &leads, &from, &to)
+    }
+}
+
+impl Rename {
+    /// The file has its new name; whatever else there was to do is done now.
+    fn finish(&self, cx: &Context, from: &Path, to: &Path) -> Result<Code, Failure> {
+        cx.require_admin_at(to)?;
+        let cursors = cx.cursors()?;
+        let turn = cursors.turn(cx.patience())?;
+        let leads = cursors.leading_to(from)?;
+        match from.is_file() {
+            // Somebody has made it anew meanwhile.
+            true => Err(unknown(&self.old)),
+            false => self.follow(&turn, &leads, from, to),
+        }
+    }
+
+    fn follow(&self, turn: &Turn<'_>, leads: &[Lead], from: &Path, to: &Path) -> Result<Code, Failure> {
+        leads.iter().try_for_each(|lead| turn.redirect(lead, to))?;
+        let _ = fs::remove_file(mark_beside(to));
+        remove_empty_folder(from);
+        tell(&format!("{} is called {} now", self.old, self.new), &names(leads), "what led to it follows");
+        Ok(Code::Done)
+    }
+}
+
+fn mark_beside(database: &Path) -> PathBuf {
+    database.with_file_name(MARK)
+}
+
+fn is_marked(mark: &Path, old: &str) -> bool {
+    files::read_small(mark).is_ok_and(|held| held.as_deref() == Some(old.as_bytes()))
+}
