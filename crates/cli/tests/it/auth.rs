@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 71] = [
+const GUARDED: [&str; 79] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -534,6 +534,14 @@ const GUARDED: [&str; 71] = [
     "admin set-cache p.c timeout=80",
     "admin drop-cache p.c",
     "admin gc",
+    "admin status",
+    "admin check",
+    "admin migrate",
+    "admin migrate --check",
+    "admin vacuum",
+    "admin describe-db main",
+    "admin rename-db main other",
+    "admin delete-db main --force",
     "admin user add joe",
     "admin user list",
     "admin user passwd sam",

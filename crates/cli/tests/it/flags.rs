@@ -12,6 +12,13 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "create-cache" | "admin create-cache" => &["p|new", "90"],
         "admin set-cache" => &["p|c", "timeout=80"],
         "admin drop-cache" => &["p|c"],
+        "admin status" | "admin check" | "admin migrate" | "admin vacuum" => &[],
+        "admin database list" | "admin list-dbs" => &[],
+        "admin database create" | "admin create-db" => &["new"],
+        "admin database describe" | "admin describe-db" => &["other"],
+        "admin database switch" | "admin switch-db" => &["other"],
+        "admin database rename" | "admin rename-db" => &["other", "new"],
+        "admin database delete" | "admin delete-db" => &["other", "--force"],
         "config get" => &["ns_delim"],
         "config set" => &["busy_timeout_ms", "4000"],
         "cursor set" => &["new", "file.prdb"],
@@ -88,7 +95,11 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
 
 /// Commands that say what is selected, and so take no flag that does.
 fn is_about_selections(command: &str) -> bool {
-    command.starts_with("cursor") || ["allow", "deny", "sync"].contains(&command)
+    command.starts_with("cursor")
+        || command.starts_with("admin database")
+        || command.ends_with("-db")
+        || command.ends_with("-dbs")
+        || ["allow", "deny", "sync"].contains(&command)
 }
 
 #[test]

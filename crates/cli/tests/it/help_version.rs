@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 102] = [
+pub(crate) const COMMANDS: [&str; 118] = [
     "set",
     "get",
     "del",
@@ -57,6 +57,22 @@ pub(crate) const COMMANDS: [&str; 102] = [
     "admin describe-table",
     "admin table drop",
     "admin drop-table",
+    "admin status",
+    "admin check",
+    "admin migrate",
+    "admin vacuum",
+    "admin database create",
+    "admin database list",
+    "admin database describe",
+    "admin database switch",
+    "admin database rename",
+    "admin database delete",
+    "admin create-db",
+    "admin list-dbs",
+    "admin describe-db",
+    "admin switch-db",
+    "admin rename-db",
+    "admin delete-db",
     "admin namespace set",
     "admin namespace rotate",
     "admin namespace rewrap",

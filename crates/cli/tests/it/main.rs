@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a helper that finds no answer fails the test, as it should")]
 
 mod addresses;
+mod admin_database;
 mod append;
 mod auth;
 mod bad_input;
 mod bad_luck;
 mod caches;
+mod care;
 mod common;
 mod config;
 mod contexts;

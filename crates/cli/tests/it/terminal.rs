@@ -105,6 +105,22 @@ fn a_passphrase_is_asked_for_where_a_value_needs_it() {
 }
 
 #[test]
+fn a_database_goes_once_the_answer_is_yes() {
+    let s = sandbox();
+    s.run(["--database", "old", "set", "p.n.k", "v"]).succeeds();
+    for keys in ["\n", "n\n", "yess\n", "\u{4}"] {
+        let mut terminal = Terminal::run(&s, "exec \"$P\" admin delete-db old");
+        terminal.answer("[y/N]", keys);
+        assert!(terminal.ends(1).contains("nothing was changed"));
+        s.run(["--database", "old", "get", "p.n.k"]).prints("v\n");
+    }
+    let mut terminal = Terminal::run(&s, "exec \"$P\" admin delete-db old");
+    terminal.answer("Remove the database old", "y\n");
+    terminal.ends(0);
+    s.run(["admin", "list-dbs"]).prints("");
+}
+
+#[test]
 fn what_is_no_answer_is_refused() {
     let s = sandbox();
     for (keys, why) in [("\u{4}", "nothing was answered"), ("a\u{1b}b\n", "a control character was typed")] {

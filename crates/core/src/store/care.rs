@@ -129,11 +129,13 @@ impl Store {
         self.require_admin()?;
         let openable = if quick { Vec::new() } else { self.openable()? };
         let mut checked = Checked::default();
+        // After some errors SQLite has ended the transaction, and it cannot be committed.
+        let found = || Error::new(ErrorKind::Damaged, "something is wrong");
         let looked = self.read(&mut |view| {
             checked = Checked { problems: view.problems(quick)?, ..Checked::default() };
             // Damaged pages say nothing about what is in them.
             if !checked.problems.is_empty() {
-                return Ok(());
+                return Err(found());
             }
             checked.problems = Self::unreadable_records(view).iter().map(told).collect();
             let data_keys = records::all::<DataKeyRecord, _>(view).map(drop);
@@ -148,9 +150,11 @@ impl Store {
                     false => self.check_values(view, &space, &mut checked)?,
                 }
             }
-            Ok(())
+            if checked.problems.is_empty() { Ok(()) } else { Err(found()) }
         });
-        checked.note(looked)?;
+        if checked.problems.is_empty() {
+            checked.note(looked)?;
+        }
         checked.is_cut = checked.problems.len() > MAX_PROBLEMS;
         checked.problems.truncate(MAX_PROBLEMS);
         Ok(checked)

@@ -50,6 +50,8 @@ fn is_misshapen(what: &str) -> bool {
 
 fn kind_of(code: i32, path: &Path) -> ErrorKind {
     match code & 0xff {
+        // A page that ends early: the file was cut off.
+        ffi::SQLITE_IOERR if code == ffi::SQLITE_IOERR_SHORT_READ => ErrorKind::Damaged,
         ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_PROTOCOL => ErrorKind::Busy,
         ffi::SQLITE_CORRUPT | ffi::SQLITE_NOTADB => ErrorKind::Damaged,
         ffi::SQLITE_FULL => ErrorKind::NoSpace,
