@@ -105,6 +105,7 @@ fn place(path: Result<PathBuf, Failure>) -> Value {
 /// What is not as it should be around the program, each with what to do about it.
 fn advice(cx: &Context) -> Vec<String> {
     let mut advice = about_binary(cx);
+    advice.extend(about_limits());
     let roots = cx.roots();
     let data = roots.data_dir().ok();
     let configuration = config::path_in_use(&cx.flags(), roots).ok();
@@ -150,6 +151,16 @@ fn about_binary(cx: &Context) -> Vec<String> {
         )),
     }
     advice
+}
+
+/// Limits of the shell that keep a database from growing, where the system tells of them.
+fn about_limits() -> Option<String> {
+    let limits = fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max file size"))?;
+    let bytes: u64 = line.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(format!(
+        "files may grow to {bytes} bytes here, and writes beyond fail; ulimit -f shows and raises that"
+    ))
 }
 
 /// Whether two files are one, or hold the same.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -188,7 +189,8 @@ fn a_rename_that_was_interrupted_is_finished_when_it_is_said_again() {
     // As it is when the process dies once the file has its new name.
     s.run(["admin", "vacuum"]).succeeds();
     fs::create_dir(new.parent().unwrap()).unwrap();
-    fs::write(new.with_file_name(".renamed-from"), "old").unwrap();
+    let inode = fs::metadata(&old).unwrap().ino();
+    fs::write(new.with_file_name(".renamed-from"), format!("old {inode}")).unwrap();
     for suffix in ["-wal", "-shm"] {
         fs::remove_file(side_file(&old, suffix)).unwrap();
     }
@@ -228,6 +230,28 @@ fn a_rename_that_is_killed_loses_nothing_and_can_be_said_again() {
     }
     assert_whole(&s, &database_file(&s, from));
     println!("{kills} kills");
+}
+
+#[test]
+fn an_old_mark_beside_another_file_means_nothing() {
+    let s = with_old();
+    s.run(["admin", "create-db", "new"]).succeeds();
+    let new = database_file(&s, "new");
+    fs::write(new.with_file_name(".renamed-from"), "gone 1").unwrap();
+    s.run(["cursor", "set", "stray", database_file(&s, "gone").to_str().unwrap()]).succeeds();
+    refused(&s, &["admin", "rename-db", "gone", "new"], 1, "no_database");
+}
+
+#[test]
+fn a_link_to_a_file_elsewhere_is_neither_renamed_nor_removed() {
+    let s = with_old();
+    let (link, file) = (database_file(&s, "link"), s.path("mine.prdb"));
+    s.run(["-d", "mine.prdb", "set", "p.n.k", "mine"]).succeeds();
+    fs::create_dir(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    refused(&s, &["admin", "rename-db", "link", "new"], 1, "invalid").stderr_has("link");
+    refused(&s, &["admin", "delete-db", "link", "--force"], 1, "invalid").stderr_has("link");
+    s.run(["-d", "mine.prdb", "get", "p.n.k"]).prints("mine\n");
 }
 
 #[test]

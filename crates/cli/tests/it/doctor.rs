@@ -66,6 +66,12 @@ fn files_that_others_get_at_are_told_with_what_to_do() {
 }
 
 #[test]
+fn a_limit_that_stops_writes_is_told() {
+    let limited = ["sh", "-c", "ulimit -f 1000; exec \"$@\"", "sh"];
+    sandbox().run(["doctor"]).under(limited).succeeds().stdout_has("advice: files may grow to");
+}
+
+#[test]
 fn a_program_that_is_not_the_one_that_is_installed_is_told() {
     let s = sandbox();
     let folder = s.home().join(".local/bin");

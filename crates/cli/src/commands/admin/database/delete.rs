@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use super::{bytes_of, existing, names, remove_empty_folder, tell};
+use super::{bytes_of, names, own, remove_empty_folder, tell};
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::confirm::confirm;
@@ -40,7 +40,7 @@ impl Run for Delete {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let path = existing(cx, &self.name)?;
+        let path = own(cx, &self.name)?;
         cx.require_admin_at(&path)?;
         if self.dry_run {
             return tell_files(cx, &path);
@@ -74,10 +74,9 @@ fn tell_files(cx: &mut Context, path: &Path) -> Result<Code, Failure> {
 }
 
 fn tell_fallen_back(lead: &Lead) {
-    match lead.owner() {
-        Some(user) => {
-            output::note(&format!("nothing is selected for {user} now, so the database {user} is used"))
-        }
-        None => output::note(&format!("{DEFAULT_DATABASE} is selected now")),
-    }
+    let told = match lead.owner() {
+        Some(user) => format!("nothing is selected for {user} now, so the database {user} is used"),
+        None => format!("{DEFAULT_DATABASE} is selected now"),
+    };
+    output::note(&told);
 }

@@ -21,6 +21,17 @@ fn existing(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
     if path.is_file() { Ok(path) } else { Err(unknown(name)) }
 }
 
+/// The same for one that is to be moved or removed: the file itself, and not a link to one.
+fn own(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
+    let path = existing(cx, name)?;
+    if !path.is_symlink() {
+        return Ok(path);
+    }
+    let what =
+        format!("{} is a link to a file elsewhere, which is not this command's to move", path.display());
+    Err(Failure::invalid(what))
+}
+
 fn unknown(name: &str) -> Failure {
     Failure::new(Code::Error, "no_database", format!("there is no database {name}")).hint(format!(
         "prontodb admin list-dbs shows which there are; prontodb admin create-db {name} makes it"

@@ -1,7 +1,8 @@
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{existing, names, remove_empty_folder, taken, tell, unknown};
+use super::{names, own, remove_empty_folder, taken, tell, unknown};
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
@@ -10,7 +11,7 @@ use crate::exit::{Code, Failure};
 use crate::files;
 use crate::replace::Replacement;
 
-/// Lies beside a database for as long as it is being renamed, and holds the name that it had.
+/// Lies beside a database for as long as it is being renamed.
 const MARK: &str = ".renamed-from";
 
 /// Give a database another name; cursors and selections that lead to it follow
@@ -39,10 +40,10 @@ impl Run for Rename {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (from, to) = (cx.roots().database_file(&self.old)?, cx.roots().database_file(&self.new)?);
         let mark = mark_beside(&to);
-        if !from.is_file() && to.is_file() && is_marked(&mark, &self.old) {
+        if !from.is_file() && is_marked(&mark, &self.old, &to) {
             return self.finish(cx, &from, &to);
         }
-        existing(cx, &self.old)?;
+        own(cx, &self.old)?;
         if to.symlink_metadata().is_ok() {
             return Err(taken(&self.new));
         }
@@ -53,7 +54,8 @@ impl Run for Rename {
         let leads = cursors.leading_to(&from)?;
         let alone = cx.hold_alone(&from)?;
         // From here on, whoever says it again is understood.
-        Replacement::begin(&mark)?.finish_private(self.old.as_bytes())?;
+        let text = mark_of(&self.old, &from).unwrap_or_default();
+        Replacement::begin(&mark)?.finish_private(text.as_bytes())?;
         if let Err(error) = alone.rename(&to) {
             let _ = fs::remove_file(&mark);
             remove_empty_folder(&to);
@@ -90,6 +92,13 @@ fn mark_beside(database: &Path) -> PathBuf {
     database.with_file_name(MARK)
 }
 
-fn is_marked(mark: &Path, old: &str) -> bool {
-    files::read_small(mark).is_ok_and(|held| held.as_deref() == Some(old.as_bytes()))
+/// The name that a database had, and which file it is: so an old mark beside another file means nothing.
+fn mark_of(old: &str, file: &Path) -> Option<String> {
+    let inode = file.metadata().ok()?.ino();
+    Some(format!("{old} {inode}"))
+}
+
+fn is_marked(mark: &Path, old: &str, file: &Path) -> bool {
+    let held = files::read_small(mark).ok().flatten();
+    held.is_some() && held == mark_of(old, file).map(String::into_bytes)
 }
