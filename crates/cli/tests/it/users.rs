@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 105] = [
+const LINES: [&str; 121] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -40,6 +40,22 @@ const LINES: [&str; 105] = [
     "admin set-cache p.c timeout=80",
     "admin drop-cache p.c",
     "admin gc",
+    "admin status",
+    "admin check",
+    "admin migrate",
+    "admin vacuum",
+    "admin database create new",
+    "admin database list --long",
+    "admin database describe alice",
+    "admin database switch alice",
+    "admin database rename alice new",
+    "admin database delete alice --force",
+    "admin create-db new",
+    "admin list-dbs --json",
+    "admin describe-db alice",
+    "admin switch-db alice",
+    "admin rename-db alice new",
+    "admin delete-db alice --force",
     "admin namespace set p.n encrypt=on",
     "admin namespace rotate p.n",
     "admin namespace rewrap p.n",

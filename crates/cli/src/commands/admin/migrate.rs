@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 
 use crate::commands::{Addressing, Run};
@@ -46,7 +47,9 @@ impl Run for Migrate {
             ("migrated", Value::Truth(to > from.0)),
         ];
         if to > from.0 {
-            lines.push(("copy", text(format!("{}.schema-{}", path.display(), from.0))));
+            // It lies beside the file that links lead to.
+            let file = fs::canonicalize(&path).unwrap_or(path);
+            lines.push(("copy", text(format!("{}.schema-{}", file.display(), from.0))));
         }
         report::print(&mut cx.out, cx.globals.json, &lines)?;
         Ok(Code::Done)
