@@ -11,6 +11,7 @@ pub mod memory;
 pub mod sqlite;
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
@@ -50,6 +51,30 @@ pub trait Engine: Send {
     fn scrub(&self) -> Result<bool> {
         Ok(true)
     }
+
+    /// Writes one consistent state of all the data to a new file at `dest`, which is a whole database of its own. Others read
+    /// and write meanwhile, and wait for nothing.
+    ///
+    /// The copy is readable by its owner alone, and is not synced: see [`Snapshot::sync`]. When this fails, no file is left.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] of engines that keep no files; [`ErrorKind::NoDatabase`] when there is none;
+    /// [`ErrorKind::Invalid`] when something is at `dest` already; those of reading, and of writing the copy.
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        let what = format!("a copy to {} needs a database that is a file", dest.display());
+        Err(Error::new(ErrorKind::Unsupported, what))
+    }
+}
+
+/// A copy that [`Engine::snapshot`] has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The file.
+    pub path: PathBuf,
+    /// The version of the last write that is in it.
+    pub revision: Version,
+    /// The length of the file.
+    pub bytes: u64,
 }
 
 /// One consistent state of the data.

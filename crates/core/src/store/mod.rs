@@ -32,13 +32,15 @@ pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
 pub use self::tables::{Table, TableInfo};
 
+use std::path::Path;
+
 use self::coder::Coder;
 use crate::address::{Address, Namespace};
 use crate::auth::Seed;
 use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
-use crate::engine::{Cache, Engine, Policy, Space, View};
+use crate::engine::{Cache, Engine, Policy, Snapshot, Space, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record, Version};
 
@@ -205,6 +207,27 @@ impl Store {
             Ok(())
         })?;
         Ok(revision)
+    }
+
+    /// Copies all there is to a new file, as it is at one moment; see [`Engine::snapshot`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to all but admins, and those of the engine.
+    pub fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        self.allow(Action::Admin, None)?;
+        self.engine.snapshot(dest)
+    }
+
+    /// Writes down that whom this store acts for has done something with all of it; nothing where that is the owner.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to all but admins, and those of writing.
+    pub fn note(&self, action: &str, target: &str) -> Result<()> {
+        self.allow(Action::Admin, None)?;
+        match self.identity {
+            Some(_) => self.engine.write(&mut |txn| self.note_done(txn, action, target)),
+            None => Ok(()),
+        }
     }
 
     /// The entry at `address`; `None` when it is missing or has expired.

@@ -8,6 +8,7 @@ mod care;
 mod embedding;
 mod invariants;
 mod memory;
+mod snapshots;
 mod sqlite;
 mod store;
 mod stream;

@@ -147,14 +147,22 @@ impl FrozenState {
 }
 
 /// Opens a file without its log, and without making one.
-fn connect_frozen(path: &Path) -> Result<Connection> {
+pub(super) fn connect_frozen(path: &Path) -> Result<Connection> {
     let path = real_path(path);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(immutable_uri(&path), flags).map_err(|e| why_not_opened(e, &path))
+    Connection::open_with_flags(uri(&path, b"immutable=1"), flags).map_err(|e| why_not_opened(e, &path))
 }
 
-fn immutable_uri(path: &Path) -> PathBuf {
+/// Opens a file that nobody else knows, without locks.
+pub(super) fn connect_private(path: &Path) -> Result<Connection> {
+    let path = real_path(path);
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri(&path, b"nolock=1"), flags).map_err(|e| why_not_opened(e, &path))
+}
+
+fn uri(path: &Path, parameter: &[u8]) -> PathBuf {
     let mut uri = b"file://".to_vec();
     for &byte in path.as_os_str().as_bytes() {
         match byte {
@@ -162,7 +170,8 @@ fn immutable_uri(path: &Path) -> PathBuf {
             _ => uri.push(byte),
         }
     }
-    uri.extend_from_slice(b"?immutable=1");
+    uri.push(b'?');
+    uri.extend_from_slice(parameter);
     OsString::from_vec(uri).into()
 }
 

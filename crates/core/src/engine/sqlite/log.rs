@@ -20,6 +20,9 @@ const FRAMES_WHEN_ALONE: i32 = 64;
 /// From here on any process copies back what it can without making others wait.
 const FRAMES_IN_COMPANY: i32 = 1000;
 
+/// A log of so many bytes has some [`FRAMES_IN_COMPANY`] frames of the usual size.
+const LONG_LOG_BYTES: u64 = FRAMES_IN_COMPANY as u64 * 4096;
+
 /// Counts the frames of one connection's log, and copies them back in time.
 pub(super) struct Log {
     frames: Arc<AtomicI32>,
@@ -49,6 +52,21 @@ impl Log {
             self.checkpoint(connection, CheckpointMode::TRUNCATE);
         } else if frames >= FRAMES_IN_COMPANY {
             self.checkpoint(connection, CheckpointMode::PASSIVE);
+        }
+    }
+
+    /// To be called when a long reader is done, during which nobody could begin the log anew: copies back a log that has grown
+    /// meanwhile, so that no writer stops for that. Nobody waits for it.
+    pub(super) fn fold(&self, connection: &Connection) {
+        let log = connection.path().map(|path| side_file(Path::new(path), "-wal"));
+        let bytes = log.and_then(|log| log.metadata().ok()).map_or(0, |log| log.len());
+        if bytes < LONG_LOG_BYTES {
+            return;
+        }
+        let _ = connection.busy_timeout(std::time::Duration::ZERO);
+        self.checkpoint(connection, CheckpointMode::PASSIVE);
+        if is_alone(connection) {
+            self.checkpoint(connection, CheckpointMode::TRUNCATE);
         }
     }
 

@@ -13,8 +13,10 @@ mod log;
 mod memory;
 mod rows;
 mod schema;
+mod snapshot;
 mod sql;
 mod turn;
+mod verify;
 mod view;
 
 use std::cell::{Cell, OnceCell};
@@ -28,10 +30,12 @@ use self::connect::{FileState, FrozenState};
 use self::log::Log;
 pub use self::memory::share_allocator;
 use self::turn::Turnstile;
+pub use self::verify::Verified;
 use self::view::{SqliteTxn, SqliteView};
 use super::memory::MemoryEngine;
-use super::{Engine, Txn, View};
+use super::{Engine, Snapshot, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
 use crate::sys;
 pub use crate::sys::{FileSystem, LockHolder};
 
@@ -428,6 +432,20 @@ impl Engine for SqliteEngine {
         // Also when that failed: what it wrote to the log is of no use, and others may need the room.
         rebuilt?;
         emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
+    }
+
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        self.set_busy_timeout(self.options.busy_timeout)?;
+        let (mut copy, mut revision) = (snapshot::Copy::begin(dest)?, Version(0));
+        let copied = self.transact(sql::BEGIN_READ, &mut || {
+            revision = self.view().revision()?;
+            copy.fill(&self.connection, &self.options.path)
+        });
+        self.refuse_thawed(copied)?;
+        if self.frozen.is_none() {
+            self.log.fold(&self.connection);
+        }
+        copy.finish(revision)
     }
 }
 

@@ -31,6 +31,13 @@ pub(super) const KEEP_LOCKS: &str = "PRAGMA locking_mode = EXCLUSIVE";
 pub(super) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
 
+/// For a file that nobody else knows yet, and that is thrown away unless it becomes whole.
+pub(super) const CARELESS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
+
+/// One row that says `ok`, or the first thing that is wrong.
+pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(1)";
+pub(super) const LOCATIONS: &str = "SELECT location, count(*) FROM sys_namespaces GROUP BY location";
+
 pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
 pub(super) const NEXT_REVISION: &str =
     "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large";

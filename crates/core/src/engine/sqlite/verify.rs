@@ -1,0 +1,86 @@
+//! Whether a file that nobody uses is a database of ours, and a sound one.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use super::connect::{FileState, connect_frozen, file_error, inspect, refuse_foreign, schema_version};
+use super::error::translate;
+use super::{SqliteEngine, sql};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
+
+/// What was found in a sound database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The number of its schema.
+    pub schema: u64,
+    /// The version of the last write.
+    pub revision: Version,
+    /// How many namespaces it has.
+    pub namespaces: u64,
+    /// The length of the file.
+    pub bytes: u64,
+}
+
+impl SqliteEngine {
+    /// Reads all of the file at `path`, which nobody may be using, and checks that it is a whole and sound database. What may
+    /// be in a log beside it is not looked at. Nothing is written.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Foreign`] for files of other programs and of later versions; [`ErrorKind::Damaged`] for what is no
+    /// database, is cut off or not sound; those of reading.
+    pub fn verify(path: &Path) -> Result<Verified> {
+        let bytes =
+            fs::metadata(path).map_err(|e| file_error(format!("cannot open {}", path.display()), e))?.len();
+        let connection = connect_frozen(path)?;
+        if let FileState::Empty = inspect(&connection, path)? {
+            return Err(unsound(path, "nothing is in it"));
+        }
+        // Files of the latest schema are taken for ours by that alone where it is quick that counts.
+        refuse_foreign(&connection, path)?;
+        let verdict = connection.query_row(sql::INTEGRITY, [], |row| row.get::<_, String>(0));
+        let verdict = verdict.map_err(|e| translate(e, path))?;
+        if verdict != "ok" {
+            return Err(unsound(path, &verdict));
+        }
+        let schema = schema_version(&connection, path)?;
+        let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));
+        let revision = Version(revision.map_err(|e| misshapen(e, path))?.unsigned_abs());
+        let namespaces = count_namespaces(&connection, path)?;
+        Ok(Verified { schema, revision, namespaces, bytes })
+    }
+}
+
+/// Counts the namespaces, each of which has to have a table.
+fn count_namespaces(connection: &Connection, path: &Path) -> Result<u64> {
+    let mut namespaces = 0;
+    let located: rusqlite::Result<Vec<(String, i64)>> = connection
+        .prepare(sql::LOCATIONS)
+        .and_then(|mut s| s.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect());
+    for (table, count) in located.map_err(|e| misshapen(e, path))? {
+        let tables = connection.query_row(sql::HAS_TABLE, [&table], |row| row.get::<_, i64>(0));
+        // Such a name becomes a part of statements.
+        let is_name = table.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !is_name || tables.map_err(|e| translate(e, path))? == 0 {
+            return Err(unsound(path, "a namespace lies in a table that is not there"));
+        }
+        namespaces += count.unsigned_abs();
+    }
+    Ok(namespaces)
+}
+
+/// Tables and rows that every database has are not there.
+fn misshapen(error: rusqlite::Error, path: &Path) -> Error {
+    let why = error.to_string();
+    match translate(error, path) {
+        error if error.kind() == ErrorKind::Io => unsound(path, &why),
+        error => error,
+    }
+}
+
+fn unsound(path: &Path, why: &str) -> Error {
+    let why = why.lines().next().unwrap_or_default().to_owned();
+    Error::new(ErrorKind::Damaged, format!("{} is damaged", path.display())).because(why)
+}

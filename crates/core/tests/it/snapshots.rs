@@ -1,0 +1,213 @@
+//! Copies of databases that others write meanwhile, and what is found to be a sound one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use prontodb_core::auth::Identity;
+use prontodb_core::engine::Engine;
+use prontodb_core::engine::sqlite::{Access, OpenOptions, SqliteEngine};
+use prontodb_core::store::SetOptions;
+use prontodb_core::{Address, ErrorKind, Notation, Store, Version};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+fn at(address: &str) -> Address {
+    Notation::default().address(address).unwrap()
+}
+
+fn engine(path: &Path) -> SqliteEngine {
+    SqliteEngine::open(OpenOptions::new(path)).unwrap()
+}
+
+fn store(path: &Path) -> Store {
+    Store::new(engine(path))
+}
+
+/// A database with a few entries, large ones among them.
+fn database(dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("test.prdb");
+    let store = store(&path);
+    for number in 0..50 {
+        let value = vec![b'x'; number * 100];
+        store.set(&at(&format!("p.n.k{number}")), &value, &SetOptions::default()).unwrap();
+    }
+    path
+}
+
+fn number_at(store: &Store, address: &str) -> u64 {
+    let value = store.get(&at(address)).unwrap().unwrap().value;
+    String::from_utf8(value).unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_copy_is_a_whole_file_of_its_own() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let copy = dir.path().join("copy.prdb");
+    let made = store(&path).snapshot(&copy).unwrap();
+    made.sync().unwrap();
+    assert_eq!(made.revision, Version(50));
+    assert_eq!(made.bytes, fs::metadata(&copy).unwrap().len());
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let of_copy = names.iter().filter(|name| name.to_str().unwrap().starts_with("copy"));
+    assert_eq!(of_copy.count(), 1, "{names:?}");
+    // The bytes that say "write-ahead log" in the header of the file.
+    assert_eq!(fs::read(&copy).unwrap()[18..20], [2, 2]);
+    let found = SqliteEngine::verify(&copy).unwrap();
+    assert_eq!((found.revision, found.namespaces, found.bytes), (Version(50), 1, made.bytes));
+    let copied = store(&copy);
+    for number in 0..50 {
+        let value = copied.get(&at(&format!("p.n.k{number}"))).unwrap().unwrap().value;
+        assert_eq!(value.len(), number * 100);
+    }
+}
+
+#[test]
+fn a_copy_holds_what_is_in_the_log_alone() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let writer = store(&path);
+    writer.set(&at("p.n.last"), b"1", &SetOptions::default()).unwrap();
+    assert!(fs::metadata(dir.path().join("test.prdb-wal")).unwrap().len() > 0);
+    let copy = dir.path().join("copy.prdb");
+    store(&path).snapshot(&copy).unwrap();
+    assert_eq!(store(&copy).get(&at("p.n.last")).unwrap().unwrap().value, b"1");
+}
+
+#[test]
+fn each_copy_is_of_one_moment_while_others_write_and_the_log_stays_short() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let first = store(&path);
+    let pair = [at("p.n.left"), at("q.n.right")];
+    let write_pair = |store: &Store| {
+        store
+            .write(|writer| {
+                let left = writer.increment(&pair[0], 1)?;
+                // Pages enough that a copy of two states would show.
+                writer.set(&at("p.n.ballast"), &vec![left as u8; 40_000], &SetOptions::default())?;
+                writer.increment(&pair[1], 1).map(drop)
+            })
+            .unwrap();
+    };
+    write_pair(&first);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let writer = store(&path);
+            while !is_over.load(Ordering::Relaxed) {
+                write_pair(&writer);
+            }
+        });
+        for round in 0..20 {
+            let copy = dir.path().join(format!("copy{round}.prdb"));
+            let made = first.snapshot(&copy).unwrap();
+            let copied = store(&copy);
+            assert_eq!(number_at(&copied, "p.n.left"), number_at(&copied, "q.n.right"));
+            assert_eq!(copied.revision().unwrap(), made.revision);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let log = fs::metadata(dir.path().join("test.prdb-wal")).unwrap().len();
+    assert!(log < 64 << 20, "{log}");
+    SqliteEngine::verify(&dir.path().join("copy19.prdb")).unwrap();
+}
+
+#[test]
+fn a_log_that_grew_during_a_copy_is_copied_back() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let (holder, writer) = (engine(&path), store(&path));
+    // Somebody reads an old state, so that the log can be neither copied back nor begun anew.
+    holder
+        .read(&mut |view| {
+            view.revision()?;
+            for number in 0..200 {
+                writer.set(&at(&format!("p.n.g{number}")), &vec![b'x'; 50_000], &SetOptions::default())?;
+            }
+            Ok(())
+        })
+        .unwrap();
+    let log = dir.path().join("test.prdb-wal");
+    assert!(fs::metadata(&log).unwrap().len() > 5 << 20);
+    drop(writer);
+    // What nobody else uses is emptied, and with it the file as it lies is all there is.
+    engine(&path).snapshot(&dir.path().join("copy.prdb")).unwrap();
+    assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    assert_eq!(SqliteEngine::verify(&path).unwrap().revision, Version(250));
+}
+
+#[test]
+fn a_file_that_is_there_is_not_replaced() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let taken = dir.path().join("taken");
+    fs::write(&taken, "mine").unwrap();
+    let error = store(&path).snapshot(&taken).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(fs::read(&taken).unwrap(), b"mine");
+    let error = store(&path).snapshot(&path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!(store(&path).revision().unwrap(), Version(50));
+}
+
+#[test]
+fn what_cannot_be_copied_leaves_no_file() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("other.prdb");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1)").unwrap();
+    let copy = dir.path().join("copy.prdb");
+    let read = OpenOptions { access: Access::Read, ..OpenOptions::new(&path) };
+    let error = SqliteEngine::open(read).unwrap().snapshot(&copy).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Foreign);
+    assert!(!copy.exists());
+    let error = Store::in_memory().snapshot(&copy).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    let nobody = Identity::vouched_for("ann", None, Vec::new());
+    let error = store(&database(&dir)).act_as(nobody).snapshot(&copy).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied);
+    assert!(!copy.exists());
+}
+
+#[test]
+fn files_that_are_no_sound_database_are_found_out() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let copy = dir.path().join("copy.prdb");
+    store(&path).snapshot(&copy).unwrap();
+    let whole = fs::read(&copy).unwrap();
+    let kind_of = |bytes: &[u8]| {
+        fs::write(&copy, bytes).unwrap();
+        SqliteEngine::verify(&copy).unwrap_err().kind()
+    };
+    assert_eq!(kind_of(b""), ErrorKind::Damaged);
+    assert_eq!(kind_of(&[b'x'; 5000]), ErrorKind::Damaged);
+    for part in 1..16 {
+        assert_eq!(kind_of(&whole[..whole.len() * part / 16]), ErrorKind::Damaged, "{part}/16");
+    }
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..page * 4096 + 8].fill(0xff);
+        // A page in the middle of a large value has no structure that could be wrong but the link to the next one.
+        assert_eq!(kind_of(&bytes), ErrorKind::Damaged, "page {page}");
+    }
+    fs::write(&copy, &whole).unwrap();
+    let statement = |text: &str| {
+        fs::write(&copy, &whole).unwrap();
+        let connection = Connection::open(&copy).unwrap();
+        connection.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+        connection.execute_batch(text).unwrap();
+        connection.close().unwrap();
+        SqliteEngine::verify(&copy).unwrap_err().kind()
+    };
+    assert_eq!(statement("PRAGMA user_version = 99"), ErrorKind::Foreign);
+    assert_eq!(statement("PRAGMA application_id = 99"), ErrorKind::Foreign);
+    assert_eq!(statement("DELETE FROM sys_state"), ErrorKind::Damaged);
+    assert_eq!(statement("DROP TABLE sys_state"), ErrorKind::Damaged);
+    assert_eq!(statement("DROP TABLE entries"), ErrorKind::Damaged);
+    assert_eq!(statement("UPDATE sys_namespaces SET location = 'entries; --'"), ErrorKind::Damaged);
+}
