@@ -211,3 +211,98 @@ fn files_that_are_no_sound_database_are_found_out() {
     assert_eq!(statement("DROP TABLE entries"), ErrorKind::Damaged);
     assert_eq!(statement("UPDATE sys_namespaces SET location = 'entries; --'"), ErrorKind::Damaged);
 }
+
+/// A copy of the database at `path` as it is now.
+fn copy_of(path: &Path, name: &str) -> PathBuf {
+    let copy = path.with_file_name(name);
+    store(path).snapshot(&copy).unwrap();
+    copy
+}
+
+#[test]
+fn a_database_that_others_have_open_gets_another_content() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let reader = store(&path);
+    let old = copy_of(&path, "old.prdb");
+    reader.set(&at("p.n.k1"), b"new", &SetOptions::default()).unwrap();
+    reader.set(&at("p.n.more"), &vec![b'y'; 300_000], &SetOptions::default()).unwrap();
+    let kept = dir.path().join("kept.prdb");
+    let mut calls = 0;
+    let revision = engine(&path)
+        .overwrite(&old, &mut |engine| {
+            calls += 1;
+            engine.snapshot(&kept).map(drop)
+        })
+        .unwrap();
+    assert_eq!((calls, revision), (1, Version(53)));
+    assert_eq!(reader.get(&at("p.n.k1")).unwrap().unwrap().value, vec![b'x'; 100]);
+    assert!(reader.get(&at("p.n.more")).unwrap().is_none());
+    assert_eq!(reader.revision().unwrap(), Version(53));
+    reader.set(&at("p.n.next"), b"1", &SetOptions::default()).unwrap();
+    assert_eq!(reader.head(&at("p.n.next")).unwrap().unwrap().version, Version(54));
+    assert_eq!(store(&kept).get(&at("p.n.k1")).unwrap().unwrap().value, b"new");
+    let copy = copy_of(&path, "copy.prdb");
+    SqliteEngine::verify(&copy).unwrap();
+}
+
+#[test]
+fn what_is_written_while_it_is_kept_is_kept_too() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let old = copy_of(&path, "old.prdb");
+    let writer = store(&path);
+    let kept = dir.path().join("kept.prdb");
+    let mut calls = 0;
+    let overwritten = engine(&path).overwrite(&old, &mut |engine| {
+        calls += 1;
+        let _ = fs::remove_file(&kept);
+        engine.snapshot(&kept)?;
+        if calls == 1 {
+            writer.set(&at("p.n.late"), b"1", &SetOptions::default())?;
+        }
+        Ok(())
+    });
+    overwritten.unwrap();
+    assert_eq!(calls, 2);
+    assert_eq!(store(&kept).get(&at("p.n.late")).unwrap().unwrap().value, b"1");
+    assert!(writer.get(&at("p.n.late")).unwrap().is_none());
+}
+
+#[test]
+fn nothing_changes_when_it_cannot_be_kept() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let old = copy_of(&path, "old.prdb");
+    let holder = store(&path);
+    holder.set(&at("p.n.k1"), b"new", &SetOptions::default()).unwrap();
+    let failed =
+        engine(&path).overwrite(&old, &mut |_| Err(prontodb_core::Error::new(ErrorKind::NoSpace, "x")));
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::NoSpace);
+    let other_pages = dir.path().join("pages.prdb");
+    Connection::open(&other_pages)
+        .unwrap()
+        .execute_batch(&format!(
+            "ATTACH '{}' AS o; PRAGMA page_size = 8192; VACUUM o INTO '{}'",
+            old.display(),
+            dir.path().join("big.prdb").display()
+        ))
+        .unwrap();
+    let failed = engine(&path).overwrite(&dir.path().join("big.prdb"), &mut |_| Ok(()));
+    assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unsupported);
+    let foreign = dir.path().join("foreign.prdb");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t(x)").unwrap();
+    assert_eq!(engine(&path).overwrite(&foreign, &mut |_| Ok(())).unwrap_err().kind(), ErrorKind::Foreign);
+    assert_eq!(holder.get(&at("p.n.k1")).unwrap().unwrap().value, b"new");
+    assert_eq!(holder.revision().unwrap(), Version(51));
+}
+
+#[test]
+fn a_file_that_is_settled_has_nothing_beside_it() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    SqliteEngine::settle(&path).unwrap();
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["test.prdb"]);
+    assert_eq!(SqliteEngine::verify(&path).unwrap().revision, Version(50));
+}

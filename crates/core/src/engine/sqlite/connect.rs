@@ -117,7 +117,7 @@ fn look_at(path: &Path) -> Result<Place> {
     }
 }
 
-fn connect(options: &OpenOptions) -> Result<Connection> {
+pub(super) fn connect(options: &OpenOptions) -> Result<Connection> {
     let path = &options.path;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(plain(path), flags).map_err(|e| why_not_opened(e, path))?;

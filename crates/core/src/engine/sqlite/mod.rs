@@ -11,6 +11,7 @@ mod error;
 mod layout;
 mod log;
 mod memory;
+mod overwrite;
 mod rows;
 mod schema;
 mod snapshot;

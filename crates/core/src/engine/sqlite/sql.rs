@@ -28,17 +28,20 @@ pub(super) const USE_WAL: &str = "PRAGMA journal_mode = WAL";
 pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode";
 /// Keeps every lock until the connection closes, and takes that on the whole file as the log is opened.
 pub(super) const KEEP_LOCKS: &str = "PRAGMA locking_mode = EXCLUSIVE";
+/// Changes when somebody else has written.
+pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(super) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
 
 /// For a file that nobody else knows yet, and that is thrown away unless it becomes whole.
 pub(super) const CARELESS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
 
-/// One row that says `ok`, or the first thing that is wrong.
-pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(1)";
 pub(super) const LOCATIONS: &str = "SELECT location, count(*) FROM sys_namespaces GROUP BY location";
 
 pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
+/// Above what it was and above another one.
+pub(super) const RAISE_REVISION: &str =
+    "UPDATE sys_state SET revision = max(revision, ?1) + 1 RETURNING revision";
 pub(super) const NEXT_REVISION: &str =
     "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large";
 pub(super) const LARGE_IDS: &str = "SELECT large FROM sys_state";
@@ -150,6 +153,7 @@ pub(super) const TABLES_OF_ENTRIES: &str = "
 pub(super) const COUNT_ROWS: &str = "SELECT count(*) FROM {table}";
 pub(super) const COUNT_EXPIRED: &str = "SELECT count(*) FROM {table} WHERE ns = ?1 AND expires <= ?2";
 
+/// One row that says `ok`, or a row for each thing that is wrong.
 pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(200)";
 pub(super) const INTEGRITY_QUICKLY: &str = "PRAGMA quick_check(200)";
 pub(super) const STATE_ROWS: &str = "SELECT count(*) FROM sys_state";
