@@ -1,11 +1,14 @@
 //! The engines this program knows, and which one a place belongs to: the one file of the CLI that names them.
 
+use std::path::Path;
+
 use prontodb_core::engine::sqlite::SqliteEngine;
 pub use prontodb_core::engine::sqlite::{
-    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, files_of, library_version,
+    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of, library_version,
     share_allocator,
 };
-use prontodb_core::{Error, Store};
+use prontodb_core::engine::{Engine, Snapshot};
+use prontodb_core::{Error, Store, Version};
 
 /// Opens the store at the place that `options` name; every place is a SQLite file.
 pub fn open(options: &OpenOptions) -> Result<Store, Error> {
@@ -15,6 +18,41 @@ pub fn open(options: &OpenOptions) -> Result<Store, Error> {
 /// Tells about the file of a store, and what it lies on.
 pub fn report(options: &OpenOptions) -> Result<Report, Error> {
     SqliteEngine::open(options.clone())?.report()
+}
+
+/// Checks the file of a database that nobody uses.
+pub fn verify(path: &Path) -> Result<Verified, Error> {
+    SqliteEngine::verify(path)
+}
+
+/// Copies the database at `path`, for whoever may read the file.
+pub fn snapshot_of(path: &Path, dest: &Path) -> Result<Snapshot, Error> {
+    let options = OpenOptions { access: Access::Read, ..OpenOptions::new(path) };
+    SqliteEngine::open(options)?.snapshot(dest)
+}
+
+/// Leaves of a database that nobody uses one file, of the latest schema and on disk.
+pub fn settle(path: &Path) -> Result<(), Error> {
+    SqliteEngine::settle(path)
+}
+
+/// Raises the revision of a database that nobody uses above another one.
+pub fn raise(path: &Path, above: Version) -> Result<Version, Error> {
+    SqliteEngine::raise(path, above)
+}
+
+/// Copies what there is to the file that it is given.
+pub type CopyTo<'a> = &'a dyn Fn(&Path) -> Result<Snapshot, Error>;
+
+/// Puts the content of the database at `source` in the place of that of a database in use, once `keep` has copied what there
+/// is; it is called again when somebody writes meanwhile.
+pub fn overwrite(
+    options: &OpenOptions,
+    source: &Path,
+    keep: &mut dyn FnMut(CopyTo<'_>) -> Result<(), Error>,
+) -> Result<Version, Error> {
+    SqliteEngine::open(options.clone())?
+        .overwrite(source, &mut |engine| keep(&|dest: &Path| engine.snapshot(dest)))
 }
 
 /// Takes the file of a store for this process alone.

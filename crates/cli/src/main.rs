@@ -3,6 +3,7 @@
 
 mod arena;
 mod args;
+mod backup;
 mod commands;
 mod config;
 mod confirm;

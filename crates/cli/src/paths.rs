@@ -264,6 +264,31 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     fresh.iter().filter_map(|folder| folder.parent()).try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
+/// The databases that go by their names, in the order of these, each with its file.
+///
+/// # Errors
+/// The data directory cannot be read.
+pub fn databases(roots: Roots<'_>) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let data = roots.data_dir()?;
+    let cannot = |error| Failure::io(format_args!("cannot read {}", data.display()), &error);
+    let entries = match std::fs::read_dir(&data) {
+        Ok(entries) => entries,
+        Err(error) if crate::files::is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(cannot(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let Ok(name) = entry.map_err(cannot)?.file_name().into_string() else { continue };
+        if let Ok(file) = roots.database_file(&name)
+            && file.is_file()
+        {
+            found.push((name, file));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The folder that a file lies in, or the nearest one above it that is there.
 pub fn folder_near(path: &Path) -> PathBuf {
     let folder = path.ancestors().skip(1).find(|folder| folder.is_dir());

@@ -92,6 +92,11 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     platform::rename_new(from, to)
 }
 
+/// Has two files change places in one step. An error of the kind [`io::ErrorKind::Unsupported`] where the system cannot.
+pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    platform::exchange(one, other)
+}
+
 /// Where the system has no such call: somebody may take the name in between.
 fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
     match to.symlink_metadata() {
@@ -291,26 +296,30 @@ mod platform {
     }
 
     pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+        match renameat2(from, to, libc::RENAME_NOREPLACE) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => super::look_and_rename(from, to),
+            renamed => renamed,
+        }
+    }
+
+    pub(super) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+        renameat2(one, other, libc::RENAME_EXCHANGE)
+    }
+
+    fn renameat2(from: &Path, to: &Path, flags: libc::c_uint) -> io::Result<()> {
         let (old, new) =
             (CString::new(from.as_os_str().as_bytes())?, CString::new(to.as_os_str().as_bytes())?);
         // SAFETY: both texts end with NUL and outlive the call, which changes no memory.
         let renamed = unsafe {
             let (old, new) = (old.as_ptr(), new.as_ptr());
-            libc::syscall(
-                libc::SYS_renameat2,
-                libc::AT_FDCWD,
-                old,
-                libc::AT_FDCWD,
-                new,
-                libc::RENAME_NOREPLACE,
-            )
+            libc::syscall(libc::SYS_renameat2, libc::AT_FDCWD, old, libc::AT_FDCWD, new, flags)
         };
         if renamed == 0 {
             return Ok(());
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
-            Some(libc::EINVAL | libc::ENOSYS) => super::look_and_rename(from, to),
+            Some(libc::EINVAL | libc::ENOSYS) => Err(io::ErrorKind::Unsupported.into()),
             _ => Err(error),
         }
     }
@@ -430,6 +439,10 @@ mod platform {
     }
 
     pub(super) use super::poll_for_lock as wait_for_lock;
+
+    pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     pub(super) fn is_attached_elsewhere(_shm: &Path) -> io::Result<bool> {
         Ok(true)

@@ -6,6 +6,7 @@ mod admin;
 mod allow;
 mod append;
 mod auth;
+mod backup;
 mod config;
 mod context;
 mod copy;
@@ -26,6 +27,7 @@ mod nss;
 mod projects;
 mod proto;
 mod rename;
+mod restore;
 mod set;
 mod stream;
 mod sync;
@@ -145,6 +147,8 @@ static COMMANDS: &[Command] = &[
     command::<export_fs::ExportFs>("export-fs"),
     command::<import_fs::ImportFs>("import-fs"),
     command::<sync::Sync>("sync"),
+    command::<backup::Backup>("backup"),
+    command::<restore::Restore>("restore"),
     command::<projects::Projects>("projects"),
     command::<namespaces::Namespaces>("namespaces"),
     command::<nss::Nss>("nss"),

@@ -15,6 +15,9 @@ const MAX_BUSY_TIMEOUT_MS: u64 = i32::MAX as u64;
 /// SQLite holds 1,000,000,000 bytes in a row, of which the entry's name and head need some.
 const MAX_VALUE_BYTES: u64 = 900_000_000;
 
+/// More backups, and more days, than anybody counts.
+const MAX_KEEP: u64 = 100_000;
+
 /// Writes [`Settings`] and [`KEYS`] from lines `field: type = name, default, reader, meaning;`.
 macro_rules! keys {
     ($($field:ident: $type:ty = $name:literal, $default:expr, $read:path, $meaning:literal;)*) => {
@@ -58,6 +61,10 @@ macro_rules! keys {
 
 keys! {
     age_identity: String = "age_identity", "", read_identity, "The file of the age identity that unlocks encrypted namespaces";
+    backup_age_recipient: String = "backup.age_recipient", "", read_recipient, "Whom backups are encrypted for, age1…; empty for nobody";
+    backup_directory: String = "backup.directory", "", read_directory, "The folder of backups, in place of the one beside the databases";
+    backup_keep: u64 = "backup.keep", "0", read_keep, "How many backups of a database are kept; 0 keeps all";
+    backup_keep_days: u64 = "backup.keep_days", "0", read_keep, "For how many days they are kept; 0 keeps all";
     busy_timeout_ms: u64 = "busy_timeout_ms", "5000", read_busy_timeout, "Milliseconds to wait while others write";
     compress_above_bytes: u64 = "compress_above_bytes", "4096", read_compress_above, "Longer values are compressed where that saves a tenth; 0 compresses none";
     default_namespace: String = "default_namespace", DEFAULT_NAME, read_namespace, "The namespace of addresses that name none";
@@ -182,6 +189,21 @@ fn read_identity(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("an absolute path is needed".to_owned()),
     }
+}
+
+fn read_directory(text: &str) -> Result<String, String> {
+    read_identity(text)
+}
+
+fn read_recipient(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with("age1") {
+        true => Ok(text.to_owned()),
+        false => Err("an age recipient, age1…, is needed".to_owned()),
+    }
+}
+
+fn read_keep(text: &str) -> Result<u64, String> {
+    number(text, 0, MAX_KEEP)
 }
 
 fn read_value_bytes(text: &str) -> Result<u64, String> {
@@ -313,6 +335,10 @@ mod tests {
         let variables: Vec<_> = KEYS.iter().map(|key| key.variable).collect();
         let wanted = [
             "AGE_IDENTITY",
+            "BACKUP_AGE_RECIPIENT",
+            "BACKUP_DIRECTORY",
+            "BACKUP_KEEP",
+            "BACKUP_KEEP_DAYS",
             "BUSY_TIMEOUT_MS",
             "COMPRESS_ABOVE_BYTES",
             "DEFAULT_NAMESPACE",
@@ -384,7 +410,7 @@ mod tests {
             Key::named("colour")
                 .unwrap_err()
                 .message
-                .contains("known are age_identity, busy_timeout_ms, compress")
+                .contains("known are age_identity, backup.age_recipient, backup.dir")
         );
     }
 

@@ -75,3 +75,6 @@ impl fmt::Display for Lock {
 /// # Errors
 /// [`crate::ErrorKind::Invalid`] for a text without identities.
 pub use self::wrap::recipients_of;
+
+/// Whole files encrypted as age files, which the `age` program can open and make too.
+pub use self::wrap::{Opener, Sealer, open_stream, seal_stream};

@@ -1,6 +1,6 @@
 //! Data keys wrapped as age files (<https://age-encryption.org/v1>), which the `age` program can open too.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::iter;
 use std::str::FromStr;
 
@@ -30,6 +30,93 @@ pub(crate) fn wrap(key: &DataKey, recipients: &Recipients) -> Result<String> {
             encrypt(key, recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
         }
     }
+}
+
+/// What is written to it arrives encrypted; nothing can be read of it before [`Sealer::finish`].
+pub struct Sealer<W: Write>(age::stream::StreamWriter<W>);
+
+impl<W: Write> Sealer<W> {
+    /// Writes the end.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(self) -> io::Result<W> {
+        self.0.finish()
+    }
+}
+
+impl<W: Write> Write for Sealer<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Begins an age file for `recipients` on `to`.
+///
+/// # Errors
+/// [`ErrorKind::Invalid`] for what is no recipient; [`ErrorKind::Io`] when `to` takes nothing.
+pub fn seal_stream<W: Write>(to: W, recipients: &Recipients) -> Result<Sealer<W>> {
+    let begin = |encryptor: Result<Encryptor, age::EncryptError>| {
+        let encryptor = encryptor
+            .map_err(|e| Error::new(ErrorKind::Invalid, format!("nothing can be encrypted; {e}")))?;
+        let writer = encryptor.wrap_output(to);
+        writer.map(Sealer).map_err(|e| Error::new(ErrorKind::Io, "cannot write what is encrypted").because(e))
+    };
+    match recipients {
+        Recipients::Passphrase(passphrase) => {
+            let mut recipient = scrypt::Recipient::new(passphrase.clone());
+            recipient.set_work_factor(WORK_FACTOR);
+            begin(Encryptor::with_recipients(iter::once(&recipient as &dyn age::Recipient)))
+        }
+        Recipients::Age(texts) => {
+            let recipients: Vec<_> = texts.iter().map(|text| recipient(text)).collect::<Result<_>>()?;
+            begin(Encryptor::with_recipients(
+                recipients.iter().map(|recipient| recipient as &dyn age::Recipient),
+            ))
+        }
+    }
+}
+
+/// What an age file holds, decrypted as it is read.
+pub struct Opener<R: Read>(age::stream::StreamReader<ArmoredReader<BufReader<R>>>);
+
+impl<R: Read> Read for Opener<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+/// Begins to read an age file with what `unlock` gives for it. That something has been changed or cut off shows as it is read:
+/// an error of the kind [`io::ErrorKind::InvalidData`] or [`io::ErrorKind::UnexpectedEof`].
+///
+/// # Errors
+/// Those of `unlock`; [`ErrorKind::Denied`] when that does not open it; [`ErrorKind::Damaged`] when nothing could.
+pub fn open_stream<R: Read>(from: R, unlock: &dyn Fn(Lock) -> Result<Secret>) -> Result<Opener<R>> {
+    let broken = |error: DecryptError| match error {
+        DecryptError::NoMatchingKeys | DecryptError::KeyDecryptionFailed | DecryptError::DecryptionFailed => {
+            Error::new(ErrorKind::Denied, "the key or passphrase is not the one that it asks for")
+        }
+        error => Error::new(ErrorKind::Damaged, format!("its encryption cannot be read; {error}")),
+    };
+    let decryptor = Decryptor::new(ArmoredReader::new(from)).map_err(broken)?;
+    let lock = if decryptor.is_scrypt() { Lock::Passphrase } else { Lock::Identity };
+    let reader = match unlock(lock)? {
+        Secret::Passphrase(passphrase) => {
+            let mut identity = scrypt::Identity::new(passphrase);
+            identity.set_max_work_factor(MAX_WORK_FACTOR);
+            decryptor.decrypt(iter::once(&identity as &dyn age::Identity))
+        }
+        Secret::Identities(text) => {
+            let identities =
+                identities(&text).map_err(|error| Error::new(ErrorKind::Denied, error.to_string()))?;
+            decryptor.decrypt(identities.iter().map(|identity| identity as &dyn age::Identity))
+        }
+    };
+    reader.map(Opener).map_err(broken)
 }
 
 fn encrypt<'r>(key: &DataKey, recipients: impl Iterator<Item = &'r dyn age::Recipient>) -> Result<String> {

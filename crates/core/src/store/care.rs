@@ -55,14 +55,6 @@ impl Store {
         self.decide(action, None) == Decision::Allowed
     }
 
-    /// Refuses whoever may not administer the database as a whole.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Denied`].
-    pub fn require_admin(&self) -> Result<()> {
-        self.allow(Action::Admin, None)
-    }
-
     /// Brings the database up to date, as any write does.
     ///
     /// # Errors

@@ -218,6 +218,14 @@ impl Store {
         self.engine.snapshot(dest)
     }
 
+    /// Refuses all but admins, and writes that down.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`].
+    pub fn require_admin(&self) -> Result<()> {
+        self.allow(Action::Admin, None)
+    }
+
     /// Writes down that whom this store acts for has done something with all of it; nothing where that is the owner.
     ///
     /// # Errors

@@ -306,3 +306,29 @@ fn a_file_that_is_settled_has_nothing_beside_it() {
     assert_eq!(names, ["test.prdb"]);
     assert_eq!(SqliteEngine::verify(&path).unwrap().revision, Version(50));
 }
+
+#[test]
+fn a_database_that_nobody_has_open_changes_places_with_another() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let other = copy_of(&path, "other.prdb");
+    store(&path).set(&at("p.n.k1"), b"new", &SetOptions::default()).unwrap();
+    let options = OpenOptions { busy_timeout: std::time::Duration::ZERO, ..OpenOptions::new(&path) };
+    let holder = store(&path);
+    assert_eq!(holder.get(&at("p.n.k1")).unwrap().unwrap().value, b"new");
+    assert_eq!(SqliteEngine::hold_alone(&options).err().unwrap().kind(), ErrorKind::Busy);
+    drop(holder);
+    let alone = SqliteEngine::hold_alone(&options).unwrap();
+    assert_eq!(alone.revision_and_schema().unwrap(), (Version(51), 2));
+    assert_eq!(SqliteEngine::raise(&other, Version(51)).unwrap(), Version(52));
+    SqliteEngine::settle(&other).unwrap();
+    alone.exchange(&other).unwrap();
+    let now = store(&path);
+    assert_eq!(now.get(&at("p.n.k1")).unwrap().unwrap().value, vec![b'x'; 100]);
+    now.set(&at("p.n.k2"), b"after", &SetOptions::default()).unwrap();
+    drop(alone);
+    drop(now);
+    let now = store(&path);
+    assert_eq!(now.head(&at("p.n.k2")).unwrap().unwrap().version, Version(53));
+    assert_eq!(store(&other).get(&at("p.n.k1")).unwrap().unwrap().value, b"new");
+}

@@ -17,6 +17,7 @@ use super::connect::{self, FileState, leave_files_at_close};
 use super::turn::Turnstile;
 use super::{OpenOptions, SqliteEngine, copy, error, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
 use crate::sys;
 
 /// What SQLite and this program put beside a database, and can make anew once the log is empty.
@@ -89,6 +90,35 @@ impl Alone {
         }
         let _ = fs::remove_file(side_file(from, "-turn"));
         Ok(())
+    }
+
+    /// Has the file change places with another one, which is a database of one file that nobody uses: see
+    /// [`SqliteEngine::settle`]. Whoever comes from then on opens that one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] when the two cannot change places in one step; those of the file system. Then both are where
+    /// they were.
+    pub fn exchange(&self, with: &Path) -> Result<()> {
+        let path = &self.path;
+        remove_side_files(path)?;
+        let what = || format!("{} and {} cannot change places", path.display(), with.display());
+        sys::exchange(path, with).map_err(|e| match e.kind() {
+            io::ErrorKind::Unsupported | io::ErrorKind::CrossesDevices => {
+                Error::new(ErrorKind::Unsupported, what())
+            }
+            _ => connect::file_error(what(), e),
+        })?;
+        connect::sync_folder(path)?;
+        connect::sync_folder(with)
+    }
+
+    /// The version of the last write, and the number of the schema.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn revision_and_schema(&self) -> Result<(Version, u64)> {
+        let revision = connect::number(&self.connection, sql::REVISION, &self.path)?;
+        Ok((Version(revision.unsigned_abs()), connect::schema_version(&self.connection, &self.path)?))
     }
 
     /// Removes the file, what lies beside it, and copies of earlier schemas.

@@ -55,6 +55,14 @@ impl SqliteEngine {
         Ok(revision)
     }
 
+    /// Raises the revision of the database at `path`, which nobody else may be using, above another one.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn raise(path: &Path, above: Version) -> Result<Version> {
+        Self::open(OpenOptions::new(path))?.raise_revision(i64::try_from(above.0).unwrap_or(i64::MAX - 1))
+    }
+
     /// Makes the database at `path`, which nobody else may be using, a file without anything beside it, on disk. It is brought
     /// to the latest schema.
     ///

@@ -1,0 +1,201 @@
+//! Compression on two threads: a gzip file is any number of members behind each other, so that blocks can be compressed each
+//! by itself.
+//!
+//! Two threads are the one exception from a program without any (docs/design/0015-backups.md): a backup of a large database
+//! would otherwise take a multiple of the time of a copy.
+
+use std::io::{self, Read as _, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+
+/// What is compressed at a time.
+const BLOCK: usize = 512 * 1024;
+const WORKERS: usize = 2;
+/// Blocks on their way, so that nobody waits and memory stays bounded.
+const AHEAD: usize = 2 * WORKERS;
+/// How much of a block is tried to find out whether it is worth compressing.
+const SAMPLE: usize = 16 * 1024;
+
+/// What is written to it arrives compressed.
+pub struct Compressor<W> {
+    out: W,
+    block: Vec<u8>,
+    workers: Vec<Worker>,
+    sent: usize,
+    received: usize,
+}
+
+/// A thread that compresses blocks in the order they come.
+struct Worker {
+    blocks: SyncSender<Vec<u8>>,
+    members: Receiver<io::Result<Vec<u8>>>,
+}
+
+impl<W: Write> Compressor<W> {
+    /// Compresses on threads of `scope`. With `proves`, each block is decompressed again and compared.
+    pub fn on<'scope>(scope: &'scope Scope<'scope, '_>, out: W, proves: bool) -> Self {
+        let workers = (0..WORKERS).map(|_| Worker::on(scope, proves)).collect();
+        Self { out, block: Vec::with_capacity(BLOCK), workers, sent: 0, received: 0 }
+    }
+
+    /// Compresses what is left.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(mut self) -> io::Result<W> {
+        if !self.block.is_empty() {
+            self.send()?;
+        }
+        while self.received < self.sent {
+            self.receive()?;
+        }
+        Ok(self.out)
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if self.sent - self.received == AHEAD {
+            self.receive()?;
+        }
+        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
+        self.workers[self.sent % WORKERS].blocks.send(block).map_err(|_| gone())?;
+        self.sent += 1;
+        Ok(())
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        let member = self.workers[self.received % WORKERS].members.recv().map_err(|_| gone())??;
+        self.received += 1;
+        self.out.write_all(&member)
+    }
+}
+
+impl<W: Write> Write for Compressor<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(BLOCK - self.block.len());
+        self.block.extend_from_slice(&bytes[..taken]);
+        if self.block.len() == BLOCK {
+            self.send()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Worker {
+    fn on<'scope>(scope: &'scope Scope<'scope, '_>, proves: bool) -> Self {
+        let (blocks, taken) = sync_channel::<Vec<u8>>(AHEAD);
+        let (done, members) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            for block in taken {
+                let member = member_of(&block).and_then(|member| match proves && !holds(&member, &block) {
+                    true => Err(io::Error::other("what was compressed is not what comes out again")),
+                    false => Ok(member),
+                });
+                if done.send(member).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { blocks, members }
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("a thread that compresses has ended")
+}
+
+fn member_of(block: &[u8]) -> io::Result<Vec<u8>> {
+    let level = if is_worth_it(block)? { Compression::fast() } else { Compression::none() };
+    compress(block, level)
+}
+
+fn compress(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2 + 1024), level);
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
+/// Whether compression saves a twentieth of a part of it.
+fn is_worth_it(block: &[u8]) -> io::Result<bool> {
+    let sample = &block[..block.len().min(SAMPLE)];
+    Ok(compress(sample, Compression::fast())?.len() < sample.len() / 20 * 19)
+}
+
+/// Whether a member holds this block and nothing else.
+fn holds(member: &[u8], block: &[u8]) -> bool {
+    let mut decoder = GzDecoder::new(member);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut rest = block;
+    loop {
+        match decoder.read(&mut buffer) {
+            Ok(0) => return rest.is_empty(),
+            Ok(length) if rest.starts_with(&buffer[..length]) => rest = &rest[length..],
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use flate2::read::MultiGzDecoder;
+
+    use super::*;
+
+    fn compressed(bytes: &[u8], proves: bool) -> Vec<u8> {
+        thread::scope(|scope| {
+            let mut compressor = Compressor::on(scope, Vec::new(), proves);
+            compressor.write_all(bytes).unwrap();
+            compressor.finish().unwrap()
+        })
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 56) as u8
+        };
+        std::iter::repeat_with(next).take(length).collect()
+    }
+
+    #[test]
+    fn all_that_goes_in_comes_out_in_its_order() {
+        let mut mixed = noise(3 * BLOCK / 2);
+        mixed.extend(vec![7; 5 * BLOCK]);
+        mixed.extend(noise(100));
+        for bytes in [&[][..], b"x", &mixed[..BLOCK], &mixed[..BLOCK + 1], &mixed] {
+            for proves in [false, true] {
+                let mut back = Vec::new();
+                MultiGzDecoder::new(&compressed(bytes, proves)[..]).read_to_end(&mut back).unwrap();
+                assert!(back == bytes, "{} bytes", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_compress_is_hardly_longer() {
+        let bytes = noise(4 * BLOCK);
+        assert!(compressed(&bytes, false).len() < bytes.len() + 1024);
+        assert!(compressed(&vec![0; 4 * BLOCK], false).len() < BLOCK / 10);
+    }
+
+    #[test]
+    fn a_member_that_holds_something_else_is_noticed() {
+        let member = compress(b"some text", Compression::fast()).unwrap();
+        assert!(holds(&member, b"some text"));
+        assert!(
+            !holds(&member, b"some tex")
+                && !holds(&member, b"some text!")
+                && !holds(&member[1..], b"some text")
+        );
+    }
+}

@@ -1,0 +1,439 @@
+//! What a backup holds, put in its place: after all of it has been checked, and what it replaces has been kept.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use prontodb_core::store::Unlock;
+use prontodb_core::{Error, ErrorKind};
+
+use super::archive::Content;
+use super::manifest::{CURSORS, MANIFEST, Manifest, database_file};
+use super::names::{Day, safety_name};
+use super::partial::{Partial, cannot_write, rename_new};
+use super::unpack::{Unpacked, refuse_full};
+use super::{cannot_read, item_of_held, name_of, small_files, with_items};
+use crate::config;
+use crate::context::{Context, Session};
+use crate::cursors::Selected;
+use crate::engines::{self, Access, CopyTo};
+use crate::exit::{Code, Failure};
+use crate::files::{self, sync_directory};
+use crate::paths::{folder_near, make_private_directory};
+use crate::replace::{DirectoryTurn, Replacement};
+
+/// What has been restored.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The file of the database, or the folder that all was put into.
+    pub path: PathBuf,
+    /// The version of the last write from then on.
+    pub revision: u64,
+    /// Where that is kept which was replaced.
+    pub safety: Option<PathBuf>,
+    /// Cursors and configuration that are another one now.
+    pub changed: Vec<PathBuf>,
+}
+
+/// Restores a database alone.
+///
+/// # Errors
+/// A backup that is not sound; those of reading and writing. Then nothing has changed.
+pub fn database(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
+    let mut restore = Restore::begin(cx, file, target, unlock)?;
+    let revision = restore.put_database()?;
+    restore.note(file)?;
+    Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed: Vec::new() })
+}
+
+/// Restores a database, and the cursors and the configuration with it.
+///
+/// # Errors
+/// Those of [`database`]; that a cursor or the configuration cannot be written, with the database restored.
+pub fn all(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
+    let mut restore = Restore::begin(cx, file, target, unlock)?;
+    let coming = restore.coming_files()?;
+    if !coming.is_empty() && restore.present.is_none() {
+        restore.keep_small()?;
+    }
+    let revision = restore.put_database()?;
+    let cursors = cx.roots().cursors_dir()?;
+    make_private_directory(&cursors).map_err(|error| cannot_write(&cursors, &error))?;
+    let turn = DirectoryTurn::begin(&cursors, cx.patience())?;
+    for (path, bytes) in &coming {
+        Replacement::begin(path)?.finish_private(bytes)?;
+    }
+    drop(turn);
+    restore.note(file)?;
+    let changed = coming.into_iter().map(|(path, _)| path).collect();
+    Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed })
+}
+
+/// Puts the files of a backup into a folder that is new or empty.
+///
+/// # Errors
+/// Those of [`database`], and a folder with something in it.
+pub fn folder(file: &Path, folder: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
+    let is_new = files::metadata(folder).map_err(|error| cannot_read(folder, &error))?.is_none();
+    if !is_new {
+        refuse_filled(folder)?;
+    }
+    let near = folder_near(folder);
+    let unpacked = Unpacked::of(file, &near, unlock, 0)?;
+    sync_all_in(unpacked.folder.path())?;
+    make_private_directory(&near).map_err(|error| cannot_write(&near, &error))?;
+    if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_private_directory(parent).map_err(|error| cannot_write(parent, &error))?;
+    }
+    if !is_new {
+        // It holds nothing; somebody may put something into it just now, and then this fails.
+        fs::remove_dir(folder).map_err(|error| cannot_write(folder, &error))?;
+    }
+    unpacked.folder.keep_as(folder).map_err(|error| cannot_write(folder, &error))?;
+    sync_directory(&near).map_err(|error| cannot_write(&near, &error))?;
+    let revision = unpacked.revision;
+    Ok(Restored { path: folder.to_owned(), revision, ..Restored::default() })
+}
+
+fn refuse_filled(folder: &Path) -> Result<(), Failure> {
+    let mut entries = fs::read_dir(folder).map_err(|error| cannot_read(folder, &error))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Failure::invalid(format!("the folder {} is not empty", folder.display()))
+            .hint("name one that is empty or not there yet")),
+    }
+}
+
+/// A restore on its way.
+struct Restore<'a> {
+    cx: &'a Context,
+    target: &'a Path,
+    unpacked: Unpacked,
+    /// The database as it is, for those who may replace it; `None` where there is none.
+    present: Option<Session>,
+    safety: Option<PathBuf>,
+}
+
+impl<'a> Restore<'a> {
+    /// Checks all that can be checked before anything is changed.
+    fn begin(cx: &'a Context, file: &Path, target: &'a Path, unlock: &Unlock) -> Result<Self, Failure> {
+        let bytes = bytes_of(target)?;
+        let present = bytes.map(|_| cx.open_at(target)).transpose()?;
+        match &present {
+            Some(store) => store.require_admin().map_err(|error| cx.with_hint(error.into()))?,
+            None => cx.open_at_or_empty(target)?.require_admin()?,
+        }
+        refuse_itself(file, target)?;
+        let place = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if cx.roots().is_by_name(target) {
+            make_private_directory(place).map_err(|error| cannot_write(place, &error))?;
+        }
+        // Room for the copy that is kept, and for the log that the new content goes through.
+        let unpacked = Unpacked::of(file, place, unlock, bytes.unwrap_or(0).saturating_mul(2))?;
+        Ok(Self { cx, target, unpacked, present, safety: None })
+    }
+
+    /// Puts the database in its place; the revision from then on.
+    fn put_database(&mut self) -> Result<u64, Failure> {
+        if self.present.is_none() && !has_side_files(self.target) {
+            if let Some(revision) = self.put_new()? {
+                return Ok(revision);
+            }
+        }
+        if self.cx.settings.security_local.value {
+            // Whoever has proved something has the database open.
+        } else if let Some(store) = self.present.take() {
+            drop(ManuallyDrop::into_inner(store));
+            if let Some(revision) = self.exchange()? {
+                return Ok(revision);
+            }
+        }
+        if self.present.is_none() {
+            // What another database has left beside its file is for SQLite to judge, and somebody may have been quicker.
+            self.present = Some(self.cx.make_at(self.target)?);
+        }
+        self.overwrite()
+    }
+
+    /// Where nothing is, the file goes as it is; `None` when something is there by now.
+    fn put_new(&self) -> Result<Option<u64>, Failure> {
+        engines::settle(&self.unpacked.database)?;
+        match rename_new(&self.unpacked.database, self.target) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(error) => return Err(cannot_write(self.target, &error)),
+        }
+        let folder = folder_near(self.target);
+        sync_directory(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        Ok(Some(self.unpacked.revision))
+    }
+
+    /// Where nobody has the database open, the two files change places, and what was there is what is kept. `None` when somebody
+    /// has, when the file system does not know how, and when what is there is damaged.
+    fn exchange(&mut self) -> Result<Option<u64>, Failure> {
+        let mut options = self.cx.open_options(self.target.to_owned(), Access::Write);
+        options.busy_timeout = Duration::ZERO;
+        let Ok(alone) = engines::hold_alone(&options) else { return Ok(None) };
+        let Ok((present, schema)) = alone.revision_and_schema() else { return Ok(None) };
+        let revision = engines::raise(&self.unpacked.database, present)?.0;
+        engines::settle(&self.unpacked.database)?;
+        let name = name_of(self.cx, self.target);
+        let folder = self.safety_folder()?;
+        let partial = Partial::within(&folder)?;
+        let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
+        (manifest.revision, manifest.schema) = (present.0, schema);
+        self.describe(&mut manifest, alone.path(), partial.path())?;
+        // Until they change places the new database lies where the old one will.
+        let database = database_file(&name);
+        match fs::rename(&self.unpacked.database, partial.path().join(&database)) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(None),
+            moved => moved.map_err(|error| cannot_write(&folder, &error))?,
+        }
+        sync_all_in(partial.path())?;
+        // Named before, for nobody removes what has this name, whenever this process may be killed.
+        let kept = name_safety(&folder, &name, &partial)?;
+        match alone.exchange(&kept.join(&database)) {
+            Ok(()) => {
+                self.safety = Some(kept);
+                Ok(Some(revision))
+            }
+            Err(error) => {
+                fs::rename(kept.join(&database), &self.unpacked.database)
+                    .and_then(|()| fs::remove_dir_all(&kept))
+                    .map_err(|error| cannot_write(&kept, &error))?;
+                match error.kind() {
+                    ErrorKind::Unsupported => Ok(None),
+                    _ => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    /// Others may have the database open: it stays the same file, and gets another content.
+    fn overwrite(&mut self) -> Result<u64, Failure> {
+        let mut failure = None;
+        let mut safety = None;
+        let source = self.unpacked.database.clone();
+        let options = self.cx.open_options(self.target.to_owned(), Access::Write);
+        let overwritten = engines::overwrite(&options, &source, &mut |copy| {
+            self.keep(copy, &mut safety).map_err(|why| {
+                let error = Error::new(ErrorKind::Io, why.message.clone());
+                failure = Some(why);
+                error
+            })
+        });
+        self.safety = safety.or_else(|| self.safety.take());
+        match (overwritten, failure) {
+            (Ok(revision), _) => Ok(revision.0),
+            (Err(_), Some(failure)) => Err(failure),
+            (Err(error), None) => Err(self.cx.with_hint(error.into())),
+        }
+    }
+
+    /// Keeps the database as it is, with cursors and configuration, in place of what was kept before somebody wrote.
+    fn keep(&self, copy: CopyTo<'_>, kept: &mut Option<PathBuf>) -> Result<(), Failure> {
+        let outdated = kept.take().or_else(|| self.safety.clone());
+        let name = name_of(self.cx, self.target);
+        let folder = self.safety_folder()?;
+        let partial = Partial::within(&folder)?;
+        let present = fs::metadata(self.target).map_or(0, |about| about.len());
+        refuse_full(partial.path(), present)?;
+        let database = partial.path().join(database_file(&name));
+        let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
+        match copy(&database) {
+            Ok(snapshot) => {
+                manifest.revision = snapshot.revision.0;
+                manifest.schema =
+                    engines::report(&self.cx.open_options(self.target.to_owned(), Access::Read))
+                        .map_or(0, |report| report.schema);
+                self.describe(&mut manifest, &database, partial.path())?;
+            }
+            // Even what is damaged is kept, as it lies there.
+            Err(error) if error.kind() == ErrorKind::Damaged => copy_raw(self.target, &database)?,
+            Err(error) => return Err(self.cx.with_hint(error.into())),
+        }
+        sync_all_in(partial.path())?;
+        *kept = Some(name_safety(&folder, &name, &partial)?);
+        if let Some(outdated) = outdated {
+            fs::remove_dir_all(&outdated).map_err(|error| cannot_write(&outdated, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the files beside a database that is kept, and the manifest.
+    fn describe(&self, manifest: &mut Manifest, database: &Path, folder: &Path) -> Result<(), Failure> {
+        let (mut items, contents) = with_items(small_files(self.cx)?);
+        write_small(folder, &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), &contents)?;
+        items.insert(0, item_of_held(&database_file(&manifest.database), database)?);
+        manifest.files = items;
+        write_new(&folder.join(MANIFEST), &manifest.to_json())
+    }
+
+    /// Keeps cursors and configuration alone, as long as no database is kept.
+    fn keep_small(&mut self) -> Result<(), Failure> {
+        let (items, contents) = with_items(small_files(self.cx)?);
+        if items.is_empty() {
+            return Ok(());
+        }
+        let folder = self.safety_folder()?;
+        let partial = Partial::within(&folder)?;
+        write_small(
+            partial.path(),
+            &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
+            &contents,
+        )?;
+        sync_all_in(partial.path())?;
+        self.safety = Some(name_safety(&folder, &name_of(self.cx, self.target), &partial)?);
+        Ok(())
+    }
+
+    fn safety_folder(&self) -> Result<PathBuf, Failure> {
+        let folder = self.cx.roots().data_dir()?.join("backups");
+        make_private_directory(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        Ok(folder)
+    }
+
+    /// Cursors and the configuration of the backup that differ from what there is, and where each goes.
+    fn coming_files(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+        let Some(manifest) = &self.unpacked.manifest else { return Ok(Vec::new()) };
+        let (cursors, mut coming) = (self.cx.roots().cursors_dir()?, Vec::new());
+        for (item, file) in self.unpacked.others() {
+            let bytes = fs::read(&file).map_err(|error| cannot_read(&file, &error))?;
+            let (path, bytes) = match item.name.strip_prefix(CURSORS) {
+                Some(name) => (cursors.join(name), self.moved_cursor(manifest, bytes)?),
+                None => (config::path_in_use(&self.cx.flags(), self.cx.roots())?, bytes),
+            };
+            match fs::read(&path) {
+                Ok(present) if present == bytes => {}
+                Ok(_) => coming.push((path, bytes)),
+                Err(error) if files::is_absent(&error) => coming.push((path, bytes)),
+                Err(error) => return Err(cannot_read(&path, &error)),
+            }
+        }
+        Ok(coming)
+    }
+
+    /// A cursor to a database in the data directory of then leads to the one of now; others stay as they are.
+    fn moved_cursor(&self, manifest: &Manifest, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let Ok(mut selected) = Selected::parse(&bytes) else { return Ok(bytes) };
+        let data = self.cx.roots().data_dir()?;
+        let Some(moved) = manifest.moved(&selected.cursor.database, &data) else { return Ok(bytes) };
+        selected.cursor.database = moved;
+        let names_cursor = bytes.windows(8).any(|word| word == b"\"cursor\"");
+        if names_cursor { selected.to_json() } else { selected.cursor.to_json() }
+    }
+
+    /// Writes down who did this, where that has to be known.
+    fn note(&self, file: &Path) -> Result<(), Failure> {
+        match &self.present {
+            Some(store) => store
+                .note("restore", &file.display().to_string())
+                .map_err(|error| self.cx.with_hint(error.into())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The length of a database file; `None` where there is none, or an empty one, which is none yet.
+fn bytes_of(database: &Path) -> Result<Option<u64>, Failure> {
+    match fs::metadata(database) {
+        Ok(about) => Ok(Some(about.len()).filter(|bytes| *bytes > 0)),
+        Err(error) if files::is_absent(&error) => Ok(None),
+        Err(error) => Err(cannot_read(database, &error)),
+    }
+}
+
+/// Refuses to replace a file by itself.
+fn refuse_itself(file: &Path, target: &Path) -> Result<(), Failure> {
+    let (Ok(one), Ok(other)) = (fs::metadata(file), fs::metadata(target)) else { return Ok(()) };
+    match (one.dev(), one.ino()) == (other.dev(), other.ino()) {
+        true => Err(Failure::invalid(format!("{} is the database itself", file.display()))),
+        false => Ok(()),
+    }
+}
+
+/// Whether a log or the like lies where a database is to be.
+fn has_side_files(database: &Path) -> bool {
+    ["-wal", "-shm", "-journal"].iter().any(|suffix| side_file(database, suffix).symlink_metadata().is_ok())
+}
+
+fn side_file(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(OsStr::new(suffix));
+    name.into()
+}
+
+/// Copies a file that no database can be read from, and its log.
+fn copy_raw(database: &Path, to: &Path) -> Result<(), Failure> {
+    for suffix in ["", "-wal"] {
+        let (from, to) = (side_file(database, suffix), side_file(to, suffix));
+        match File::open(&from) {
+            Ok(mut file) => {
+                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to);
+                let copied = made.and_then(|mut copy| io::copy(&mut file, &mut copy));
+                // To close it would drop the locks that SQLite has on it in this process.
+                std::mem::forget(file);
+                copied.map_err(|error| cannot_write(&to, &error))?;
+            }
+            Err(error) if files::is_absent(&error) => {}
+            Err(error) => return Err(cannot_read(&from, &error)),
+        }
+    }
+    Ok(())
+}
+
+fn write_small(folder: &Path, names: &[&str], contents: &[Content]) -> Result<(), Failure> {
+    let cursors = folder.join(CURSORS);
+    DirBuilder::new().mode(0o700).create(&cursors).map_err(|error| cannot_write(&cursors, &error))?;
+    for (name, content) in names.iter().zip(contents) {
+        if let Content::Bytes(bytes) = content {
+            write_new(&folder.join(name), bytes)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.and_then(|mut file| file.write_all(bytes)).map_err(|error| cannot_write(path, &error))
+}
+
+/// Gives what is kept its name.
+fn name_safety(folder: &Path, database: &str, partial: &Partial) -> Result<PathBuf, Failure> {
+    for number in 0.. {
+        let path = folder.join(safety_name(database, Day::today(), number));
+        match partial.keep_as(&path) {
+            Ok(()) => {
+                sync_directory(folder).map_err(|error| cannot_write(folder, &error))?;
+                return Ok(path);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(cannot_write(&path, &error)),
+        }
+    }
+    Err(Failure::new(Code::Error, "io", format!("no name is left in {}", folder.display())))
+}
+
+/// Makes sure that a power cut leaves the files of a folder whole.
+fn sync_all_in(folder: &Path) -> Result<(), Failure> {
+    let entries = fs::read_dir(folder).map_err(|error| cannot_read(folder, &error))?;
+    for entry in entries {
+        let path = entry.map_err(|error| cannot_read(folder, &error))?.path();
+        match path.is_dir() {
+            true => sync_all_in(&path)?,
+            false => File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(|error| cannot_write(&path, &error))?,
+        }
+    }
+    sync_directory(folder).map_err(|error| cannot_write(folder, &error))
+}
+
+/// Whether a word of `--to` names a folder.
+pub fn is_folder(word: &OsStr) -> bool {
+    word.as_encoded_bytes().contains(&b'/') || Path::new(word).is_dir()
+}

@@ -1,0 +1,140 @@
+//! Files that something is restored from: what kind they are of, and how they are read.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek as _};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use flate2::read::MultiGzDecoder;
+use prontodb_core::coding::open_stream;
+use prontodb_core::store::Unlock;
+
+use super::broken::Broken;
+use crate::exit::Failure;
+
+/// What is decompressed at a time.
+const PIECE: usize = 256 * 1024;
+/// Pieces that may be waiting.
+const AHEAD: usize = 4;
+
+/// What something is restored from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An archive.
+    Archive,
+    /// An archive that is encrypted.
+    Sealed,
+    /// A database file.
+    Database,
+    /// A folder with the files of an archive in it.
+    Folder,
+}
+
+impl Kind {
+    /// What is at `path`, judged by how it begins.
+    pub fn of(path: &Path) -> Result<Self, Broken> {
+        let cannot = |error| Failure::io(format_args!("cannot read {}", path.display()), &error);
+        let about = fs::metadata(path).map_err(cannot)?;
+        if about.is_dir() {
+            return Ok(Self::Folder);
+        }
+        if !about.is_file() {
+            return Err(Broken::foreign("it is neither a file nor a folder"));
+        }
+        let mut start = Vec::new();
+        File::open(path).and_then(|file| file.take(32).read_to_end(&mut start)).map_err(cannot)?;
+        let kinds: [(&[u8], Self); 4] = [
+            (b"\x1f\x8b", Self::Archive),
+            (b"SQLite format 3\0", Self::Database),
+            (b"age-encryption.org/", Self::Sealed),
+            (b"-----BEGIN AGE ENCRYPTED", Self::Sealed),
+        ];
+        match kinds.iter().find(|(sign, _)| start.starts_with(sign)) {
+            Some((_, kind)) => Ok(*kind),
+            None if start.is_empty() => Err(Broken::damaged("it is empty")),
+            None => Err(Broken::foreign("it is neither an archive nor a database of prontodb")),
+        }
+    }
+}
+
+/// Has `body` read an archive, which is decrypted and decompressed on another thread meanwhile.
+pub fn read<T>(
+    path: &Path,
+    unlock: &Unlock,
+    body: impl FnOnce(&mut dyn Read) -> Result<T, Broken>,
+) -> Result<T, Broken> {
+    let file = File::open(path);
+    let file = file.map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
+    read_open(file, path, unlock, body)
+}
+
+/// The same of a file that is open.
+pub fn read_open<T>(
+    mut file: File,
+    path: &Path,
+    unlock: &Unlock,
+    body: impl FnOnce(&mut dyn Read) -> Result<T, Broken>,
+) -> Result<T, Broken> {
+    let mut sign = [0; 2];
+    let rewound = file.read(&mut sign).and_then(|_| file.rewind());
+    rewound.map_err(|error| Broken::reading(&error, path))?;
+    let from: Box<dyn Read + Send> = match &sign {
+        b"\x1f\x8b" => Box::new(file),
+        _ => Box::new(open_stream(file, unlock).map_err(|error| match error.kind() {
+            prontodb_core::ErrorKind::Damaged => Broken::damaged(error.to_string()),
+            _ => {
+                let mut failure = Failure::from(error);
+                failure.message = format!("cannot open the backup {}; {}", path.display(), failure.message);
+                Broken::Failed(failure)
+            }
+        })?),
+    };
+    thread::scope(|scope| {
+        let (sender, pieces) = sync_channel(AHEAD);
+        scope.spawn(move || decompress(from, &sender));
+        body(&mut Pieces { pieces, piece: Vec::new(), at: 0 })
+    })
+}
+
+/// Sends what a gzip file holds, until nobody takes it any more.
+fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
+    let mut decoder = MultiGzDecoder::new(from);
+    loop {
+        let mut piece = Vec::with_capacity(PIECE);
+        let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        let is_last = !matches!(read, Ok(length) if length > 0);
+        // What came before an error has to be seen, too.
+        if !piece.is_empty() && to.send(Ok(piece)).is_err() {
+            return;
+        }
+        if let Err(error) = read {
+            let _ = to.send(Err(error));
+            return;
+        }
+        if is_last {
+            return;
+        }
+    }
+}
+
+/// Reads what another thread sends.
+struct Pieces {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    at: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.at == self.piece.len() {
+            let Ok(piece) = self.pieces.recv() else { return Ok(0) };
+            self.piece = piece?;
+            self.at = 0;
+        }
+        let length = buffer.len().min(self.piece.len() - self.at);
+        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}

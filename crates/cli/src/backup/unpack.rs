@@ -1,0 +1,207 @@
+//! Backups taken apart in a private folder, where all of it is checked before anybody else sees any of it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use prontodb_core::store::Unlock;
+use sha2::{Digest as _, Sha256};
+
+use super::archive::{self, Visit};
+use super::broken::Broken;
+use super::manifest::{CURSORS, Item, MANIFEST, MAX_BYTES, Manifest};
+use super::partial::Partial;
+use super::source::{self, Kind};
+use super::{hex, names};
+use crate::engines;
+use crate::exit::{Code, Failure};
+
+/// A backup that has been taken apart, and is sound.
+pub struct Unpacked {
+    /// Where its files lie.
+    pub folder: Partial,
+    /// What it says of itself; a database file says nothing.
+    pub manifest: Option<Manifest>,
+    /// What the database is called.
+    pub name: String,
+    /// The file of the database.
+    pub database: PathBuf,
+    /// The version of the last write in it.
+    pub revision: u64,
+}
+
+impl Unpacked {
+    /// Takes the backup at `path` apart, in a folder of its own within `place`. `reserve` is how many bytes have to be free
+    /// besides.
+    pub fn of(path: &Path, place: &Path, unlock: &Unlock, reserve: u64) -> Result<Self, Failure> {
+        Self::try_of(path, place, unlock, reserve).map_err(|broken| broken.told(path))
+    }
+
+    fn try_of(path: &Path, place: &Path, unlock: &Unlock, reserve: u64) -> Result<Self, Broken> {
+        let kind = Kind::of(path)?;
+        let folder = Partial::within(place)?;
+        let manifest = match kind {
+            Kind::Database => return Self::of_database(path, folder, reserve),
+            Kind::Archive | Kind::Sealed => {
+                let mut unpacker = Unpacker::into(folder.path(), reserve);
+                source::read(path, unlock, |from| archive::read(from, path, &mut unpacker))?
+            }
+            Kind::Folder => copy_folder(path, &mut Unpacker::into(folder.path(), reserve))?,
+        };
+        let Some(item) = manifest.database_item() else { return Err(Broken::damaged("it has no database")) };
+        let database = folder.path().join(&item.name);
+        let found = engines::verify(&database).map_err(|error| not_sound(error, path))?;
+        if (found.schema, found.revision.0) != (manifest.schema, manifest.revision) {
+            return Err(Broken::damaged("its database is not the one that the manifest describes"));
+        }
+        let (name, revision) = (manifest.database.clone(), manifest.revision);
+        Ok(Self { folder, manifest: Some(manifest), name, database, revision })
+    }
+
+    /// A database file may have a log, and be in use.
+    fn of_database(path: &Path, folder: Partial, reserve: u64) -> Result<Self, Broken> {
+        let bytes = fs::metadata(path).map_or(0, |about| about.len());
+        refuse_full(folder.path(), bytes.saturating_add(reserve))?;
+        let name = names::of_file(path);
+        let database = folder.path().join(super::manifest::database_file(&name));
+        let copied = engines::snapshot_of(path, &database);
+        let found =
+            copied.and_then(|_| engines::verify(&database)).map_err(|error| not_sound(error, path))?;
+        Ok(Self { folder, manifest: None, name, database, revision: found.revision.0 })
+    }
+
+    /// The files besides the database.
+    pub fn others(&self) -> impl Iterator<Item = (&Item, PathBuf)> {
+        let items = self.manifest.iter().flat_map(|manifest| manifest.files.iter().skip(1));
+        items.map(|item| (item, self.folder.path().join(&item.name)))
+    }
+}
+
+/// A database that is no use, in the words for backups.
+fn not_sound(error: prontodb_core::Error, path: &Path) -> Broken {
+    use prontodb_core::ErrorKind;
+    match error.kind() {
+        ErrorKind::Damaged => Broken::damaged(Failure::from(error).message),
+        ErrorKind::Foreign => Broken::foreign(Failure::from(error).message),
+        _ => {
+            let failure = Failure::from(error);
+            let message = format!("cannot check the backup {}; {}", path.display(), failure.message);
+            Broken::Failed(Failure { message, ..failure })
+        }
+    }
+}
+
+/// Writes the files of an archive into a folder, and checks what they hold.
+struct Unpacker<'a> {
+    folder: &'a Path,
+    reserve: u64,
+    items: Vec<Item>,
+    file: Option<File>,
+    digest: Sha256,
+}
+
+impl<'a> Unpacker<'a> {
+    fn into(folder: &'a Path, reserve: u64) -> Self {
+        Self { folder, reserve, items: Vec::new(), file: None, digest: Sha256::new() }
+    }
+
+    fn create(&self, name: &str) -> Result<File, Broken> {
+        let path = self.folder.join(name);
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+        made.map_err(|error| self.cannot(&error))
+    }
+
+    fn cannot(&self, error: &io::Error) -> Broken {
+        super::partial::cannot_write(self.folder, error).into()
+    }
+}
+
+impl Visit for Unpacker<'_> {
+    fn manifest(&mut self, manifest: &Manifest) -> Result<(), Broken> {
+        let total = manifest.total().unwrap_or(u64::MAX);
+        refuse_full(self.folder, total.saturating_add(self.reserve))?;
+        let made = DirBuilder::new().mode(0o700).create(self.folder.join(CURSORS));
+        made.map_err(|error| self.cannot(&error))?;
+        let text = manifest.to_json();
+        self.create(MANIFEST)?.write_all(&text).map_err(|error| self.cannot(&error))?;
+        self.items.clone_from(&manifest.files);
+        Ok(())
+    }
+
+    fn begin(&mut self, number: usize) -> Result<(), Broken> {
+        self.file = Some(self.create(&self.items[number].name)?);
+        self.digest = Sha256::new();
+        Ok(())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let written = file.write_all(bytes);
+        self.digest.update(bytes);
+        written.map_err(|error| self.cannot(&error))
+    }
+
+    fn end(&mut self, number: usize) -> Result<(), Broken> {
+        self.file = None;
+        let (found, item) = (hex(&std::mem::take(&mut self.digest).finalize()), &self.items[number]);
+        match found.eq_ignore_ascii_case(&item.sha256) {
+            true => Ok(()),
+            false => Err(Broken::damaged(format!("the checksum of {} is another one", item.name))),
+        }
+    }
+}
+
+/// Copies the files of a folder that is laid out as an archive.
+fn copy_folder(folder: &Path, visit: &mut dyn Visit) -> Result<Manifest, Broken> {
+    let mut text = Vec::new();
+    let Some(file) = open_plain(&folder.join(MANIFEST))? else {
+        return Err(Broken::foreign(format!("there is no {MANIFEST} in it")));
+    };
+    let read = file.take(MAX_BYTES + 1).read_to_end(&mut text);
+    read.map_err(|error| Broken::reading(&error, folder))?;
+    let manifest = Manifest::parse(&text)?;
+    visit.manifest(&manifest)?;
+    let mut buffer = vec![0; 128 * 1024];
+    for (number, item) in manifest.files.iter().enumerate() {
+        let missing = || Broken::damaged(format!("{} is missing", item.name));
+        let mut file = open_plain(&folder.join(&item.name))?.ok_or_else(missing)?;
+        let bytes = file.metadata().map_or(0, |about| about.len());
+        if bytes != item.bytes {
+            return Err(Broken::damaged(format!("{} has another length than the manifest says", item.name)));
+        }
+        visit.begin(number)?;
+        let mut left = bytes;
+        while left > 0 {
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            file.read_exact(&mut buffer[..length]).map_err(|error| Broken::reading(&error, folder))?;
+            visit.bytes(&buffer[..length])?;
+            left -= length as u64;
+        }
+        visit.end(number)?;
+    }
+    Ok(manifest)
+}
+
+/// Opens a regular file, if there is one; no link is followed in its last part.
+fn open_plain(path: &Path) -> Result<Option<File>, Broken> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata().is_ok_and(|about| about.is_file()) => Ok(Some(file)),
+        Ok(_) => Ok(None),
+        Err(error) if crate::files::is_absent(&error) => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Ok(None),
+        Err(error) => Err(Failure::io(format_args!("cannot read {}", path.display()), &error).into()),
+    }
+}
+
+/// Refuses to begin what cannot be finished.
+pub fn refuse_full(folder: &Path, bytes: u64) -> Result<(), Failure> {
+    let Ok(about) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let free = about.f_bavail.saturating_mul(about.f_frsize);
+    if bytes <= free {
+        return Ok(());
+    }
+    let what = format!("{bytes} bytes are needed in {}, and {free} are free", folder.display());
+    Err(Failure::new(Code::Error, "no_space", what))
+}

@@ -1,0 +1,115 @@
+use std::ffi::OsString;
+use std::path::{Path, PathBuf, absolute};
+
+use prontodb_core::store::Unlock;
+
+use super::{Addressing, Run};
+use crate::args::Globals;
+use crate::backup::restore::{self, Restored};
+use crate::context::{Context, text};
+use crate::exit::{Code, Failure};
+use crate::output::json::Object;
+use crate::{output, secret};
+
+/// Put what a backup holds in its place
+///
+/// It goes to the selected database, with cursors and configuration, once all of it has been checked: a backup that is not whole
+/// changes nothing. What it replaces is kept in a folder beside the backups, which is named on stderr and can be restored in
+/// its turn. Others may have the database open; they see the new content with their next command. Versions go on above those
+/// that were there. Besides archives, a database file and an unpacked archive can be restored.
+#[derive(clap::Args)]
+pub struct Restore {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Another database, into which the database alone goes; or, with a `/` or when it is there, a new or empty folder for all files
+    #[arg(long, value_name = "NAME|DIR")]
+    to: Option<OsString>,
+
+    /// The file of the age identity that opens it; else that of age_identity
+    #[arg(long, value_name = "FILE")]
+    age_identity: Option<PathBuf>,
+}
+
+impl Restore {
+    /// The same as the flags of another command say it.
+    pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>) -> Self {
+        Self { file, to, age_identity }
+    }
+}
+
+impl Run for Restore {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::undecided(globals)
+    }
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let unlock = unlock(cx, self.age_identity.as_deref());
+        let restored = match &self.to {
+            Some(word) if restore::is_folder(word) => {
+                require_admin(cx)?;
+                let folder = absolute(word).map_err(|error| Failure::io("no such path", &error))?;
+                restore::folder(&self.file, &folder, &unlock)?
+            }
+            Some(word) => {
+                let target = cx.roots().database_file(text(word)?)?;
+                restore::database(cx, &self.file, &target, &unlock)?
+            }
+            None => self.into_selected(cx, &unlock)?,
+        };
+        tell(cx, &restored)?;
+        Ok(Code::Done)
+    }
+}
+
+impl Restore {
+    fn into_selected(&self, cx: &Context, unlock: &Unlock) -> Result<Restored, Failure> {
+        let selection = cx.selection()?;
+        selection.warning.iter().for_each(|warning| output::warn(warning));
+        let target = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
+        let restored = restore::all(cx, &self.file, &target, unlock)?;
+        selection.remember(cx.surroundings(), cx.patience())?;
+        Ok(restored)
+    }
+}
+
+/// What opens an encrypted backup: the identity that is named, else that of the configuration, or the passphrase.
+pub fn unlock(cx: &Context, identity: Option<&Path>) -> Unlock {
+    let identity = identity.map(|path| path.display().to_string());
+    secret::unlock(identity.unwrap_or_else(|| cx.settings.age_identity.value.clone()))
+}
+
+/// Refuses those who may not look at backups: they hold all of a database.
+pub fn require_admin(cx: &Context) -> Result<(), Failure> {
+    match cx.settings.security_local.value {
+        true => Ok(cx.open_to_look()?.require_admin()?),
+        false => Ok(()),
+    }
+}
+
+fn tell(cx: &mut Context, restored: &Restored) -> Result<(), Failure> {
+    let Restored { path, revision, safety, changed } = restored;
+    if let Some(safety) = safety {
+        output::note(&format!("what there was is kept in {}", safety.display()));
+    }
+    for file in changed {
+        output::note(&format!("{} came back, too", file.display()));
+    }
+    if cx.json() {
+        let changed: Vec<_> = changed.iter().map(|path| path.display().to_string()).collect();
+        let changed = serde_json::to_string(&changed).unwrap_or_default();
+        Object::begin(cx.out.buffer())
+            .text("path", &path.display().to_string())
+            .number("revision", *revision)
+            .text_or_null("kept", safety.as_ref().map(|path| path.display().to_string()).as_deref())
+            .raw("changed", &changed)
+            .end();
+        cx.out.push(b"\n");
+    } else {
+        cx.out.line(&path.display().to_string());
+    }
+    cx.out.flush()
+}
