@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 79] = [
+const GUARDED: [&str; 84] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -575,6 +575,11 @@ const GUARDED: [&str; 79] = [
     "admin describe-table shared",
     "admin table drop hot --force",
     "admin drop-table hot --force",
+    "backup",
+    "backup --list",
+    "backup --verify backup.tar.gz",
+    "restore backup.tar.gz",
+    "restore backup.tar.gz --to folder/",
     "set p.n.k 2 --if-present",
     "keys p.n --count",
     "admin create-key p.n.new 1",
@@ -607,6 +612,7 @@ fn furnished() -> Sandbox {
     ] {
         admin(&s, line);
     }
+    s.run(["backup", "--output", "backup.tar.gz"]).succeeds();
     s
 }
 

@@ -99,7 +99,7 @@ fn closed_standard_streams_never_meet_the_database() {
 const NOBODY: u32 = 65534;
 
 /// Runs the program without special rights, also when the tests run as root.
-struct OrdinaryUser<'a> {
+pub(crate) struct OrdinaryUser<'a> {
     sandbox: &'a Sandbox,
     program: PathBuf,
     wrapper: Vec<String>,
@@ -107,7 +107,7 @@ struct OrdinaryUser<'a> {
 
 impl<'a> OrdinaryUser<'a> {
     /// The sandbox becomes that user's, with a copy of the program, for the original may be out of reach.
-    fn of(sandbox: &'a Sandbox) -> Self {
+    pub(crate) fn of(sandbox: &'a Sandbox) -> Self {
         if !is_root() {
             return Self { sandbox, program: sandbox.program().to_owned(), wrapper: Vec::new() };
         }
@@ -122,7 +122,7 @@ impl<'a> OrdinaryUser<'a> {
         Self { sandbox, program, wrapper: wrapper.map(str::to_owned).to_vec() }
     }
 
-    fn run(&self, args: &[&str]) -> Call {
+    pub(crate) fn run(&self, args: &[&str]) -> Call {
         self.sandbox.run_other(&self.program, args).under(&self.wrapper)
     }
 }
@@ -132,7 +132,7 @@ fn is_root() -> bool {
     status.lines().any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
 }
 
-fn set_mode(path: impl AsRef<std::path::Path>, mode: u32) {
+pub(crate) fn set_mode(path: impl AsRef<std::path::Path>, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
@@ -200,7 +200,7 @@ fn an_input_or_output_that_may_not_be_touched_is_denied() {
 // File systems that take no more.
 
 /// A script that mounts something over the data where nobody else sees it, if this machine lets us.
-fn in_own_mounts(s: &Sandbox, script: &str) -> Option<String> {
+pub(crate) fn in_own_mounts(s: &Sandbox, script: &str) -> Option<String> {
     let may_mount = s.run_other("unshare", ["-m", "sh", "-c", "mount -t tmpfs none \"$TMPDIR\""]);
     if may_mount.outcome().code() != Some(0) {
         return None;
@@ -211,13 +211,13 @@ fn in_own_mounts(s: &Sandbox, script: &str) -> Option<String> {
 }
 
 #[expect(clippy::print_stderr, reason = "a test that cannot be run here says so")]
-fn say_skipped() {
+pub(crate) fn say_skipped() {
     eprintln!("skipped: nothing can be mounted here");
 }
 
 /// The lines of a script's report, with the values that each must have.
 #[track_caller]
-fn reports(report: &str, expected: &[(&str, &str)]) {
+pub(crate) fn reports(report: &str, expected: &[(&str, &str)]) {
     for (name, value) in expected {
         let line = format!("{name}: {value}");
         assert!(report.lines().any(|it| it == line), "expected `{line}` in\n{report}");

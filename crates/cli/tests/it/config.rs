@@ -59,7 +59,7 @@ fn path_prints_also_when_the_file_is_broken() {
 fn list_prints_every_key_in_order() {
     let sandbox = sandbox();
     sandbox.run(["config", "list"]).prints(
-        "age_identity=\nbusy_timeout_ms=5000\ncompress_above_bytes=4096\ndefault_namespace=default\ndefault_project=default\ndurability=normal\n\
+        "age_identity=\nbackup.age_recipient=\nbackup.directory=\nbackup.keep=0\nbackup.keep_days=0\nbusy_timeout_ms=5000\ncompress_above_bytes=4096\ndefault_namespace=default\ndefault_project=default\ndurability=normal\n\
          max_value_bytes=67108864\nns_delim=.\nsecurity.local=false\nsecurity.required=true\n",
     );
 }
@@ -73,7 +73,7 @@ fn list_as_json_says_where_values_come_from() {
     assert_eq!(list["durability"], json!({"value": "full", "source": "--durable"}));
     assert_eq!(list["default_project"], json!({"value": "web", "source": "PRONTO_DEFAULT_PROJECT"}));
     assert_eq!(list["ns_delim"], json!({"value": ".", "source": "default"}));
-    assert_eq!(list.as_object().unwrap().len(), 10);
+    assert_eq!(list.as_object().unwrap().len(), 14);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn unknown_keys_are_errors_that_name_those_alike() {
     for args in [&["config", "get", "busy_timeout"][..], &["config", "set", "busy_timeout", "7"]] {
         refused(&sandbox, args, 1, "invalid")
             .stderr_has(
-                "`busy_timeout` is no key of the configuration; known are age_identity, busy_timeout_ms, ",
+                "`busy_timeout` is no key of the configuration; known are age_identity, backup.age_recipient, ",
             )
             .stderr_has("did you mean busy_timeout_ms?");
     }
@@ -227,7 +227,7 @@ fn files_that_cannot_be_read_are_errors_with_their_place() {
 fn unknown_keys_in_the_file_are_one_warning_each() {
     let (sandbox, path) = with_file("busy_timeout = 1\nns_delim = '|'\n[servr]\nport = 1\nhost = 'x'\n");
     sandbox.run(["set", "a|b", "v"]).prints("");
-    let known = "age_identity, busy_timeout_ms, compress_above_bytes, default_namespace, default_project, durability, max_value_bytes, ns_delim, \
+    let known = "age_identity, backup.age_recipient, backup.directory, backup.keep, backup.keep_days, busy_timeout_ms, compress_above_bytes, default_namespace, default_project, durability, max_value_bytes, ns_delim, \
         security.local, security.required";
     let path = path.display();
     sandbox.run(["get", "a|b"]).prints("v\n").stderr_is(&format!(
