@@ -50,32 +50,29 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     let database = partial.path().join("database");
     let snapshot = store.snapshot(&database).map_err(|error| cx.with_hint(error.into()))?;
     let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
-    manifest.revision = snapshot.revision.0;
-    let contents = describe(cx, &mut manifest, &database)?;
+    (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
     let archive = partial.path().join("archive");
-    let bytes = write(&archive, &manifest, &contents, order.recipients)?;
+    // The check takes as long as the rest, and it only has to be done before the archive gets its name.
+    let (found, written) = thread::scope(|scope| {
+        let check = scope.spawn(|| engines::verify(&database));
+        let written = describe(cx, &mut manifest, &database)
+            .and_then(|contents| write(&archive, &manifest, &contents, order.recipients));
+        (check.join(), written)
+    });
+    let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    found.map_err(|error| not_sound(error, &manifest))?;
+    let bytes = written?;
     let path = order.target.place(&archive, order)?;
     sync_directory(folder).map_err(|error| cannot_write(folder, &error))?;
     store.note("back up", &path.display().to_string()).map_err(|error| cx.with_hint(error.into()))?;
     Ok(Made { path, bytes, manifest, is_sealed: order.recipients.is_some() })
 }
 
-/// Checks the snapshot, and says in the manifest what the archive will hold.
+/// Says in the manifest what the archive will hold.
 fn describe(cx: &Context, manifest: &mut Manifest, database: &Path) -> Result<Vec<Content>, Failure> {
-    let name = database_file(&manifest.database);
-    // Both read all of the file, and each takes a processor's time.
-    let (found, item) = thread::scope(|scope| {
-        let check = scope.spawn(|| engines::verify(database));
-        let item = item_of_file(&name, database);
-        (check.join(), item)
-    });
-    let found = found
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        .map_err(|error| not_sound(error, manifest))?;
     let (mut items, mut contents) = with_items(small_files(cx)?);
-    items.insert(0, item?);
+    items.insert(0, item_of_file(&database_file(&manifest.database), database)?);
     contents.insert(0, Content::File(database.to_owned()));
-    manifest.schema = found.schema;
     manifest.files = items;
     Ok(contents)
 }

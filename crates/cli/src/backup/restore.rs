@@ -246,10 +246,7 @@ impl<'a> Restore<'a> {
         let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
         match copy(&database) {
             Ok(snapshot) => {
-                manifest.revision = snapshot.revision.0;
-                manifest.schema =
-                    engines::report(&self.cx.open_options(self.target.to_owned(), Access::Read))
-                        .map_or(0, |report| report.schema);
+                (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
                 self.describe(&mut manifest, &database, partial.path())?;
             }
             // Even what is damaged is kept, as it lies there.

@@ -73,6 +73,8 @@ pub struct Snapshot {
     pub path: PathBuf,
     /// The version of the last write that is in it.
     pub revision: Version,
+    /// The number of its schema.
+    pub schema: u64,
     /// The length of the file.
     pub bytes: u64,
 }

@@ -437,16 +437,17 @@ impl Engine for SqliteEngine {
 
     fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
         self.set_busy_timeout(self.options.busy_timeout)?;
-        let (mut copy, mut revision) = (snapshot::Copy::begin(dest)?, Version(0));
+        let (mut copy, mut revision, mut schema) = (snapshot::Copy::begin(dest)?, Version(0), 0);
         let copied = self.transact(sql::BEGIN_READ, &mut || {
             revision = self.view().revision()?;
+            schema = connect::schema_version(&self.connection, &self.options.path)?;
             copy.fill(&self.connection, &self.options.path)
         });
         self.refuse_thawed(copied)?;
         if self.frozen.is_none() {
             self.log.fold(&self.connection);
         }
-        copy.finish(revision)
+        copy.finish(revision, schema)
     }
 }
 

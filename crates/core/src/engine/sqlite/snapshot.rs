@@ -50,10 +50,10 @@ impl Copy {
     }
 
     /// Keeps the file.
-    pub(super) fn finish(mut self, revision: Version) -> Result<Snapshot> {
+    pub(super) fn finish(mut self, revision: Version, schema: u64) -> Result<Snapshot> {
         let bytes = fs::metadata(&self.path).map_err(|e| file_error(self.lost(), e))?.len();
         self.is_whole = true;
-        Ok(Snapshot { path: self.path.clone(), revision, bytes })
+        Ok(Snapshot { path: self.path.clone(), revision, schema, bytes })
     }
 
     fn lost(&self) -> String {
