@@ -19,7 +19,6 @@ mod unpack;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use prontodb_core::coding::Recipients;
@@ -134,15 +133,6 @@ fn item_of(name: &str, bytes: &[u8]) -> Item {
 /// What the manifest says of this file.
 fn item_of_file(name: &str, path: &Path) -> Result<Item, Failure> {
     let item = File::open(path).and_then(|mut file| item_of_open(name, &mut file));
-    item.map_err(|error| cannot_read(path, &error))
-}
-
-/// The same of one that this process has locks on, which the end of any descriptor of it would drop.
-fn item_of_held(name: &str, path: &Path) -> Result<Item, Failure> {
-    let item = File::open(path).and_then(|file| {
-        let mut file = ManuallyDrop::new(file);
-        item_of_open(name, &mut file)
-    });
     item.map_err(|error| cannot_read(path, &error))
 }
 

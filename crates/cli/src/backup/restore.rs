@@ -12,17 +12,18 @@ use prontodb_core::store::Unlock;
 use prontodb_core::{Error, ErrorKind};
 
 use super::archive::Content;
-use super::manifest::{CURSORS, MANIFEST, Manifest, database_file};
+use super::manifest::{CURSORS, Item, MANIFEST, Manifest, database_file};
 use super::names::{Day, safety_name};
 use super::partial::{Partial, cannot_write, rename_new};
 use super::unpack::{Unpacked, refuse_full};
-use super::{cannot_read, item_of_held, name_of, small_files, with_items};
+use super::{cannot_read, item_of_file, name_of, small_files, with_items};
 use crate::config;
 use crate::context::{Context, Session};
 use crate::cursors::Selected;
 use crate::engines::{self, Access, CopyTo};
 use crate::exit::{Code, Failure};
 use crate::files::{self, sync_directory};
+use crate::output;
 use crate::paths::{folder_near, make_private_directory};
 use crate::replace::{DirectoryTurn, Replacement};
 
@@ -175,42 +176,42 @@ impl<'a> Restore<'a> {
     /// Where nobody has the database open, the two files change places, and what was there is what is kept. `None` when somebody
     /// has, when the file system does not know how, and when what is there is damaged.
     fn exchange(&mut self) -> Result<Option<u64>, Failure> {
+        let name = name_of(self.cx, self.target);
+        let folder = self.safety_folder()?;
+        let partial = Partial::within(&folder)?;
+        let items = self.write_beside(partial.path())?;
+        sync_all_in(partial.path())?;
+        // All that takes long is done before anybody is kept out.
+        engines::settle(&self.unpacked.database)?;
         let mut options = self.cx.open_options(self.target.to_owned(), Access::Write);
         options.busy_timeout = Duration::ZERO;
         let Ok(alone) = engines::hold_alone(&options) else { return Ok(None) };
         let Ok((present, schema)) = alone.revision_and_schema() else { return Ok(None) };
         let revision = engines::raise(&self.unpacked.database, present)?.0;
         engines::settle(&self.unpacked.database)?;
-        let name = name_of(self.cx, self.target);
-        let folder = self.safety_folder()?;
-        let partial = Partial::within(&folder)?;
-        let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
-        (manifest.revision, manifest.schema) = (present.0, schema);
-        self.describe(&mut manifest, alone.path(), partial.path())?;
         // Until they change places the new database lies where the old one will.
         let database = database_file(&name);
         match fs::rename(&self.unpacked.database, partial.path().join(&database)) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => return Ok(None),
             moved => moved.map_err(|error| cannot_write(&folder, &error))?,
         }
-        sync_all_in(partial.path())?;
         // Named before, for nobody removes what has this name, whenever this process may be killed.
         let kept = name_safety(&folder, &name, &partial)?;
-        match alone.exchange(&kept.join(&database)) {
-            Ok(()) => {
-                self.safety = Some(kept);
-                Ok(Some(revision))
-            }
-            Err(error) => {
-                fs::rename(kept.join(&database), &self.unpacked.database)
-                    .and_then(|()| fs::remove_dir_all(&kept))
-                    .map_err(|error| cannot_write(&kept, &error))?;
-                match error.kind() {
-                    ErrorKind::Unsupported => Ok(None),
-                    _ => Err(error.into()),
-                }
-            }
+        if let Err(error) = alone.exchange(&kept.join(&database)) {
+            fs::rename(kept.join(&database), &self.unpacked.database)
+                .and_then(|()| fs::remove_dir_all(&kept))
+                .map_err(|error| cannot_write(&kept, &error))?;
+            return if error.kind() == ErrorKind::Unsupported { Ok(None) } else { Err(error.into()) };
         }
+        drop(alone);
+        let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
+        (manifest.revision, manifest.schema, manifest.files) = (present.0, schema, items);
+        if let Err(failure) = write_manifest(&mut manifest, &kept) {
+            // The database file that is kept can be restored without.
+            output::warn(&format!("{} has no manifest; {}", kept.display(), failure.message));
+        }
+        self.safety = Some(kept);
+        Ok(Some(revision))
     }
 
     /// Others may have the database open: it stays the same file, and gets another content.
@@ -247,7 +248,8 @@ impl<'a> Restore<'a> {
         match copy(&database) {
             Ok(snapshot) => {
                 (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
-                self.describe(&mut manifest, &database, partial.path())?;
+                manifest.files = self.write_beside(partial.path())?;
+                write_manifest(&mut manifest, partial.path())?;
             }
             // Even what is damaged is kept, as it lies there.
             Err(error) if error.kind() == ErrorKind::Damaged => copy_raw(self.target, &database)?,
@@ -261,28 +263,27 @@ impl<'a> Restore<'a> {
         Ok(())
     }
 
-    /// Writes the files beside a database that is kept, and the manifest.
-    fn describe(&self, manifest: &mut Manifest, database: &Path, folder: &Path) -> Result<(), Failure> {
-        let (mut items, contents) = with_items(small_files(self.cx)?);
-        write_small(folder, &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), &contents)?;
-        items.insert(0, item_of_held(&database_file(&manifest.database), database)?);
-        manifest.files = items;
-        write_new(&folder.join(MANIFEST), &manifest.to_json())
+    /// Writes cursors and configuration as they are into a folder, and says what the manifest will say of them.
+    fn write_beside(&self, folder: &Path) -> Result<Vec<Item>, Failure> {
+        let (items, contents) = with_items(small_files(self.cx)?);
+        let cursors = folder.join(CURSORS);
+        DirBuilder::new().mode(0o700).create(&cursors).map_err(|error| cannot_write(&cursors, &error))?;
+        for (item, content) in items.iter().zip(&contents) {
+            if let Content::Bytes(bytes) = content {
+                write_new(&folder.join(&item.name), bytes)?;
+            }
+        }
+        Ok(items)
     }
 
     /// Keeps cursors and configuration alone, as long as no database is kept.
     fn keep_small(&mut self) -> Result<(), Failure> {
-        let (items, contents) = with_items(small_files(self.cx)?);
-        if items.is_empty() {
+        if small_files(self.cx)?.is_empty() {
             return Ok(());
         }
         let folder = self.safety_folder()?;
         let partial = Partial::within(&folder)?;
-        write_small(
-            partial.path(),
-            &items.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(),
-            &contents,
-        )?;
+        self.write_beside(partial.path())?;
         sync_all_in(partial.path())?;
         self.safety = Some(name_safety(&folder, &name_of(self.cx, self.target), &partial)?);
         Ok(())
@@ -383,20 +384,18 @@ fn copy_raw(database: &Path, to: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_small(folder: &Path, names: &[&str], contents: &[Content]) -> Result<(), Failure> {
-    let cursors = folder.join(CURSORS);
-    DirBuilder::new().mode(0o700).create(&cursors).map_err(|error| cannot_write(&cursors, &error))?;
-    for (name, content) in names.iter().zip(contents) {
-        if let Content::Bytes(bytes) = content {
-            write_new(&folder.join(name), bytes)?;
-        }
-    }
-    Ok(())
+/// Writes the manifest of a folder with a database in it, whose other files it names already.
+fn write_manifest(manifest: &mut Manifest, folder: &Path) -> Result<(), Failure> {
+    let name = database_file(&manifest.database);
+    manifest.files.insert(0, item_of_file(&name, &folder.join(&name))?);
+    write_new(&folder.join(MANIFEST), &manifest.to_json())?;
+    sync_directory(folder).map_err(|error| cannot_write(folder, &error))
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    made.and_then(|mut file| file.write_all(bytes)).map_err(|error| cannot_write(path, &error))
+    let written = made.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| cannot_write(path, &error))
 }
 
 /// Gives what is kept its name.

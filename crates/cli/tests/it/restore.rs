@@ -531,6 +531,41 @@ fn whoever_has_another_identity_restores_nothing() {
 }
 
 #[test]
+fn every_write_beside_a_restore_is_in_what_is_kept_or_in_what_is_restored() {
+    let s = sandbox_with([("p.n.counter", "0")]);
+    s.run(["set", "p.n.ballast"]).stdin("x".repeat(400_000)).prints("");
+    let archive = backup(&s, &["--output", "x.tar.gz"]);
+    let count_of = |flags: &[&str]| -> u64 {
+        let outcome = s.run([flags, &["get", "p.n.counter"]].concat()).succeeds();
+        outcome.stdout().trim_end().parse().unwrap()
+    };
+    let (mut acknowledged, mut kept_counts) = (0, 0);
+    for _ in 0..5 {
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let (counts, kept) = std::thread::scope(|scope| {
+            let count = || {
+                let mut done = 0_u64;
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    // 4 says that the file was exchanged just now; nothing was written then.
+                    let mut outcome = s.run(["incr", "p.n.counter"]).fails_with_one_of(&[0, 4]);
+                    done += u64::from(outcome.code() == Some(0));
+                }
+                done
+            };
+            let workers = [scope.spawn(count), scope.spawn(count)];
+            let kept = restore(&s, &[text(&archive)]).unwrap();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            (workers.map(|worker| worker.join().unwrap()), kept)
+        });
+        acknowledged += counts.iter().sum::<u64>();
+        kept_counts += count_of(&["-d", text(&kept.join("pronto.main.prdb"))]);
+        assert_eq!(kept_counts + count_of(&[]), acknowledged);
+        assert_whole(&s, &database_file(&s, "main"));
+    }
+    assert!(acknowledged > 0);
+}
+
+#[test]
 fn a_restore_that_is_killed_leaves_one_state_or_the_other() {
     let s = sandbox();
     let fill = |value: &str| {
