@@ -65,7 +65,32 @@ fn append<W: Write>(
     header.set_size(bytes);
     header.set_mode(0o600);
     header.set_mtime(seconds);
-    builder.append_data(&mut header, name, content.take(bytes))
+    if name.len() > LONGEST_NAME {
+        return builder.append_data(&mut header, name, content.take(bytes));
+    }
+    // The builder would copy in pieces of 8 KiB.
+    header.set_path(name)?;
+    header.set_cksum();
+    let out = builder.get_mut();
+    out.write_all(header.as_bytes())?;
+    copy(bytes, content, out)?;
+    out.write_all(&[0; BLOCK][..padding_of(bytes)])
+}
+
+fn copy(bytes: u64, mut from: impl Read, to: &mut impl Write) -> io::Result<()> {
+    let (mut left, mut buffer) = (bytes, vec![0; PIECE]);
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        from.read_exact(&mut buffer[..length])?;
+        to.write_all(&buffer[..length])?;
+        left -= length as u64;
+    }
+    Ok(())
+}
+
+/// How many bytes fill up the last block.
+fn padding_of(bytes: u64) -> usize {
+    (bytes.next_multiple_of(BLOCK as u64) - bytes) as usize
 }
 
 /// What is done with the files of an archive as they are read.
@@ -193,7 +218,7 @@ impl<R: Read> Reader<'_, R> {
             hand_on(piece)?;
             left -= length as u64;
         }
-        let padding = &mut [0; BLOCK][..(bytes.next_multiple_of(BLOCK as u64) - bytes) as usize];
+        let padding = &mut [0; BLOCK][..padding_of(bytes)];
         self.from.read_exact(padding).map_err(|error| Broken::reading(&error, self.path))?;
         nothing_but_zeros(padding)
     }

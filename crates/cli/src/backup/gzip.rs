@@ -8,15 +8,17 @@ use std::io::{self, Read as _, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
-use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
+use flate2::{Compress, Compression, FlushCompress, Status};
 
 /// What is compressed at a time.
 const BLOCK: usize = 512 * 1024;
 const WORKERS: usize = 2;
 /// Blocks on their way, so that nobody waits and memory stays bounded.
 const AHEAD: usize = 2 * WORKERS;
+/// What a member takes besides its block, when that is stored.
+const ROOM: usize = 1024;
 /// How much of a block is tried to find out whether it is worth compressing.
 const SAMPLE: usize = 16 * 1024;
 
@@ -25,21 +27,25 @@ pub struct Compressor<W> {
     out: W,
     block: Vec<u8>,
     workers: Vec<Worker>,
+    /// Buffers that can be used again: fresh ones of this size come from the kernel page by page.
+    spare: Vec<Vec<u8>>,
     sent: usize,
     received: usize,
 }
 
 /// A thread that compresses blocks in the order they come.
 struct Worker {
-    blocks: SyncSender<Vec<u8>>,
-    members: Receiver<io::Result<Vec<u8>>>,
+    /// Each block with a buffer for what it becomes.
+    blocks: SyncSender<(Vec<u8>, Vec<u8>)>,
+    /// The buffer of the block, and what it has become.
+    members: Receiver<io::Result<(Vec<u8>, Vec<u8>)>>,
 }
 
 impl<W: Write> Compressor<W> {
     /// Compresses on threads of `scope`. With `proves`, each block is decompressed again and compared.
     pub fn on<'scope>(scope: &'scope Scope<'scope, '_>, out: W, proves: bool) -> Self {
         let workers = (0..WORKERS).map(|_| Worker::on(scope, proves)).collect();
-        Self { out, block: Vec::with_capacity(BLOCK), workers, sent: 0, received: 0 }
+        Self { out, block: Vec::with_capacity(BLOCK), workers, spare: Vec::new(), sent: 0, received: 0 }
     }
 
     /// Compresses what is left.
@@ -60,16 +66,25 @@ impl<W: Write> Compressor<W> {
         if self.sent - self.received == AHEAD {
             self.receive()?;
         }
-        let block = std::mem::replace(&mut self.block, Vec::with_capacity(BLOCK));
-        self.workers[self.sent % WORKERS].blocks.send(block).map_err(|_| gone())?;
+        let (next, member) = (self.buffer(), self.buffer());
+        let block = std::mem::replace(&mut self.block, next);
+        self.workers[self.sent % WORKERS].blocks.send((block, member)).map_err(|_| gone())?;
         self.sent += 1;
         Ok(())
     }
 
     fn receive(&mut self) -> io::Result<()> {
-        let member = self.workers[self.received % WORKERS].members.recv().map_err(|_| gone())??;
+        let (block, member) = self.workers[self.received % WORKERS].members.recv().map_err(|_| gone())??;
         self.received += 1;
-        self.out.write_all(&member)
+        self.out.write_all(&member)?;
+        self.spare.extend([block, member]);
+        Ok(())
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(BLOCK + ROOM));
+        buffer.clear();
+        buffer
     }
 }
 
@@ -90,13 +105,17 @@ impl<W: Write> Write for Compressor<W> {
 
 impl Worker {
     fn on<'scope>(scope: &'scope Scope<'scope, '_>, proves: bool) -> Self {
-        let (blocks, taken) = sync_channel::<Vec<u8>>(AHEAD);
+        let (blocks, taken) = sync_channel::<(Vec<u8>, Vec<u8>)>(AHEAD);
         let (done, members) = sync_channel(AHEAD);
         scope.spawn(move || {
-            for block in taken {
-                let member = member_of(&block).and_then(|member| match proves && !holds(&member, &block) {
-                    true => Err(io::Error::other("what was compressed is not what comes out again")),
-                    false => Ok(member),
+            let mut trial = Trial::new();
+            for (block, buffer) in taken {
+                let level = if trial.is_worth_it(&block) { Compression::fast() } else { Compression::none() };
+                let member = compress(&block, level, buffer).and_then(|member| {
+                    match proves && !holds(&member, &block) {
+                        true => Err(io::Error::other("what was compressed is not what comes out again")),
+                        false => Ok((block, member)),
+                    }
                 });
                 if done.send(member).is_err() {
                     break;
@@ -111,23 +130,35 @@ fn gone() -> io::Error {
     io::Error::other("a thread that compresses has ended")
 }
 
-fn member_of(block: &[u8]) -> io::Result<Vec<u8>> {
-    let level = if is_worth_it(block)? { Compression::fast() } else { Compression::none() };
-    compress(block, level)
-}
-
-fn compress(bytes: &[u8], level: Compression) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2 + 1024), level);
+fn compress(bytes: &[u8], level: Compression, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(buffer, level);
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
-/// Whether compression saves half of what is tried, from the start and from the middle. Where it saves less, to compress takes
-/// several times as long as to write what it would save.
-fn is_worth_it(block: &[u8]) -> io::Result<bool> {
-    let piece = |at: usize| &block[at..block.len().min(at + SAMPLE)];
-    let sample = [piece(0), piece(block.len() / 2)].concat();
-    Ok(compress(&sample, Compression::fast())?.len() < sample.len() / 2)
+/// Finds out whether blocks are worth compressing.
+struct Trial {
+    sample: Vec<u8>,
+    result: Vec<u8>,
+}
+
+impl Trial {
+    fn new() -> Self {
+        Self { sample: Vec::with_capacity(2 * SAMPLE), result: Vec::with_capacity(4 * SAMPLE) }
+    }
+
+    /// Whether compression saves half of what is tried, from the start and from the middle. Where it saves less, to compress
+    /// takes several times as long as to write what it would save.
+    fn is_worth_it(&mut self, block: &[u8]) -> bool {
+        let piece = |at: usize| &block[at..block.len().min(at + SAMPLE)];
+        self.sample.clear();
+        self.sample.extend_from_slice(piece(0));
+        self.sample.extend_from_slice(piece(block.len() / 2));
+        self.result.clear();
+        let mut compress = Compress::new(Compression::fast(), false);
+        let done = compress.compress_vec(&self.sample, &mut self.result, FlushCompress::Finish);
+        matches!(done, Ok(Status::StreamEnd)) && self.result.len() < self.sample.len() / 2
+    }
 }
 
 /// Whether a member holds this block and nothing else.
@@ -174,7 +205,7 @@ mod tests {
         let mut mixed = noise(3 * BLOCK / 2);
         mixed.extend(vec![7; 5 * BLOCK]);
         mixed.extend(noise(100));
-        for bytes in [&[][..], b"x", &mixed[..BLOCK], &mixed[..BLOCK + 1], &mixed] {
+        for bytes in [&b"x"[..], &mixed[..BLOCK], &mixed[..BLOCK + 1], &mixed] {
             for proves in [false, true] {
                 let mut back = Vec::new();
                 MultiGzDecoder::new(&compressed(bytes, proves)[..]).read_to_end(&mut back).unwrap();
@@ -192,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_member_that_holds_something_else_is_noticed() {
-        let member = compress(b"some text", Compression::fast()).unwrap();
+        let member = compress(b"some text", Compression::fast(), Vec::new()).unwrap();
         assert!(holds(&member, b"some text"));
         assert!(
             !holds(&member, b"some tex")

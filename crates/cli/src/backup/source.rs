@@ -1,12 +1,12 @@
 //! Files that something is restored from: what kind they are of, and how they are read.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek as _};
+use std::io::{self, BufReader, Read, Seek as _};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use prontodb_core::coding::open_stream;
 use prontodb_core::store::Unlock;
 
@@ -99,7 +99,7 @@ pub fn read_open<T>(
 
 /// Sends what a gzip file holds, until nobody takes it any more.
 fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
-    let mut decoder = MultiGzDecoder::new(from);
+    let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(PIECE, from));
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece);
