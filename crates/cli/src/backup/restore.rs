@@ -140,14 +140,15 @@ impl<'a> Restore<'a> {
 
     /// Puts the database in its place; the revision from then on.
     fn put_database(&mut self) -> Result<u64, Failure> {
-        if self.present.is_none() && !has_side_files(self.target) {
-            if let Some(revision) = self.put_new()? {
-                return Ok(revision);
-            }
+        if self.present.is_none()
+            && !has_side_files(self.target)
+            && let Some(revision) = self.put_new()?
+        {
+            return Ok(revision);
         }
-        if self.cx.settings.security_local.value {
-            // Whoever has proved something has the database open.
-        } else if let Some(store) = self.present.take() {
+        // Whoever had to prove something has the database open by that.
+        let may_be_alone = !self.cx.settings.security_local.value;
+        if may_be_alone && let Some(store) = self.present.take() {
             drop(ManuallyDrop::into_inner(store));
             if let Some(revision) = self.exchange()? {
                 return Ok(revision);

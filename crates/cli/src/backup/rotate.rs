@@ -1,5 +1,6 @@
 //! Which backups have become too many or too old.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,7 @@ impl Rules {
         if self == Self::default() {
             return Vec::new();
         }
-        names.sort_by(|one, other| other.at.cmp(&one.at));
+        names.sort_by_key(|name| Reverse(name.at));
         let is_kept = |place: usize, name: &Name| {
             let is_new = self.newest.is_some_and(|newest| (place as u64) < newest);
             let is_young = self.days.is_some_and(|days| {

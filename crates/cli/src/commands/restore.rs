@@ -58,7 +58,7 @@ impl Run for Restore {
                 let target = cx.roots().database_file(text(word)?)?;
                 restore::database(cx, &self.file, &target, &unlock)?
             }
-            None => self.into_selected(cx, &unlock)?,
+            None => self.to_selected(cx, &unlock)?,
         };
         tell(cx, &restored)?;
         Ok(Code::Done)
@@ -66,7 +66,7 @@ impl Run for Restore {
 }
 
 impl Restore {
-    fn into_selected(&self, cx: &Context, unlock: &Unlock) -> Result<Restored, Failure> {
+    fn to_selected(&self, cx: &Context, unlock: &Unlock) -> Result<Restored, Failure> {
         let selection = cx.selection()?;
         selection.warning.iter().for_each(|warning| output::warn(warning));
         let target = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
