@@ -20,6 +20,9 @@ age         age            test   needed  opening what this program has encrypte
 sqlite3     sqlite3        test   needed  looking at database files from outside
 script      bsdutils       test   needed  a terminal for the commands that look at one
 shellcheck  shellcheck     test   wanted  checking these scripts
+zsh         zsh            test   wanted  trying the completions for it
+fish        fish           test   wanted  trying the completions for it
+groff       groff          test   wanted  reading the manual pages
 '
 
 say() { printf '%s\n' "$*" >&2; }

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use prontodb_core::auth::shown;
 
 use crate::exit::Failure;
@@ -48,6 +49,7 @@ const VALUE_FLAGS: &[&str] = &[
     "root",
     "select",
     "table",
+    "target",
     "to",
     "ttl",
     "user",
@@ -124,6 +126,27 @@ pub struct Globals {
     /// Show this help
     #[arg(short, long)]
     pub help: bool,
+}
+
+/// Takes a word as it is, and tells completions which ones there are. What is wrong with others is the command's to say.
+#[derive(Clone, Copy)]
+pub struct Words(pub &'static [&'static str]);
+
+impl TypedValueParser for Words {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().copied().map(PossibleValue::new)))
+    }
 }
 
 /// Where the value of a flag goes.

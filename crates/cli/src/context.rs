@@ -55,17 +55,14 @@ impl Context {
 
     /// The context of a command that works on no database, and so takes no flag that chooses one.
     pub fn without_database(globals: Globals) -> Result<Self, Failure> {
-        refuse_select(&globals)?;
-        let Globals { database, database_file, cursor, .. } = &globals;
-        let given = [
-            ("--database", database.is_some()),
-            ("-d", database_file.is_some()),
-            ("--cursor", cursor.is_some()),
-        ];
-        match given.iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => Err(Failure::usage(format!("{flag} means nothing to this command"))),
-            None => Self::undecided(globals),
-        }
+        refuse_database(&globals)?;
+        Self::undecided(globals)
+    }
+
+    /// The context of a command about the program itself: no database, and every setting has its default.
+    pub fn of_program(globals: Globals) -> Result<Self, Failure> {
+        refuse_database(&globals)?;
+        Self::unconfigured(globals)
     }
 
     /// A context in which the database is not chosen before it is asked for.
@@ -557,6 +554,18 @@ impl Defaults {
                 .or_else(|| from_selection(|selection| &selection.namespace))
                 .unwrap_or_else(|| settings.default_namespace.clone()),
         }
+    }
+}
+
+/// Refuses flags that choose a database.
+fn refuse_database(globals: &Globals) -> Result<(), Failure> {
+    refuse_select(globals)?;
+    let Globals { database, database_file, cursor, .. } = globals;
+    let given =
+        [("--database", database.is_some()), ("-d", database_file.is_some()), ("--cursor", cursor.is_some())];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((flag, _)) => Err(Failure::usage(format!("{flag} means nothing to this command"))),
+        None => Ok(()),
     }
 }
 

@@ -19,6 +19,10 @@ const WIDTH: usize = 100;
 /// The room for names in a list of commands; longer ones take more.
 const NAMES: usize = 13;
 
+/// What the program is, in a line.
+pub const ABOUT: &str =
+    "A key-value store for people, scripts and fleets of agents that share state on a machine";
+
 /// What everyday work takes, behind the list of commands.
 const BASICS: &str = "
 Addresses are project.namespace.key__context; parts that are left out come from the defaults.
@@ -183,12 +187,13 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-fn within(group: &str) -> impl Iterator<Item = &'static Command> {
+/// The commands right within a group.
+pub fn within(group: &str) -> impl Iterator<Item = &'static Command> {
     commands::all().filter(move |command| parent(command.name) == group)
 }
 
 /// The groups right within a group, each as its last word.
-fn groups_within(group: &str) -> impl Iterator<Item = (&'static str, &'static Group)> {
+pub fn groups_within(group: &str) -> impl Iterator<Item = (&'static str, &'static Group)> {
     GROUPS
         .iter()
         .filter(move |within| parent(within.name) == group)
@@ -200,7 +205,8 @@ fn parent(name: &str) -> &str {
     name.rsplit_once(' ').map_or("", |(parent, _)| parent)
 }
 
-fn last_word(command: &Command) -> &'static str {
+/// The last of the words that name a command.
+pub fn last_word(command: &Command) -> &'static str {
     command.name.rsplit(' ').next().unwrap_or(command.name)
 }
 
@@ -210,9 +216,7 @@ fn overview(group: &str) -> String {
             format!("{about}\n\nUsage: prontodb {name} COMMAND [ARGUMENTS]\n\nCommands:\n")
         }
         None => {
-            "A key-value store for people, scripts and fleets of agents that share state on a machine\n\n\
-                 Usage: prontodb COMMAND [ARGUMENTS]\n\nCommands:\n"
-                .to_owned()
+            format!("{ABOUT}\n\nUsage: prontodb COMMAND [ARGUMENTS]\n\nCommands:\n")
         }
     };
     let width = within(group).map(|command| last_word(command).len()).max().unwrap_or(0).max(NAMES);

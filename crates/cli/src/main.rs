@@ -5,6 +5,7 @@ mod arena;
 mod args;
 mod backup;
 mod commands;
+mod completions;
 mod config;
 mod confirm;
 mod context;
@@ -14,7 +15,9 @@ mod engines;
 mod exit;
 mod explain;
 mod files;
+mod grammar;
 mod help;
+mod manual;
 #[cfg(target_arch = "x86_64")]
 #[cfg_attr(not(any(target_env = "musl", test)), expect(dead_code, reason = "other C libraries do it well"))]
 mod memory;
@@ -26,6 +29,7 @@ mod replace;
 mod run;
 mod secret;
 mod selection;
+mod setup;
 mod stdin;
 mod tree;
 mod user;

@@ -129,7 +129,7 @@ impl<'a> Roots<'a> {
         name.is_some_and(|name| self.database_file(name).is_ok_and(|file| file == path))
     }
 
-    /// The directory for parts of the program that are loaded, of which there are none yet.
+    /// The directory for what belongs to the program: what it remembers of its installation.
     ///
     /// # Errors
     /// A variable that is refused, and no home directory.
@@ -176,6 +176,14 @@ impl<'a> Roots<'a> {
         }
         databases.sort();
         Ok(databases)
+    }
+
+    /// The directory of what programs come with, shared by all of them.
+    ///
+    /// # Errors
+    /// A variable that is refused, and no home directory.
+    pub fn share_dir(&self) -> Result<PathBuf, RootError> {
+        Ok(self.common()?.join("share"))
     }
 
     /// The directory for what can be made again, of which there is nothing yet.

@@ -8,11 +8,15 @@ use prontodb_core::transfer::{Format, Writer};
 use prontodb_core::{Error, Millis, Namespace, Result as CoreResult};
 
 use super::{Addressing, Run};
+use crate::args::Words;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::file::Target;
 use crate::output::progress::Progress;
 use crate::output::{self, Out};
+
+/// The names of all formats.
+pub const FORMATS: Words = Words(&["tsv", "json", "jsonl", "csv", "stream"]);
 
 /// Write the entries of a namespace down, for import
 ///
@@ -25,7 +29,7 @@ pub struct Export {
     words: Vec<OsString>,
 
     /// tsv, json, jsonl, csv or stream; what the file's name ends in, else tsv
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = FORMATS, hide_possible_values = true)]
     format: Option<String>,
 
     /// The file to write
@@ -128,5 +132,15 @@ impl Exporter<'_> {
         self.target.flush(self.out)?;
         self.target.finish()?;
         Ok(self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_formats_are_named() {
+        assert_eq!(FORMATS.0, Format::ALL.map(|format| format.name()));
     }
 }

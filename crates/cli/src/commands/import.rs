@@ -26,7 +26,7 @@ pub struct Import {
     words: Vec<OsString>,
 
     /// tsv, json, jsonl, csv or stream; what the file's name ends in, else tsv
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", value_parser = export::FORMATS, hide_possible_values = true)]
     format: Option<String>,
 
     /// What becomes of keys that are there

@@ -7,6 +7,7 @@ mod allow;
 mod append;
 mod auth;
 mod backup;
+mod completions;
 mod config;
 mod context;
 mod copy;
@@ -21,7 +22,9 @@ mod get;
 mod import;
 mod import_fs;
 mod incr;
+mod install;
 mod list;
+mod man;
 mod namespaces;
 mod nss;
 mod projects;
@@ -33,6 +36,7 @@ mod stream;
 mod sync;
 mod touch;
 mod ttl;
+mod uninstall;
 mod version;
 
 use std::ffi::OsString;
@@ -249,6 +253,10 @@ static COMMANDS: &[Command] = &[
     command::<allow::Allow>("allow"),
     command::<deny::Deny>("deny"),
     command::<doctor::Doctor>("doctor"),
+    command::<install::Install>("install"),
+    command::<uninstall::Uninstall>("uninstall"),
+    command::<completions::Completions>("completions"),
+    command::<man::Man>("man"),
     command::<version::Version>("version"),
 ];
 
@@ -305,6 +313,18 @@ impl Command {
         self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name))
     }
 
+    /// The definition without the flags of every command.
+    pub fn bare_definition(&self) -> clap::Command {
+        help::style((self.define)(clap::Command::new(self.name)), self.name)
+    }
+
+    /// The flags of every command that it heeds.
+    pub fn heeded(&self) -> Vec<clap::Arg> {
+        let shared = Globals::augment_args(clap::Command::new(self.name));
+        let is_heeded = |flag: &&clap::Arg| !self.addressing.refused().contains(&flag.get_id().as_str());
+        shared.get_arguments().filter(is_heeded).cloned().collect()
+    }
+
     /// Reads the arguments and runs the command.
     ///
     /// Building the definitions of the flags of every command would take an eighth of a `get`. So what is written
@@ -335,7 +355,7 @@ impl Command {
     /// The definition without the flags of every command, but for the one that others exclude.
     fn own_definition(&self) -> clap::Command {
         let json = clap::Arg::new("json").long("json").action(clap::ArgAction::SetTrue);
-        help::style((self.define)(clap::Command::new(self.name)).arg(json), self.name)
+        self.bare_definition().arg(json)
     }
 
     fn line<'w>(&self, words: &'w [OsString]) -> impl Iterator<Item = OsString> + use<'w> {

@@ -89,7 +89,7 @@ fn move_below_comments(document: &mut DocumentMut, key: &str) {
 }
 
 /// The value in TOML; a number that TOML cannot hold becomes a text.
-fn to_toml(value: &Plain) -> Value {
+pub(super) fn to_toml(value: &Plain) -> Value {
     match value {
         Plain::Number(number) => {
             i64::try_from(*number).map_or_else(|_| number.to_string().into(), Value::from)

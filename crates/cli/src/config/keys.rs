@@ -8,6 +8,7 @@ use prontodb_core::Delimiter;
 use prontodb_core::address::{AddressError, DEFAULT_NAME, Namespace};
 
 use super::{Layers, Setting, Source};
+use crate::args::Words;
 use crate::exit::Failure;
 
 /// The longest that SQLite can be told to wait.
@@ -38,6 +39,9 @@ macro_rules! keys {
             meaning: $meaning,
             check: |text| $read(text).map(|value| value.plain()),
         },)*];
+
+        /// Their names.
+        pub const NAMES: Words = Words(&[$($name),*]);
 
         impl Settings {
             /// Finds and checks each value by itself.

@@ -5,6 +5,7 @@
 mod edit;
 mod file;
 mod keys;
+mod template;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +15,8 @@ use prontodb_core::address::{AddressError, Part};
 
 pub use self::edit::set;
 pub use self::file::ConfigFile;
-pub use self::keys::{Entry, Key, Plain, Settings, help, unknown_key};
+pub use self::keys::{Entry, Key, NAMES, Plain, Settings, help, unknown_key};
+pub use self::template::template;
 use crate::exit::Failure;
 use crate::paths::{self, Env, Roots};
 

@@ -30,6 +30,8 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "keys" | "ls" | "scan" | "export" | "import" | "admin list-keys" => &["p|n"],
         "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
         "auth logout" | "auth whoami" => &[],
+        "install" | "uninstall" | "man" => &[],
+        "completions" => &["bash"],
         "export-fs" => &["--root", "tree", "--ns", "p|n"],
         "import-fs" => &["--root", "files", "--ns", "p|n"],
         "admin project create" | "admin create-project" => &["new"],
@@ -93,13 +95,13 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
     }
 }
 
-/// Commands that say what is selected, and so take no flag that does.
+/// Commands that say what is selected, and so take no flag that does, and those about the program itself.
 fn is_about_selections(command: &str) -> bool {
     command.starts_with("cursor")
         || command.starts_with("admin database")
         || command.ends_with("-db")
         || command.ends_with("-dbs")
-        || ["allow", "deny", "sync"].contains(&command)
+        || ["allow", "deny", "sync", "install", "uninstall", "completions", "man"].contains(&command)
 }
 
 #[test]

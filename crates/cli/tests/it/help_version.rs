@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 118] = [
+pub(crate) const COMMANDS: [&str; 122] = [
     "set",
     "get",
     "del",
@@ -122,6 +122,10 @@ pub(crate) const COMMANDS: [&str; 118] = [
     "allow",
     "deny",
     "doctor",
+    "install",
+    "uninstall",
+    "completions",
+    "man",
 ];
 
 fn words<'a>(before: &[&'a str], command: &'a str, after: &[&'a str]) -> Vec<&'a str> {

@@ -12,6 +12,7 @@ mod bad_luck;
 mod caches;
 mod care;
 mod common;
+mod completions;
 mod config;
 mod contexts;
 mod contexts_regressions;
@@ -31,6 +32,7 @@ mod flags;
 mod get;
 mod help_version;
 mod incr;
+mod install;
 mod json;
 mod key_verbs;
 mod keys;
@@ -58,6 +60,7 @@ mod touch;
 mod transfer;
 mod trees;
 mod ttl;
+mod uninstall;
 mod users;
 
 /// A file that is not listed above is never compiled, and its tests never fail.

@@ -9,7 +9,7 @@ use prontodb_testkit::sandbox::{Running, Sandbox};
 use crate::common::{PASSWORD, sandbox, wait_until};
 
 /// A shell on a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     running: Running,
     keys: PipeWriter,
     screen: PathBuf,
@@ -17,7 +17,7 @@ struct Terminal {
 
 impl Terminal {
     /// Runs a script in which `"$P"` is the program.
-    fn run(s: &Sandbox, script: &str) -> Self {
+    pub(crate) fn run(s: &Sandbox, script: &str) -> Self {
         let (input, keys) = io::pipe().unwrap();
         let screen = s.path("screen");
         let call = s.run_other("script", ["-q", "-e", "-c", script, "/dev/null"]);
@@ -26,18 +26,18 @@ impl Terminal {
         Self { running, keys, screen }
     }
 
-    fn shows(&self, text: &str) -> bool {
+    pub(crate) fn shows(&self, text: &str) -> bool {
         fs::read_to_string(&self.screen).unwrap().contains(text)
     }
 
     /// Types once this is on the screen.
-    fn answer(&mut self, question: &str, keys: &str) {
+    pub(crate) fn answer(&mut self, question: &str, keys: &str) {
         wait_until(question, || self.shows(question));
         self.keys.write_all(keys.as_bytes()).unwrap();
     }
 
     /// What was on the screen, once the script has ended with this code.
-    fn ends(self, code: i32) -> String {
+    pub(crate) fn ends(self, code: i32) -> String {
         let Self { running, keys, screen } = self;
         let mut outcome = running.wait();
         drop(keys);

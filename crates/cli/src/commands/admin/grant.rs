@@ -14,6 +14,7 @@ pub struct Grant {
     who: String,
 
     /// The role
+    #[arg(value_parser = super::user::ROLES, hide_possible_values = true)]
     role: String,
 
     /// Where: PROJECT.NAMESPACE, each with `*` and `?` as in --glob

@@ -11,7 +11,7 @@ use crate::exit::{Code, Failure};
 #[command(after_help = config::help())]
 pub struct Get {
     /// The key
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", value_parser = config::NAMES, hide_possible_values = true)]
     name: String,
 }
 

@@ -13,7 +13,7 @@ use crate::paths;
 #[command(after_help = config::help())]
 pub struct Set {
     /// The key
-    #[arg(value_name = "KEY")]
+    #[arg(value_name = "KEY", value_parser = config::NAMES, hide_possible_values = true)]
     name: String,
 
     /// Its value from now on

@@ -26,7 +26,7 @@ pub struct Create {
     value: Option<OsString>,
 
     /// What the API key may do everywhere: read, write or admin
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", value_parser = super::super::user::ROLES, hide_possible_values = true)]
     role: Option<String>,
 
     /// How long the API key holds: seconds, or 90s, 15m, 2h; for ever unless set

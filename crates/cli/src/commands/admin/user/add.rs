@@ -20,7 +20,7 @@ pub struct Add {
     words: Vec<String>,
 
     /// What they may do everywhere: read, write or admin
-    #[arg(long, value_name = "ROLE")]
+    #[arg(long, value_name = "ROLE", value_parser = super::ROLES, hide_possible_values = true)]
     role: Option<String>,
 
     /// A file that holds the password; - is standard input

@@ -15,6 +15,7 @@ pub struct SetRole {
     name: String,
 
     /// read, write or admin; none takes the role away
+    #[arg(value_parser = super::ROLES_AND_NONE, hide_possible_values = true)]
     role: String,
 }
 

@@ -1,0 +1,235 @@
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+
+use super::{Addressing, Run};
+use crate::args::Globals;
+use crate::confirm::confirm;
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::files::metadata;
+use crate::output::json::Object;
+use crate::output::{self, counted};
+use crate::replace::DirectoryTurn;
+use crate::setup::purge::Plan;
+use crate::setup::record::{Known, Record, Removed};
+use crate::setup::{self, Part, Places, put};
+
+/// Remove this program, and with --purge its data too
+///
+/// What install made goes, unless it has been changed since; nothing else is touched. Databases, cursors, backups and the
+/// configuration stay. With --purge they go as well: it lists them, and asks. What this program did not make stays, and is
+/// named.
+#[derive(clap::Args)]
+pub struct Uninstall {
+    /// Only the binary in this directory, and what belongs to it
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    target: Option<PathBuf>,
+
+    /// Remove databases, cursors, backups and the configuration as well
+    #[arg(long)]
+    purge: bool,
+
+    /// Do not ask before --purge removes anything, nor look whether others have databases open; and remove the program also
+    /// when another build has taken its place
+    #[arg(long)]
+    force: bool,
+}
+
+impl Run for Uninstall {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn context(globals: Globals) -> Result<Context, Failure> {
+        Context::of_program(globals)
+    }
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let plan = self.purge.then(|| self.agreed_plan(cx)).transpose()?;
+        let mut done = Done::default();
+        let mut remembered = Remembered::read(cx, self.target.as_deref())?;
+        let removed = remembered.remove_files(self.force, &mut done);
+        let purged = removed.and_then(|()| plan.iter().try_for_each(Plan::remove));
+        remembered.end()?;
+        purged?;
+        if let Some(plan) = &plan {
+            tell_purged(plan, &mut done);
+        }
+        if done.told.is_empty() {
+            done.told.push("nothing of it is installed; nothing was removed".to_owned());
+        }
+        done.tell(cx)?;
+        Ok(Code::Done)
+    }
+}
+
+impl Uninstall {
+    /// What --purge removes, once that is allowed and meant.
+    fn agreed_plan(&self, cx: &Context) -> Result<Plan, Failure> {
+        let plan = Plan::of(cx.roots())?;
+        require_admin(cx, &plan)?;
+        if !self.force {
+            plan.refuse_open()?;
+            if io::stdin().is_terminal() {
+                list(&plan).iter().for_each(|line| output::note(line));
+            }
+            confirm("Remove the program, and all of this?", false)?;
+            // Somebody may have come while it was asked.
+            plan.refuse_open()?;
+        }
+        Ok(plan)
+    }
+}
+
+/// Where every command has to show who it acts for, only those may remove a database who may administer it.
+fn require_admin(cx: &Context, plan: &Plan) -> Result<(), Failure> {
+    let judge = Context::undecided(cx.globals.clone())?;
+    if !judge.settings.security_local.value {
+        return Ok(());
+    }
+    for database in &plan.databases {
+        judge.open_at(database)?.users().map_err(|error| cx.with_hint(error.into()))?;
+    }
+    Ok(())
+}
+
+/// What is to go, a line a thing.
+fn list(plan: &Plan) -> Vec<String> {
+    let mut lines: Vec<_> =
+        plan.databases.iter().map(|path| format!("the database {} would go", path.display())).collect();
+    let counts = plan.counts;
+    for (number, one, many) in [
+        (counts.cursors, "cursor or allowed directory", "cursors and allowed directories"),
+        (counts.backups, "backup", "backups"),
+        (counts.configuration, "configuration file", "configuration files"),
+    ] {
+        if number > 0 {
+            lines.push(format!("{} would go", counted(number, one, many)));
+        }
+    }
+    lines.extend(plan.foreign.iter().map(|path| stays(path)));
+    lines
+}
+
+fn stays(path: &Path) -> String {
+    format!("{} stays, for prontodb did not make it", path.display())
+}
+
+fn tell_purged(plan: &Plan, done: &mut Done) {
+    done.told.extend(plan.databases.iter().map(|path| format!("removed the database {}", path.display())));
+    if !plan.is_empty() {
+        done.told.push("removed cursors, backups and the configuration".to_owned());
+    }
+    done.told.extend(plan.foreign.iter().map(|path| stays(path)));
+}
+
+/// What was done, and what was not.
+#[derive(Default)]
+struct Done {
+    removed: u64,
+    told: Vec<String>,
+}
+
+impl Done {
+    fn tell(&self, cx: &mut Context) -> Result<(), Failure> {
+        if !cx.json() {
+            self.told.iter().for_each(|line| output::note(line));
+            return Ok(());
+        }
+        let (mut list, mut separator) = (Vec::from(b"["), "");
+        for line in &self.told {
+            list.extend_from_slice(separator.as_bytes());
+            output::json::push_string(&mut list, line);
+            separator = ",";
+        }
+        list.push(b']');
+        let list = String::from_utf8_lossy(&list).into_owned();
+        Object::begin(cx.out.buffer()).number("removed", self.removed).raw("done", &list).end();
+        cx.out.push(b"\n");
+        cx.out.flush()
+    }
+}
+
+/// What install remembers, else what lies in the usual places and is what install would put there.
+struct Remembered {
+    /// Where it is remembered.
+    path: Option<PathBuf>,
+    record: Record,
+    /// The only directory of a program that is meant.
+    target: Option<PathBuf>,
+    _turn: Option<DirectoryTurn>,
+}
+
+impl Remembered {
+    fn read(cx: &Context, target: Option<&Path>) -> Result<Self, Failure> {
+        let roots = cx.roots();
+        let path = Record::path(roots)?;
+        if metadata(&path).is_ok_and(|there| there.is_none()) {
+            let record = Record { files: usual(&Places::of(roots, target)?)?, ..Record::default() };
+            return Ok(Self { path: None, record, target: None, _turn: None });
+        }
+        let turn = DirectoryTurn::begin(&roots.lib_dir()?, cx.patience())?;
+        let record = Record::read(&path)?.unwrap_or_default();
+        let target = target.map(|target| Places::of(roots, Some(target))).transpose()?;
+        Ok(Self { path: Some(path), record, target: target.map(|places| places.bin), _turn: Some(turn) })
+    }
+
+    /// Removes what is meant and unchanged. What cannot be removed is remembered still.
+    fn remove_files(&mut self, force: bool, done: &mut Done) -> Result<(), Failure> {
+        let is_meant = |known: &&Known| self.target.as_ref().is_none_or(|target| known.target == *target);
+        let meant: Vec<_> = self.record.files.iter().filter(is_meant).cloned().collect();
+        let mut beside = 0;
+        for known in meant {
+            let is_shared = self.target.is_some() && self.record.is_shared(&known);
+            if !is_shared {
+                remove_file(&known, force, done, &mut beside)?;
+            }
+            self.record.files.retain(|other| *other != known);
+        }
+        if beside > 0 {
+            done.told.push(format!("removed {beside} of its completions and manual pages"));
+        }
+        Ok(())
+    }
+
+    /// Remembers what is left, if anything is, and removes the directories that are empty by now.
+    fn end(mut self) -> Result<(), Failure> {
+        self.record.remove_empty_directories();
+        let Some(path) = &self.path else { return Ok(()) };
+        self.record.write(path)?;
+        if self.record.files.is_empty() {
+            self.record.remove_empty_directories();
+        }
+        Ok(())
+    }
+}
+
+fn remove_file(known: &Known, force: bool, done: &mut Done, beside: &mut u64) -> Result<(), Failure> {
+    let path = known.path.display();
+    let cannot = |error| Failure::io(format_args!("cannot remove {path}"), &error);
+    let is_program = known.path.parent() == Some(&known.target);
+    let mut removed = known.remove().map_err(cannot)?;
+    let is_other = || setup::is_other_build(&known.path);
+    if removed == Removed::Changed && force && is_program && is_other().map_err(cannot)? {
+        fs::remove_file(&known.path).map_err(cannot)?;
+        removed = Removed::Yes;
+    }
+    match removed {
+        Removed::WasNotThere => return Ok(()),
+        Removed::Changed => {
+            done.told.push(format!("left {path}; it is not what install put there"));
+            return Ok(());
+        }
+        Removed::Yes if is_program => done.told.push(format!("removed {path}")),
+        Removed::Yes => *beside += 1,
+    }
+    done.removed += 1;
+    Ok(())
+}
+
+/// What install would put into the usual places.
+fn usual(places: &Places) -> Result<Vec<Known>, Failure> {
+    let program = Part { path: places.program(), bytes: setup::own_bytes()?, mode: put::EXECUTABLE };
+    let beside = places.beside().map_err(|error| Failure::io("cannot make the manual", &error))?;
+    let known = |part: &Part| Known::new(part.path.clone(), &part.bytes, &places.bin);
+    Ok(std::iter::once(&program).chain(&beside).map(known).collect())
+}
