@@ -16,6 +16,10 @@ deploy *arguments:
 build:
     @bin/build.sh
 
+# Builds what a release hands out into target/dist, and tries it: archive, Debian package, crates.
+package *arguments:
+    bin/package.sh {{ arguments }}
+
 # Times, side by side with others of the kind.
 bench *arguments:
     bin/bench.sh {{ arguments }}

@@ -55,6 +55,12 @@ if [ "$target" != host ]; then
     case $target in *-linux-musl) export "CC_${target//-/_}=musl-gcc" ;; esac
 fi
 
+# No path of this machine goes into the binary, so that the same sources make the same program elsewhere.
+triple=$target
+[ "$triple" != host ] || triple=$(rustc -vV | sed -n 's/^host: //p')
+registry=${CARGO_HOME:-${HOME:-/root}/.cargo}/registry/src
+arguments+=(--config "target.$triple.rustflags=['--remap-path-prefix=$registry=registry', '--remap-path-prefix=$PWD=.']")
+
 # Only cargo knows where its output goes.
 messages=$(cargo build "${arguments[@]}" --message-format=json-render-diagnostics)
 binary=$(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$messages" | tail -n 1)

@@ -22,7 +22,7 @@ script      bsdutils       test   needed  a terminal for the commands that look 
 shellcheck  shellcheck     test   wanted  checking these scripts
 zsh         zsh            test   wanted  trying the completions for it
 fish        fish           test   wanted  trying the completions for it
-groff       groff          test   wanted  reading the manual pages
+groff       groff-base     test   wanted  reading the manual pages
 '
 
 say() { printf '%s\n' "$*" >&2; }

@@ -1,7 +1,7 @@
 //! Completions: scripts by which shells complete the command line, made from the definitions of all commands.
 
 use clap::{Arg, ValueEnum};
-use clap_complete::aot::{self, Shell as Generated};
+use clap_complete::aot::{Bash, Fish, PowerShell, Zsh, generate};
 
 use crate::grammar::{self, Shared};
 
@@ -36,14 +36,13 @@ impl Shell {
     /// The script.
     pub fn script(self) -> Vec<u8> {
         let mut definition = grammar::whole(Shared::Everywhere);
-        let generated = match self {
-            Self::Bash => Generated::Bash,
-            Self::Zsh => Generated::Zsh,
-            Self::Fish => Generated::Fish,
-            Self::Powershell => Generated::PowerShell,
-        };
         let mut script = Vec::new();
-        aot::generate(generated, &mut definition, "prontodb", &mut script);
+        match self {
+            Self::Bash => generate(Bash, &mut definition, "prontodb", &mut script),
+            Self::Zsh => generate(Zsh, &mut definition, "prontodb", &mut script),
+            Self::Fish => generate(Fish, &mut definition, "prontodb", &mut script),
+            Self::Powershell => generate(PowerShell, &mut definition, "prontodb", &mut script),
+        }
         if self == Self::Fish {
             script.extend(more_for_fish(&definition).into_bytes());
         }

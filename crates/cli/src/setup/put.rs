@@ -20,6 +20,8 @@ pub const EXECUTABLE: u32 = 0o755;
 pub fn file(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let partial = Partial(folder.join(format!(".prontodb-install-{}", process::id())));
+    // What a process of the same number left that was killed.
+    let _ = fs::remove_file(&partial.0);
     let mut file = File::options().write(true).create_new(true).mode(0o600).open(&partial.0)?;
     file.write_all(bytes)?;
     // Whatever the umask: who may use it does not depend on who installs it.
