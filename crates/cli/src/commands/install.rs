@@ -15,6 +15,7 @@ use crate::replace::{DirectoryTurn, create_new};
 use crate::secret;
 use crate::setup::record::{Known, Record};
 use crate::setup::{self, Part, Places, There, put};
+use crate::user;
 
 /// Install this program for you: the binary, completions and manual pages, and the directories it works in
 ///
@@ -116,7 +117,7 @@ impl Installer {
         }
         put?;
         self.make_configuration(roots)?;
-        self.make_selection(roots)?;
+        self.make_selection(cx)?;
         if self.told.is_empty() {
             self.told
                 .push(format!("{} is there already; nothing was changed", self.places.program().display()));
@@ -218,11 +219,12 @@ impl Installer {
     }
 
     /// As the first write would make it.
-    fn make_selection(&mut self, roots: Roots<'_>) -> Result<(), Failure> {
-        let cursors = Cursors::of(roots, None)?;
+    fn make_selection(&mut self, cx: &Context) -> Result<(), Failure> {
+        let (roots, user) = (cx.roots(), user::find(&cx.globals, &variable)?.value);
+        let cursors = Cursors::of(roots, user.as_deref())?;
         let path = cursors.active_file();
         if is_missing(&path)? {
-            cursors.make_active(&roots.database_file(DEFAULT_DATABASE)?)?;
+            cursors.make_active(&roots.database_file(user.as_deref().unwrap_or(DEFAULT_DATABASE))?)?;
             self.told.push(format!("made {}", path.display()));
         }
         Ok(())

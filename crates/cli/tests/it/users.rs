@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 121] = [
+const LINES: [&str; 125] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -134,6 +134,10 @@ const LINES: [&str; 121] = [
     "context",
     "allow sub",
     "deny sub",
+    "install",
+    "uninstall",
+    "completions bash",
+    "man",
 ];
 
 /// A sandbox where alice has the entry `p.n.k`, the cache `p.c` and the cursor `spare`, and nobody else has anything.
