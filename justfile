@@ -40,6 +40,10 @@ properties times="50":
 round-trips entries="100000":
     PRONTODB_TEST_ENTRIES={{ entries }} cargo test --release --package prontodb --test it -- round_trips
 
+# Takes so many backups while others write, restores each, and compares it with what was acknowledged by its revision.
+backups times="1000":
+    PRONTODB_TEST_BACKUPS={{ times }} cargo test --release --package prontodb --test it -- --nocapture backups_under_load
+
 # Feeds a parser what it never met: stream, tsv, json, jsonl, csv or names. What it finds is kept as a test.
 fuzz target seconds="60":
     cargo fuzz --version || cargo install --locked cargo-fuzz

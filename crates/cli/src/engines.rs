@@ -4,8 +4,8 @@ use std::path::Path;
 
 use prontodb_core::engine::sqlite::SqliteEngine;
 pub use prontodb_core::engine::sqlite::{
-    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of, library_version,
-    share_allocator,
+    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of,
+    library_version, share_allocator,
 };
 use prontodb_core::engine::{Engine, Snapshot};
 use prontodb_core::{Error, Store, Version};

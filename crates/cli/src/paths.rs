@@ -14,6 +14,8 @@ use crate::names::Rule;
 /// The database of commands that name none.
 pub const DEFAULT_DATABASE: &str = "main";
 
+/// Lies beside a database for as long as it is being renamed.
+pub const RENAME_MARK: &str = ".renamed-from";
 const DATABASE_NAMES: Rule = Rule { max: 64, marks: "._-" };
 const MAX_PATH_BYTES: usize = 4095;
 /// Directories beside the databases, which a database of that name would share.
@@ -270,31 +272,6 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     // A power cut must not undo the making of what will hold data.
     fresh.iter().filter_map(|folder| folder.parent()).try_for_each(|parent| File::open(parent)?.sync_all())
-}
-
-/// The databases that go by their names, in the order of these, each with its file.
-///
-/// # Errors
-/// The data directory cannot be read.
-pub fn databases(roots: Roots<'_>) -> Result<Vec<(String, PathBuf)>, Failure> {
-    let data = roots.data_dir()?;
-    let cannot = |error| Failure::io(format_args!("cannot read {}", data.display()), &error);
-    let entries = match std::fs::read_dir(&data) {
-        Ok(entries) => entries,
-        Err(error) if crate::files::is_absent(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(cannot(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let Ok(name) = entry.map_err(cannot)?.file_name().into_string() else { continue };
-        if let Ok(file) = roots.database_file(&name)
-            && file.is_file()
-        {
-            found.push((name, file));
-        }
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// The folder that a file lies in, or the nearest one above it that is there.

@@ -11,7 +11,7 @@ pub mod list;
 mod make;
 mod manifest;
 pub mod names;
-mod partial;
+pub mod partial;
 pub mod restore;
 pub mod rotate;
 mod source;
@@ -68,7 +68,7 @@ pub fn name_of(cx: &Context, path: &Path) -> String {
 /// The folder of backups that none is named for.
 pub fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
     match cx.settings.backup_directory.value.as_str() {
-        "" => Ok(cx.roots().data_dir()?.join("backups")),
+        "" => Ok(cx.roots().backups_dir()?),
         folder => Ok(folder.into()),
     }
 }

@@ -9,6 +9,8 @@ use prontodb_core::{Clock, Millis, SystemClock};
 use crate::paths::check_database_name;
 
 const START: &str = "prontodb_";
+/// What the names of folders end in that keep what a restore has replaced.
+const SAFETY: &str = "_before_restore";
 /// What the names of backups end in.
 pub const PLAIN: &str = ".tar.gz";
 /// The same of those that are encrypted.
@@ -96,11 +98,18 @@ pub fn safety_name(database: &str, day: Day, number: u32) -> String {
     struct Safety<'a>(&'a str, Day, u32);
     impl fmt::Display for Safety<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{START}{}_{}_before_restore", self.0, self.1)?;
+            write!(f, "{START}{}_{}{SAFETY}", self.0, self.1)?;
             write_number(f, self.2)
         }
     }
     Safety(database, day, number).to_string()
+}
+
+/// Whether a folder has such a name.
+pub fn is_safety_name(name: &str) -> bool {
+    let (stem, _) = numbered(name);
+    let dated = stem.strip_prefix(START).and_then(|stem| stem.strip_suffix(SAFETY)?.rsplit_once('_'));
+    dated.is_some_and(|(database, day)| Day::parse(day).is_some() && check_database_name(database).is_ok())
 }
 
 fn write_number(f: &mut fmt::Formatter<'_>, number: u32) -> fmt::Result {
@@ -176,6 +185,20 @@ mod tests {
             "prontodb_a/b_20261126.tar.gz",
         ] {
             assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn folders_of_restores_are_known_by_their_names() {
+        let day = Day::parse("20261126").unwrap();
+        for number in [0, 1, 120] {
+            let name = safety_name("my_db", day, number);
+            assert!(is_safety_name(&name) && parse(&name).is_none(), "{name}");
+        }
+        for name in
+            ["prontodb_main_before_restore", "prontodb_main_20261126", "prontodb_a/b_20261126_before_restore"]
+        {
+            assert!(!is_safety_name(name), "{name}");
         }
     }
 

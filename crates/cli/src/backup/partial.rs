@@ -14,6 +14,11 @@ const PREFIX: &str = ".prontodb-partial-";
 /// How often a new name is tried: another process may take a fresh folder for that of a dead one, for a moment.
 const ATTEMPTS: usize = 100;
 
+/// Whether a folder is called as one of them.
+pub fn is_partial_name(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
 /// A folder that is removed with all that is in it, in the end or by the next one after a crash.
 #[derive(Debug)]
 pub struct Partial {

@@ -12,7 +12,7 @@ use crate::backup::{self, Made, Order, Target, Unpacked, names};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
-use crate::{output, paths, secret};
+use crate::{output, secret};
 
 /// Write a database, the cursors and the configuration to an archive
 ///
@@ -243,7 +243,7 @@ impl Backup {
         if database.is_some() || database_file.is_some() || cursor.is_some() || select.is_some() {
             return Err(Failure::usage("--all is for every database, and no flag chooses one besides"));
         }
-        let found = paths::databases(cx.roots())?;
+        let found = cx.roots().databases()?;
         match found.is_empty() {
             true => Err(Failure::new(Code::Error, "no_database", "there is no database to back up yet")),
             false => Ok(found),

@@ -1,6 +1,7 @@
 //! What `uninstall --purge` removes: what this program makes in its directories, known by its names, and nothing else. Links
 //! are not followed.
 
+use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,15 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
 use super::record::Record;
+use crate::backup::{names, partial};
 use crate::exit::{Code, Failure};
 use crate::files::{is_absent, metadata};
-use crate::paths::{Roots, check_database_name};
+use crate::paths::{RENAME_MARK, Roots, check_database_name};
 
 /// What the files of a database are called behind its own name.
 const SIDES: [&str; 4] = ["-wal", "-shm", "-turn", "-journal"];
+/// The same of copies from before a migration, with the number of a schema behind it.
+const COPY: &str = ".schema-";
 /// What files are called that a crash left while they were being made.
 const PARTIAL: &str = ".prontodb-new";
 
@@ -173,9 +177,10 @@ impl Plan {
 
     fn take_backups(&mut self, folder: &Path) -> Result<(), Failure> {
         self.take_only_directory(folder, |plan, entry| match entry.kind {
-            Kind::Directory if is_safety_copy(&entry.name) => plan.take_safety_copy(&entry.path),
+            Kind::Directory if names::is_safety_name(&entry.name) => plan.take_safety_copy(&entry.path),
+            Kind::Directory if partial::is_partial_name(&entry.name) => plan.take_all(&entry.path),
             _ => {
-                let is_ours = is_archive(&entry.name) || entry.name.starts_with(".prontodb-partial-");
+                let is_ours = names::Name::parse(OsStr::new(&entry.name)).is_some();
                 plan.counts.backups += plan.take_file(entry, is_ours);
                 Ok(())
             }
@@ -197,6 +202,17 @@ impl Plan {
                 || (entry.name.starts_with("pronto.") && entry.name.contains(".prdb"));
             plan.take_file(entry, is_ours);
             Ok(())
+        })
+    }
+
+    /// What a crash left of a backup or restore.
+    fn take_all(&mut self, folder: &Path) -> Result<(), Failure> {
+        self.take_only_directory(folder, |plan, entry| match entry.kind {
+            Kind::Directory => plan.take_all(&entry.path),
+            _ => {
+                plan.take_file(entry, true);
+                Ok(())
+            }
         })
     }
 
@@ -298,73 +314,18 @@ fn without_partial(file: &str) -> &str {
 }
 
 fn is_of_database(file: &str, database: &str) -> bool {
-    let Some(side) = file.strip_prefix(database) else { return false };
-    side.is_empty() || SIDES.contains(&side) || side.starts_with("-new-")
+    let Some(side) = file.strip_prefix(database) else { return file == RENAME_MARK };
+    let is_copy = side.strip_prefix(COPY).is_some_and(|schema| schema.bytes().all(|b| b.is_ascii_digit()));
+    side.is_empty() || SIDES.contains(&side) || side.starts_with("-new-") || is_copy
 }
 
 fn is_hash(name: &str) -> bool {
     name.len() == blake3::OUT_LEN * 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `prontodb_<db>_<YYYYMMDD>[_nNN].tar.gz[.age]`
-fn is_archive(name: &str) -> bool {
-    let name = name.strip_suffix(".age").unwrap_or(name);
-    name.strip_suffix(".tar.gz").is_some_and(is_dated)
-}
-
-/// `prontodb_<db>_<YYYYMMDD>_before_restore[_nNN]`
-fn is_safety_copy(name: &str) -> bool {
-    without_number(name).strip_suffix("_before_restore").is_some_and(is_dated)
-}
-
-fn is_dated(name: &str) -> bool {
-    let parts = without_number(name).strip_prefix("prontodb_").and_then(|rest| rest.rsplit_once('_'));
-    parts.is_some_and(|(database, date)| {
-        date.len() == 8 && is_number(date) && check_database_name(database).is_ok()
-    })
-}
-
-/// A name without the `_nNN` of a second one that day.
-fn without_number(name: &str) -> &str {
-    match name.rsplit_once("_n") {
-        Some((rest, number)) if number.len() >= 2 && is_number(number) => rest,
-        _ => name,
-    }
-}
-
-fn is_number(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn backups_are_known_by_their_names() {
-        for name in [
-            "prontodb_main_20261126.tar.gz",
-            "prontodb_my_db_20261126_n01.tar.gz",
-            "prontodb_main_20261126_n123.tar.gz.age",
-        ] {
-            assert!(is_archive(name), "{name}");
-        }
-        for name in [
-            "prontodb_main_20261126.tar",
-            "prontodb_main_2026112.tar.gz",
-            "prontodb_20261126.tar.gz",
-            "prontodb__20261126.tar.gz",
-            "main_20261126.tar.gz",
-            "prontodb_main_20261126_nxx.tar.gz",
-            "prontodb_a b_20261126.tar.gz",
-            "prontodb_main_20261126 (copy).tar.gz",
-        ] {
-            assert!(!is_archive(name), "{name}");
-        }
-        assert!(is_safety_copy("prontodb_main_20261126_before_restore"));
-        assert!(is_safety_copy("prontodb_main_20261126_before_restore_n02"));
-        assert!(!is_safety_copy("prontodb_main_before_restore"));
-    }
 
     #[test]
     fn files_of_a_database_are_known_by_its_name() {
@@ -373,6 +334,9 @@ mod tests {
             ("pronto.a.prdb-wal", true),
             ("pronto.a.prdb-turn", true),
             ("pronto.a.prdb-new-12", true),
+            ("pronto.a.prdb.schema-2", true),
+            (".renamed-from", true),
+            ("pronto.a.prdb.schema-x", false),
             ("pronto.a.prdb.bak", false),
             ("pronto.b.prdb", false),
         ] {

@@ -7,6 +7,7 @@ mod admin_database;
 mod append;
 mod auth;
 mod backup;
+mod backups_under_load;
 mod bad_input;
 mod bad_luck;
 mod caches;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use prontodb_core::Millis;
 use prontodb_core::store::Census;
 
+use crate::backup::{self, names::Name};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::engines::{self, Access, LockHolder, Report, library_version};
@@ -120,54 +121,13 @@ fn about_backup(cx: &Context, path: &Path) -> Vec<Line> {
 }
 
 fn newest_backup(cx: &Context, path: &Path) -> Option<(PathBuf, Millis)> {
-    if !cx.roots().is_by_name(path) {
-        return None;
-    }
-    let database = path.parent()?.file_name()?.to_str()?;
-    let entries = fs::read_dir(cx.roots().backups_dir().ok()?).ok()?;
+    let database = backup::name_of(cx, path);
+    let entries = fs::read_dir(backup::default_folder(cx).ok()?).ok()?;
     let archives = entries.filter_map(|entry| {
         let entry = entry.ok()?;
-        let is_its = is_backup_of(entry.file_name().to_str()?, database);
-        let meta = entry.metadata().ok().filter(|meta| is_its && meta.is_file())?;
-        Some((entry.path(), Millis(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000)))
+        let name = Name::parse(&entry.file_name()).filter(|name| name.database == database)?;
+        let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
+        Some((name.at, entry.path(), Millis(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000)))
     });
-    archives.max_by_key(|(_, moment)| *moment)
-}
-
-/// `prontodb_<database>_<YYYYMMDD>[_nNN].tar.gz`, with `.age` behind it when it is encrypted.
-fn is_backup_of(file: &str, database: &str) -> bool {
-    let stem = file.strip_suffix(".age").unwrap_or(file).strip_suffix(".tar.gz");
-    let rest =
-        stem.and_then(|stem| stem.strip_prefix("prontodb_")?.strip_prefix(database)?.strip_prefix('_'));
-    let is_number =
-        |text: &str, least: usize| text.len() >= least && text.bytes().all(|b| b.is_ascii_digit());
-    rest.is_some_and(|rest| match rest.split_once("_n") {
-        Some((day, count)) => day.len() == 8 && is_number(day, 8) && is_number(count, 2),
-        None => rest.len() == 8 && is_number(rest, 8),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backups_are_known_by_their_names() {
-        for name in [
-            "prontodb_a_b_20261126.tar.gz",
-            "prontodb_a_b_20261126_n01.tar.gz",
-            "prontodb_a_b_20261126.tar.gz.age",
-        ] {
-            assert!(is_backup_of(name, "a_b"), "{name}");
-            assert!(!is_backup_of(name, "a"), "{name}");
-        }
-        for name in [
-            "prontodb_a_2026.tar.gz",
-            "a_20261126.tar.gz",
-            "prontodb_a_20261126.zip",
-            "prontodb_a_20261126_nx.tar.gz",
-        ] {
-            assert!(!is_backup_of(name, "a"), "{name}");
-        }
-    }
+    archives.max_by_key(|(at, ..)| *at).map(|(_, path, moment)| (path, moment))
 }

@@ -9,10 +9,8 @@ use crate::context::Context;
 use crate::cursors::{Lead, Turn};
 use crate::exit::{Code, Failure};
 use crate::files;
+use crate::paths::RENAME_MARK;
 use crate::replace::Replacement;
-
-/// Lies beside a database for as long as it is being renamed.
-const MARK: &str = ".renamed-from";
 
 /// Give a database another name; cursors and selections that lead to it follow
 ///
@@ -89,7 +87,7 @@ impl Rename {
 }
 
 fn mark_beside(database: &Path) -> PathBuf {
-    database.with_file_name(MARK)
+    database.with_file_name(RENAME_MARK)
 }
 
 /// The name that a database had, and which file it is: so an old mark beside another file means nothing.
