@@ -36,8 +36,6 @@ pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
 /// For a file that nobody else knows yet, and that is thrown away unless it becomes whole.
 pub(super) const CARELESS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
 
-/// Reads a file that nobody changes without copying its pages.
-pub(super) const MAP: &str = "PRAGMA mmap_size = 2147418112";
 pub(super) const LOCATIONS: &str = "SELECT location, count(*) FROM sys_namespaces GROUP BY location";
 
 pub(super) const REVISION: &str = "SELECT revision FROM sys_state";

@@ -35,8 +35,6 @@ impl SqliteEngine {
         let bytes =
             fs::metadata(path).map_err(|e| file_error(format!("cannot open {}", path.display()), e))?.len();
         let connection = connect_frozen(path)?;
-        // Only a matter of speed. The answer is a row.
-        let _ = connection.query_row(sql::MAP, [], |_| Ok(()));
         if let FileState::Empty = inspect(&connection, path)? {
             return Err(unsound(path, "nothing is in it"));
         }
