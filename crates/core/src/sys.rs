@@ -2,6 +2,7 @@
 //!
 //! Linux first. Elsewhere waiting is less fair, logs are never found to be alone, and every file system counts as local.
 
+use std::cell::Cell;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
@@ -114,9 +115,35 @@ pub(crate) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
     platform::is_attached_elsewhere(shm)
 }
 
+/// The wish of whoever runs this process that it ends: SIGINT and SIGTERM, which are seen by [`Endings::wait`] alone from
+/// when this was made. Elsewhere than on Linux they end the process, as ever.
+#[derive(Debug)]
+pub struct Endings {
+    signals: platform::Signals,
+    has_come: Cell<bool>,
+}
+
+impl Endings {
+    /// Takes these signals for the calling thread and those that it starts.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn expect() -> io::Result<Self> {
+        Ok(Self { signals: platform::Signals::hold_back()?, has_come: Cell::new(false) })
+    }
+
+    /// Waits for so long, but no longer than until the process is to end; whether it is.
+    pub fn wait(&self, limit: Duration) -> bool {
+        if !self.has_come.get() {
+            self.has_come.set(self.signals.wait(limit));
+        }
+        self.has_come.get()
+    }
+}
+
 #[cfg(target_os = "linux")]
 mod platform {
-    #![allow(unsafe_code, reason = "timers, record locks and statfs have no safe interface in std")]
+    #![allow(unsafe_code, reason = "timers, signals, record locks and statfs have no safe interface in std")]
 
     use std::ffi::{CStr, CString};
     use std::fs::{self, File};
@@ -219,6 +246,36 @@ mod platform {
             let mut blocked: libc::sigset_t = mem::zeroed();
             libc::pthread_sigmask(libc::SIG_BLOCK, ptr::null(), &raw mut blocked);
             libc::sigismember(&raw const blocked, libc::SIGALRM) == 0
+        }
+    }
+
+    /// SIGINT and SIGTERM, which wait to be fetched.
+    #[derive(Clone, Copy)]
+    pub(super) struct Signals(libc::sigset_t);
+
+    impl std::fmt::Debug for Signals {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("SIGINT, SIGTERM")
+        }
+    }
+
+    impl Signals {
+        pub(super) fn hold_back() -> io::Result<Self> {
+            // SAFETY: all zeros is a valid set, which is filled before it is used.
+            let (signals, failed) = unsafe {
+                let mut signals: libc::sigset_t = mem::zeroed();
+                libc::sigemptyset(&raw mut signals);
+                libc::sigaddset(&raw mut signals, libc::SIGINT);
+                libc::sigaddset(&raw mut signals, libc::SIGTERM);
+                (signals, libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, ptr::null_mut()))
+            };
+            if failed == 0 { Ok(Self(signals)) } else { Err(io::Error::from_raw_os_error(failed)) }
+        }
+
+        pub(super) fn wait(self, limit: Duration) -> bool {
+            let spec = timespec(limit);
+            // SAFETY: set and time outlive the call, and nothing is asked about the signal.
+            unsafe { libc::sigtimedwait(&raw const self.0, ptr::null_mut(), &raw const spec) > 0 }
         }
     }
 
@@ -439,6 +496,20 @@ mod platform {
     }
 
     pub(super) use super::poll_for_lock as wait_for_lock;
+
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) fn hold_back() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) fn wait(self, limit: std::time::Duration) -> bool {
+            std::thread::sleep(limit);
+            false
+        }
+    }
 
     pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())

@@ -6,6 +6,7 @@ mod alone;
 mod auth;
 mod care;
 mod embedding;
+mod following;
 mod invariants;
 mod memory;
 mod snapshots;

@@ -12,6 +12,7 @@ pub(super) const REBUILD: &str = "VACUUM";
 /// and empties the log, unless somebody reads what is in it alone.
 pub(super) const EMPTY_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
+pub(super) const NO_CHECKPOINTS: &str = "PRAGMA wal_autocheckpoint = 0";
 /// Writes a copy of the file as it is now.
 pub(super) const COPY_INTO: &str = "VACUUM INTO ?1";
 
