@@ -8,7 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 exec </dev/null
 
-ALL_STEPS=(tools format lint test docs build counts deny)
+ALL_STEPS=(tools format lint test s3 docs build counts deny)
 
 step_tools() {
     have cargo || die 'no cargo; install Rust, see https://rustup.rs'
@@ -34,6 +34,35 @@ step_lint() {
 }
 
 step_test() { cargo test --workspace; }
+
+# The object store is a server on this machine, whose program comes from PyPI.
+step_s3() {
+    local venv=target/moto port=${PRONTODB_TEST_S3_PORT:-5557} server status=0
+    if ! [ -x "$venv/bin/moto_server" ]; then
+        { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'moto[server]'; } || {
+            leave_out 'moto, an S3 server in Python, could not be installed'
+            return
+        }
+    fi
+    cargo clippy --package prontodb --features s3 --all-targets -- -D warnings
+    export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+    "$venv/bin/moto_server" -H 127.0.0.1 -p "$port" >/dev/null 2>&1 &
+    server=$!
+    "$venv/bin/python" - "$AWS_ENDPOINT_URL/replicas" <<'PYTHON' &&
+import sys, time, urllib.request
+for _ in range(600):
+    try:
+        urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="PUT"))
+        break
+    except OSError:
+        time.sleep(0.1)
+else:
+    sys.exit("the S3 server does not answer")
+PYTHON
+        PRONTODB_TEST_S3=s3://replicas cargo test --package prontodb --features s3 -- object_store || status=$?
+    kill "$server"
+    return "$status"
+}
 
 step_docs() { RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --no-deps --workspace; }
 

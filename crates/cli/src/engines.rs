@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use prontodb_core::engine::sqlite::SqliteEngine;
+/// Following a database, and making it again of what was read.
+pub use prontodb_core::engine::sqlite::follow;
 pub use prontodb_core::engine::sqlite::{
     Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of,
     library_version, share_allocator,

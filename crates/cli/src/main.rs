@@ -26,6 +26,7 @@ mod output;
 mod paths;
 mod prompt;
 mod replace;
+mod replica;
 mod run;
 mod secret;
 mod selection;

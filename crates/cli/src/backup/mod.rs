@@ -33,6 +33,7 @@ use crate::files;
 use crate::output;
 
 pub use self::make::{Made, make, next_name};
+pub use self::partial::Partial;
 pub use self::unpack::Unpacked;
 
 /// Where a backup goes.

@@ -12,6 +12,7 @@ use crate::backup::{self, Made, Order, Target, Unpacked, names};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
 
 /// Write a database, the cursors and the configuration to an archive
@@ -76,6 +77,9 @@ pub struct Backup {
     /// The file of the age identity that opens what --verify or --restore names; else that of age_identity
     #[arg(long, value_name = "FILE")]
     age_identity: Option<PathBuf>,
+
+    #[command(flatten)]
+    follow: FollowFlags,
 }
 
 impl Run for Backup {
@@ -95,6 +99,9 @@ impl Run for Backup {
         if self.age_identity.is_some() {
             return Err(Failure::usage("--age-identity goes with --verify and --restore"));
         }
+        if let Some(folder) = self.follow.folder() {
+            return self.follow(cx, folder);
+        }
         match self.list {
             true => self.list(cx),
             false => self.make(cx),
@@ -103,6 +110,15 @@ impl Run for Backup {
 }
 
 impl Backup {
+    fn follow(&self, cx: &mut Context, folder: &Path) -> Result<Code, Failure> {
+        if self.list {
+            restore::require_admin(cx)?;
+            return replica::list(cx, folder);
+        }
+        let keep_days = self.rules(cx)?.days;
+        self.follow.run(cx, folder, self.recipients(cx)?, keep_days)
+    }
+
     fn list(&self, cx: &mut Context) -> Result<Code, Failure> {
         restore::require_admin(cx)?;
         let folder = match self.output.as_ref().or(self.out.as_ref()) {

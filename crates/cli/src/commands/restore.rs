@@ -2,13 +2,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
 
 use prontodb_core::store::Unlock;
+use prontodb_core::{Clock as _, SystemClock};
 
 use super::{Addressing, Run};
 use crate::args::Globals;
+use crate::backup::Partial;
 use crate::backup::restore::{self, Restored};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::paths::folder_near;
+use crate::replica;
 use crate::{output, secret};
 
 /// Put what a backup holds in its place
@@ -16,7 +20,8 @@ use crate::{output, secret};
 /// It goes to the selected database, with cursors and configuration, once all of it has been checked: a backup that is not whole
 /// changes nothing. What it replaces is kept in a folder beside the backups, which is named on stderr and can be restored in
 /// its turn. Others may have the database open; they see the new content with their next command. Versions go on above those
-/// that were there. Besides archives, a database file and an unpacked archive can be restored.
+/// that were there. Besides archives, a database file, an unpacked archive and the folder of a replica can be restored,
+/// which prontodb backup --follow keeps.
 #[derive(clap::Args)]
 pub struct Restore {
     /// The backup
@@ -30,12 +35,17 @@ pub struct Restore {
     /// The file of the age identity that opens it; else that of age_identity
     #[arg(long, value_name = "FILE")]
     age_identity: Option<PathBuf>,
+
+    /// Of a replica, what was there at this moment: 2026-11-21T09:30:00Z, "2026-11-21 09:30:00" in UTC, or 15m for so long ago;
+    /// else the last there is
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
 }
 
 impl Restore {
     /// The same as the flags of another command say it.
     pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>) -> Self {
-        Self { file, to, age_identity }
+        Self { file, to, age_identity, at: None }
     }
 }
 
@@ -46,8 +56,10 @@ impl Run for Restore {
         Context::undecided(globals)
     }
 
-    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+    fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         let unlock = unlock(cx, self.age_identity.as_deref());
+        // What is made of a replica is there until it has been restored.
+        let _made = self.make_of_replica(cx, &unlock)?;
         let restored = match &self.to {
             Some(word) if restore::is_folder(word) => {
                 require_admin(cx)?;
@@ -66,6 +78,35 @@ impl Run for Restore {
 }
 
 impl Restore {
+    /// Makes a database of a replica, and takes that for the backup.
+    fn make_of_replica(&mut self, cx: &Context, unlock: &Unlock) -> Result<Option<Partial>, Failure> {
+        if !replica::is_replica(&self.file) {
+            return match self.at {
+                Some(_) => Err(Failure::usage(format!(
+                    "{} is no replica, and holds one moment alone",
+                    self.file.display()
+                ))
+                .hint("--at goes with the folder of prontodb backup --follow")),
+                None => Ok(None),
+            };
+        }
+        require_admin(cx)?;
+        let until = self.at.as_deref().map(|text| replica::moment(text, SystemClock.now())).transpose()?;
+        let near = match &self.to {
+            Some(word) if restore::is_folder(word) => folder_near(Path::new(word)),
+            Some(word) => folder_near(&cx.roots().database_file(text(word)?)?),
+            None => folder_near(&cx.selection()?.path),
+        };
+        let partial = Partial::within(&near)?;
+        let file = partial.path().join("pronto.replica.prdb");
+        let storage = replica::open(&self.file)?;
+        let rebuilt = replica::rebuild(&*storage, until, unlock, &file)?;
+        let end = if rebuilt.is_last { ", the last moment that it holds" } else { "" };
+        output::note(&format!("{} is taken as of {}{end}", self.file.display(), rebuilt.moment));
+        self.file = file;
+        Ok(Some(partial))
+    }
+
     fn to_selected(&self, cx: &Context, unlock: &Unlock) -> Result<Restored, Failure> {
         let selection = cx.selection()?;
         selection.warning.iter().for_each(|warning| output::warn(warning));

@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 85] = [
+const GUARDED: [&str; 86] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -598,6 +598,7 @@ const GUARDED: [&str; 85] = [
     "admin metakey get p.n.k owner",
     "keys p.n --where owner",
     "uninstall --purge --force",
+    "backup --follow replica --once",
 ];
 
 fn furnished() -> Sandbox {

@@ -45,6 +45,7 @@ mod moves;
 mod objects;
 mod overlays;
 mod paths;
+mod point_in_time;
 mod precedence;
 mod regressions;
 mod rename_copy;
