@@ -333,6 +333,12 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// What a gzip file holds, if it is one.
+fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut found = Vec::new();
+    MultiGzDecoder::new(bytes).read_to_end(&mut found).ok().map(|_| found)
+}
+
 /// Expects that these bytes are refused with one of these codes, by `--verify` and by `restore`, and that nothing changes.
 #[track_caller]
 fn refuses(s: &Sandbox, what: &str, bytes: &[u8], codes: &[i32]) {
@@ -343,9 +349,11 @@ fn refuses(s: &Sandbox, what: &str, bytes: &[u8], codes: &[i32]) {
         &["backup", "--verify", "bad.tar.gz"],
         &["restore", "bad.tar.gz", "--to", "new/folder/"],
     ] {
-        let outcome = s.run(command).fails_with_one_of(codes).stdout_is("");
-        let stderr = outcome.stderr();
-        outcome.require(stderr.starts_with("prontodb: ") && stderr.lines().count() <= 2, what);
+        let mut outcome = s.run(command).ends();
+        let is_refused = outcome.code().is_some_and(|code| codes.contains(&code));
+        outcome.require(is_refused, &format!("expected one of {codes:?}: {what}"));
+        let stderr = outcome.stdout_is("").stderr();
+        assert!(stderr.starts_with("prontodb: ") && stderr.lines().count() <= 2, "{what}: {stderr}");
     }
     let after = contents(s);
     assert!(before == after, "{what} changes something");
@@ -375,6 +383,10 @@ fn archives_that_are_cut_off_or_changed_change_nothing() {
     for place in (20..whole.len()).step_by(whole.len() / 24) {
         let mut bytes = whole.clone();
         bytes[place] ^= 0x55;
+        // Zeros may be copied from another distance: the same archive, written otherwise.
+        if unpacked(&bytes).is_some_and(|found| Some(found) == unpacked(&whole)) {
+            continue;
+        }
         refuses(&s, &format!("another byte at {place}"), &bytes, &[7]);
     }
     fs::write(s.path("bad.tar.gz"), &whole).unwrap();
