@@ -179,7 +179,7 @@ impl Shipper<'_> {
         if is_all {
             self.shorten()?;
         }
-        self.let_go_of_long_log()
+        self.mind_log()
     }
 
     fn is_in_trouble(&self) -> bool {
@@ -191,13 +191,15 @@ impl Shipper<'_> {
         if self.generation.is_none() && self.follower.position().is_none() {
             return Ok(());
         }
-        self.let_go_of_long_log()
+        self.mind_log()
     }
 
-    /// Lets go of a log that has become too long, because the replica is away, or slower than those who write.
-    fn let_go_of_long_log(&mut self) -> Result<(), Failure> {
+    /// Keeps out of the way of those who empty the log, and lets go of one that has become too long, because the replica is
+    /// away, or slower than those who write.
+    fn mind_log(&mut self) -> Result<(), Failure> {
         let look = self.follower.look()?;
         self.hand.note(&look);
+        self.follower.step_aside(&look)?;
         let begun = self.generation.as_ref().map_or((look.log(), 0), |current| current.log);
         let grown = if begun.0 == look.log() { look.bytes().saturating_sub(begun.1) } else { look.bytes() };
         if grown > self.order.max_log {

@@ -129,6 +129,22 @@ fn every_moment_can_be_had_again() {
 }
 
 #[test]
+fn whoever_empties_the_log_waits_for_no_follower() {
+    let s = sandbox_with([("p.n.k", "0")]);
+    let following = Following::begin(&s, &[]);
+    let file = database_file(&s, "main").display().to_string();
+    for number in 1..=5 {
+        s.run(["set", "p.n.k", &number.to_string()]).prints("");
+        let emptied =
+            s.run_other("sqlite3", ["-cmd", ".timeout 20000", &file, "PRAGMA wal_checkpoint(TRUNCATE)"]);
+        emptied.prints("0|0|0\n");
+    }
+    following.end();
+    assert_eq!(restored(&s, None, &["get", "p.n.k"]), "5\n");
+    assert_eq!(generations(&s).len(), 1, "nothing was missed");
+}
+
+#[test]
 fn a_storm_of_writers_leaves_no_gap() {
     let s = sandbox_with([("p.n.k", "0")]);
     let following = Following::begin(&s, &[]);

@@ -269,6 +269,26 @@ fn a_log_that_was_read_and_copied_back_begins_anew() {
 }
 
 #[test]
+fn whoever_empties_the_log_does_not_wait_for_a_follower_that_has_read_it() {
+    let source = Source::new();
+    let mut tail = Tail::begin(&source);
+    source.run(&insert(3, 10));
+    assert_eq!(tail.catch_up(1 << 20), Ok(()));
+    let empty = || {
+        let busy = "PRAGMA wal_checkpoint(TRUNCATE)";
+        source.writer.query_row(busy, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(empty(), 1, "what is held is not emptied");
+    let look = tail.follower.look().unwrap();
+    tail.follower.step_aside(&look).unwrap();
+    assert_eq!(empty(), 0);
+    source.run(&insert(4, 10));
+    assert_eq!(tail.catch_up(1 << 20), Ok(()));
+    let (_dir, copy) = tail.rebuild(0).unwrap();
+    assert_eq!(sum(&copy), source.sum());
+}
+
+#[test]
 fn segments_that_are_damaged_missing_or_strange_are_refused() {
     let source = Source::new();
     let mut tail = Tail::begin(&source);

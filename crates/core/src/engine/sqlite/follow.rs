@@ -33,6 +33,8 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// From here on the follower copies the log back, as writers do.
 const LONG_LOG: u32 = 1000;
+/// How often the follower steps aside at one end of the log.
+const STEPS_ASIDE: u32 = 3;
 /// How often a look at the index is tried while somebody changes it.
 const GLANCES: u32 = 200;
 /// Bytes of the database that are read at once.
@@ -147,6 +149,8 @@ pub struct Follower {
     owed: Option<Index>,
     /// The log that was copied back as a whole, and its last frame then.
     shortened: Option<(Salts, u32)>,
+    /// Where the log ended when the follower stepped aside last, and how often it has done so there.
+    aside: ((Salts, u32), u32),
 }
 
 impl Follower {
@@ -186,6 +190,7 @@ impl Follower {
             at: None,
             owed: None,
             shortened: None,
+            aside: (([0; 8], 0), 0),
         })
     }
 
@@ -229,6 +234,28 @@ impl Follower {
         self.settle();
         if let Some(holder) = self.holder.replace(next) {
             end(&self.readers[holder], &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Holds no frame of the log any more once all of it has been read and copied back, so that whoever empties the log does
+    /// not wait for that, and writers not for them.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn step_aside(&mut self, look: &Look) -> Result<()> {
+        let end = (look.0.salts, look.0.frames);
+        let is_read = self.at.is_some_and(|at| (at.salts, at.frame) == end);
+        if !is_read || self.holder.is_none() || look.0.backfilled < look.0.frames {
+            return Ok(());
+        }
+        if self.aside.0 != end {
+            self.aside = (end, 0);
+        }
+        // Whoever copies back at this very moment may keep it from that.
+        if self.aside.1 < STEPS_ASIDE {
+            self.aside.1 += 1;
+            self.move_on()?;
         }
         Ok(())
     }
