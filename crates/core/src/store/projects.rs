@@ -26,7 +26,7 @@ pub struct ProjectInfo {
 
 /// That a project was made, and is there also without a namespace.
 #[derive(Serialize, Deserialize)]
-struct ProjectRecord {
+pub(super) struct ProjectRecord {
     /// In milliseconds since 1970.
     created: i64,
 }

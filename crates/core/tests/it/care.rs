@@ -196,15 +196,35 @@ fn what_is_not_as_this_program_keeps_it_is_found() {
 }
 
 #[test]
-fn what_belongs_to_nobody_for_the_time_being_is_no_problem() {
+fn what_belongs_to_nobody_for_the_time_being_is_no_problem_and_not_counted() {
     let dir = TempDir::new().unwrap();
     let path = furnished(&dir);
+    let entries = |path: &Path| store(path).census().unwrap().entries;
+    let left: i64 = Connection::open(&path)
+        .and_then(|file| file.query_row("SELECT count(*) FROM entries WHERE ns = 1", [], |row| row.get(0)))
+        .unwrap();
+    let before = entries(&path);
     run(
         &path,
         "DELETE FROM sys_namespaces WHERE id = 1; CREATE TABLE sys_leftovers(key TEXT, record TEXT);
-         INSERT INTO sys_leftovers VALUES ('1', '{\"space\":1}')",
+         INSERT INTO sys_leftovers VALUES ('1', '{\"space\":1,\"table\":\"entries\",\"owned\":true}')",
     );
     assert_eq!(problems(&path), Vec::<String>::new());
+    assert!(left > 0);
+    assert_eq!(entries(&path), before - left.unsigned_abs());
+}
+
+#[test]
+fn records_of_moves_and_tables_that_cannot_be_read_are_found() {
+    for table in ["sys_tables", "sys_projects", "sys_moves", "sys_leftovers"] {
+        let dir = TempDir::new().unwrap();
+        let path = furnished(&dir);
+        run(
+            &path,
+            &format!("CREATE TABLE {table}(key TEXT, record TEXT); INSERT INTO {table} VALUES ('1', '{{}}')"),
+        );
+        assert!(problems(&path).iter().any(|problem| problem.contains(table)), "{table}");
+    }
 }
 
 #[test]
