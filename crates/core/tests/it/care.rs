@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use prontodb_core::engine::Engine;
 use prontodb_core::engine::sqlite::{Access, OpenOptions, SqliteEngine};
 use prontodb_core::store::{CacheSettings, Condition, SetOptions};
 use prontodb_core::{ErrorKind, ManualClock, Millis, Notation, Store, Ttl};
@@ -225,6 +226,42 @@ fn records_of_moves_and_tables_that_cannot_be_read_are_found() {
         );
         assert!(problems(&path).iter().any(|problem| problem.contains(table)), "{table}");
     }
+}
+
+#[test]
+fn triggers_and_views_of_others_are_found_and_those_of_moves_are_not() {
+    for (statement, found) in [
+        (
+            "CREATE TRIGGER silence BEFORE INSERT ON entries BEGIN SELECT RAISE(IGNORE); END",
+            "trigger silence",
+        ),
+        (
+            "CREATE TRIGGER move_1_insert AFTER INSERT ON entries BEGIN DELETE FROM entries; END",
+            "trigger move_1_insert",
+        ),
+        ("CREATE VIEW entries_9 AS SELECT 1", "view entries_9"),
+    ] {
+        let dir = TempDir::new().unwrap();
+        let path = furnished(&dir);
+        run(&path, statement);
+        assert!(problems(&path)[0].contains(found), "{:?}", problems(&path));
+        let error = SqliteEngine::verify(&path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Foreign);
+        assert!(error.to_string().contains(found), "{error}");
+    }
+    let dir = TempDir::new().unwrap();
+    let path = furnished(&dir);
+    let engine = SqliteEngine::open(OpenOptions::new(&path)).unwrap();
+    let begun = engine.write(&mut |txn| {
+        let target = txn.create_table()?;
+        let space = txn.spaces(None)?.remove(0);
+        txn.begin_move(&space, &target)
+    });
+    begun.unwrap();
+    drop(engine);
+    assert_eq!(problems(&path), Vec::<String>::new());
+    run(&path, "PRAGMA wal_checkpoint(TRUNCATE)");
+    SqliteEngine::verify(&path).unwrap();
 }
 
 #[test]

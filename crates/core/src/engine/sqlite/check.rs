@@ -35,6 +35,11 @@ pub(super) fn problems(view: &SqliteView<'_>, quick: bool) -> Result<Vec<String>
     findings.look(|view| view.all(statement, [], |row| row.get(0)))?;
     findings.lines.retain(|line| line != "ok");
     if findings.lines.is_empty() {
+        findings.look(|view| {
+            let told =
+                |intruder| format!("the {intruder} is none of prontodb's, and acts when entries are used");
+            Ok(view.intruders()?.into_iter().map(told).collect())
+        })?;
         findings.look_at_spaces()?;
         findings.look_at_tables()?;
     }

@@ -33,11 +33,16 @@ fn without_metakeys(statement: &str) -> String {
 
 /// A statement that takes entries of `space` to the table `target`.
 pub(super) fn to_target(template: &str, space: &Space, target: &str) -> String {
+    from_to(template, &space.id.to_string(), (&space.table, target))
+}
+
+/// The same for the space of this number, from one table to another.
+pub(super) fn from_to(template: &str, space: &str, (table, target): (&str, &str)) -> String {
     let new_columns: Vec<_> = schema::COLUMNS.split(", ").map(|column| format!("NEW.{column}")).collect();
-    let filled = template.replace("{target}", target).replace("{ns}", &space.id.to_string());
+    let filled = template.replace("{target}", target).replace("{ns}", space);
     let filled =
         filled.replace("{columns}", schema::COLUMNS).replace("{new_columns}", &new_columns.join(", "));
-    statement(&filled, space)
+    of_table(&filled, table)
 }
 
 /// The statement that ends one of the triggers of a move.

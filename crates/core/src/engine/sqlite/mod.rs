@@ -9,6 +9,7 @@ mod connect;
 mod copy;
 mod error;
 pub mod follow;
+mod intruders;
 mod layout;
 mod log;
 mod memory;

@@ -150,6 +150,8 @@ pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";
 pub(super) const TABLES_OF_ENTRIES: &str = "
     SELECT name FROM sqlite_schema
     WHERE type = 'table' AND (name = 'entries' OR name GLOB 'entries_[0-9]*') ORDER BY name";
+pub(super) const TRIGGERS_AND_VIEWS: &str = "
+    SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE type IN ('trigger', 'view') ORDER BY type, name";
 /// Walks the pages and looks at no row.
 pub(super) const COUNT_ROWS: &str = "SELECT count(*) FROM {table}";
 pub(super) const COUNT_EXPIRED: &str = "SELECT count(*) FROM {table} WHERE ns = ?1 AND expires <= ?2";

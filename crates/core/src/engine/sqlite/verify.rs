@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::connect::{FileState, connect_frozen, file_error, inspect, refuse_foreign, schema_version};
 use super::error::translate;
-use super::{SqliteEngine, sql};
+use super::{SqliteEngine, intruders, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -29,8 +29,8 @@ impl SqliteEngine {
     /// be in a log beside it is not looked at. Nothing is written.
     ///
     /// # Errors
-    /// [`ErrorKind::Foreign`] for files of other programs and of later versions; [`ErrorKind::Damaged`] for what is no
-    /// database, is cut off or not sound; those of reading.
+    /// [`ErrorKind::Foreign`] for files of other programs and of later versions, and those with triggers or views of
+    /// others; [`ErrorKind::Damaged`] for what is no database, is cut off or not sound; those of reading.
     pub fn verify(path: &Path) -> Result<Verified> {
         let bytes =
             fs::metadata(path).map_err(|e| file_error(format!("cannot open {}", path.display()), e))?.len();
@@ -44,6 +44,10 @@ impl SqliteEngine {
         let verdict = verdict.map_err(|e| translate(e, path))?;
         if verdict != "ok" {
             return Err(unsound(path, &verdict));
+        }
+        if let Some(intruder) = intruders::find(&connection).map_err(|e| misshapen(e, path))?.first() {
+            let what = format!("{} holds the {intruder}, which prontodb has not made", path.display());
+            return Err(Error::new(ErrorKind::Foreign, what));
         }
         let schema = schema_version(&connection, path)?;
         let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, ToSql, params};
 
 use super::rows::{self, Value, signed};
-use super::{check, error, layout, schema, sql};
+use super::{check, error, intruders, layout, schema, sql};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
@@ -135,6 +135,11 @@ impl<'a> SqliteView<'a> {
 }
 
 impl SqliteView<'_> {
+    /// Triggers and views of others.
+    pub(super) fn intruders(&self) -> Result<Vec<String>> {
+        self.checked(intruders::find(self.connection))
+    }
+
     /// Whether a catalog has ever had a record.
     fn has(&self, catalog: Catalog) -> Result<bool> {
         self.has_table(catalog.name())
