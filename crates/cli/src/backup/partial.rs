@@ -77,8 +77,13 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     Ok(((here.dev(), here.ino()) == (there.dev(), there.ino())).then_some(folder))
 }
 
+/// Whether a folder is one of them, and its owner has died.
+pub fn is_dead(path: &Path) -> bool {
+    matches!(lock(path), Ok(Some(_)))
+}
+
 /// Removes the folders of the dead. It is a courtesy: what cannot be removed does no harm.
-fn remove_dead(folder: &Path) {
+pub fn remove_dead(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let is_partial = entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes());

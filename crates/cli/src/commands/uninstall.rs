@@ -30,6 +30,10 @@ pub struct Uninstall {
     #[arg(long)]
     purge: bool,
 
+    /// Remove nothing; tell what would go
+    #[arg(long)]
+    dry_run: bool,
+
     /// Do not ask before --purge removes anything, nor look whether others have databases open; and remove the program also
     /// when another build has taken its place
     #[arg(long)]
@@ -44,13 +48,18 @@ impl Run for Uninstall {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.dry_run {
+            return self.tell_only(cx);
+        }
         let plan = self.purge.then(|| self.agreed_plan(cx)).transpose()?;
+        let held = plan.as_ref().filter(|_| !self.force).map(Plan::hold).transpose()?;
         let mut done = Done::default();
         let mut remembered = Remembered::read(cx, self.target.as_deref())?;
         let removed = remembered.remove_files(self.force, &mut done);
         let purged = removed.and_then(|()| plan.iter().try_for_each(Plan::remove));
         remembered.end()?;
         purged?;
+        drop(held);
         if let Some(plan) = &plan {
             tell_purged(plan, &mut done);
         }
@@ -63,6 +72,24 @@ impl Run for Uninstall {
 }
 
 impl Uninstall {
+    fn tell_only(&self, cx: &mut Context) -> Result<Code, Failure> {
+        let remembered = Remembered::read(cx, self.target.as_deref())?;
+        let mut lines: Vec<_> =
+            remembered.meant().iter().map(|known| format!("{} would go", known.path.display())).collect();
+        if self.purge {
+            let plan = Plan::of(cx.roots())?;
+            require_admin(cx, &plan)?;
+            lines.extend(list(&plan));
+        }
+        let is_json = cx.json();
+        cx.out.list(is_json, &lines, |out, line| match is_json {
+            true => output::json::push_string(out.buffer(), line),
+            false => out.line(&output::printable(line)),
+        });
+        cx.out.flush()?;
+        Ok(Code::Done)
+    }
+
     /// What --purge removes, once that is allowed and meant.
     fn agreed_plan(&self, cx: &Context) -> Result<Plan, Failure> {
         let plan = Plan::of(cx.roots())?;
@@ -173,12 +200,15 @@ impl Remembered {
         Ok(Self { path: Some(path), record, target: target.map(|places| places.bin), _turn: Some(turn) })
     }
 
+    fn meant(&self) -> Vec<Known> {
+        let is_meant = |known: &&Known| self.target.as_ref().is_none_or(|target| known.target == *target);
+        self.record.files.iter().filter(is_meant).cloned().collect()
+    }
+
     /// Removes what is meant and unchanged. What cannot be removed is remembered still.
     fn remove_files(&mut self, force: bool, done: &mut Done) -> Result<(), Failure> {
-        let is_meant = |known: &&Known| self.target.as_ref().is_none_or(|target| known.target == *target);
-        let meant: Vec<_> = self.record.files.iter().filter(is_meant).cloned().collect();
         let mut beside = 0;
-        for known in meant {
+        for known in self.meant() {
             let is_shared = self.target.is_some() && self.record.is_shared(&known);
             if !is_shared {
                 remove_file(&known, force, done, &mut beside)?;

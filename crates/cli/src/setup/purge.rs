@@ -5,12 +5,15 @@ use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use prontodb_core::ErrorKind;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 
 use super::record::Record;
 use crate::backup::{names, partial};
+use crate::engines::{self, Alone, OpenOptions};
 use crate::exit::{Code, Failure};
 use crate::files::{is_absent, metadata};
 use crate::paths::{RENAME_MARK, Roots, check_database_name};
@@ -117,6 +120,24 @@ impl Plan {
         Err(Failure { retryable: true, ..failure })
     }
 
+    /// Takes the databases for this process alone, so that nobody writes to what is removed. A file that is none any more is
+    /// nobody's.
+    ///
+    /// # Errors
+    /// Somebody has opened one of them.
+    pub fn hold(&self) -> Result<Vec<Alone>, Failure> {
+        let mut held = Vec::new();
+        for database in &self.databases {
+            let options = OpenOptions { busy_timeout: Duration::ZERO, ..OpenOptions::new(database) };
+            match engines::hold_alone(&options) {
+                Ok(alone) => held.push(alone),
+                Err(error) if error.kind() == ErrorKind::Busy => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(held)
+    }
+
     /// Removes all of it.
     ///
     /// # Errors
@@ -139,6 +160,7 @@ impl Plan {
         self.take_directory(folder, |plan, entry| match (entry.kind, entry.name.as_str()) {
             (Kind::Directory, "cursors") => plan.take_cursors(&entry.path),
             (Kind::Directory, "backups") => plan.take_backups(&entry.path),
+            (Kind::Directory, name) if partial::is_partial_name(name) => plan.take_partial(entry),
             (Kind::Directory, name) if check_database_name(name).is_ok() => plan.take_database(entry),
             _ => plan.keep(entry),
         })
@@ -153,10 +175,13 @@ impl Plan {
             return self.keep(folder);
         }
         self.databases.push(folder.path.join(&file));
-        self.take_only_directory(&folder.path, |plan, entry| {
-            let is_ours = is_of_database(&entry.name, &file);
-            plan.take_file(entry, is_ours);
-            Ok(())
+        self.take_only_directory(&folder.path, |plan, entry| match entry.kind {
+            Kind::Directory if partial::is_partial_name(&entry.name) => plan.take_partial(entry),
+            _ => {
+                let is_ours = is_of_database(&entry.name, &file);
+                plan.take_file(entry, is_ours);
+                Ok(())
+            }
         })
     }
 
@@ -178,7 +203,7 @@ impl Plan {
     fn take_backups(&mut self, folder: &Path) -> Result<(), Failure> {
         self.take_only_directory(folder, |plan, entry| match entry.kind {
             Kind::Directory if names::is_safety_name(&entry.name) => plan.take_safety_copy(&entry.path),
-            Kind::Directory if partial::is_partial_name(&entry.name) => plan.take_all(&entry.path),
+            Kind::Directory if partial::is_partial_name(&entry.name) => plan.take_partial(entry),
             _ => {
                 let is_ours = names::Name::parse(OsStr::new(&entry.name)).is_some();
                 plan.counts.backups += plan.take_file(entry, is_ours);
@@ -205,7 +230,11 @@ impl Plan {
         })
     }
 
-    /// What a crash left of a backup or restore.
+    /// What a crash left of a backup or restore. One that is under way stays.
+    fn take_partial(&mut self, folder: Entry) -> Result<(), Failure> {
+        if partial::is_dead(&folder.path) { self.take_all(&folder.path) } else { self.keep(folder) }
+    }
+
     fn take_all(&mut self, folder: &Path) -> Result<(), Failure> {
         self.take_only_directory(folder, |plan, entry| match entry.kind {
             Kind::Directory => plan.take_all(&entry.path),

@@ -301,6 +301,19 @@ fn a_deleted_database_is_gone_and_main_is_selected() {
 }
 
 #[test]
+fn what_a_crash_has_left_of_a_database_goes_with_it() {
+    let s = with_old();
+    let folder = data_folder(&s).join("old");
+    let partial = folder.join(".prontodb-partial-00000000000000aa");
+    fs::create_dir(&partial).unwrap();
+    fs::write(partial.join("pronto.old.prdb"), "secret").unwrap();
+    fs::write(folder.join("pronto.old.prdb-new-schema-2"), "secret").unwrap();
+    s.run(["admin", "delete-db", "old", "--dry-run"]).succeeds().stdout_has("-new-schema-2");
+    s.run(["admin", "delete-db", "old", "--force"]).prints("");
+    assert!(!folder.exists());
+}
+
+#[test]
 fn without_an_answer_nothing_is_removed() {
     let s = with_old();
     refused(&s, &["admin", "delete-db", "old"], 1, "refused").stderr_has("--force");

@@ -49,6 +49,13 @@ fn furnished() -> Sandbox {
     s.run(["allow"]).succeeds();
     let backups = data_folder(&s).join("backups");
     fs::create_dir_all(backups.join("prontodb_main_20261126_before_restore/cursors")).unwrap();
+    for folder in [data_folder(&s), data_folder(&s).join("main"), backups.clone()] {
+        let partial = folder.join(".prontodb-partial-00000000000000aa");
+        fs::create_dir_all(partial.join("cursors")).unwrap();
+        fs::write(partial.join("pronto.main.prdb"), "").unwrap();
+    }
+    fs::write(data_folder(&s).join("main/pronto.main.prdb-new-schema-2"), "").unwrap();
+    fs::write(data_folder(&s).join("main/pronto.main.prdb.schema-2"), "").unwrap();
     for name in [
         "prontodb_main_20261126.tar.gz",
         "prontodb_main_20261126_n01.tar.gz.age",
@@ -59,6 +66,17 @@ fn furnished() -> Sandbox {
         fs::write(backups.join(name), "").unwrap();
     }
     s
+}
+
+#[test]
+fn a_dry_run_tells_what_would_go_and_removes_nothing() {
+    let s = furnished();
+    let before = contents(&s);
+    s.run(["uninstall", "--dry-run"]).succeeds().stdout_has("bin/prontodb would go").stdout_lacks("the database ");
+    let told = s.run(["uninstall", "--purge", "--dry-run"]).succeeds().stdout();
+    assert!(told.contains("the database ") && told.contains("bin/prontodb would go"), "{told}");
+    assert!(json_of(s.run(["uninstall", "--purge", "--dry-run", "--json"])).is_array());
+    assert!(before == contents(&s), "something has changed");
 }
 
 /// How many files the record says were put in place.

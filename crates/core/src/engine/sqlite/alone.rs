@@ -128,7 +128,7 @@ impl Alone {
     pub fn remove(&self) -> Result<()> {
         let path = &self.path;
         remove_side_files(path)?;
-        copy::all_of(path).iter().try_for_each(|copy| remove(copy))?;
+        copy::all_of(path).iter().chain(&copy::unfinished_of(path)).try_for_each(|copy| remove(copy))?;
         remove(path)?;
         connect::sync_folder(path)?;
         let _ = fs::remove_file(side_file(path, "-turn"));
@@ -168,10 +168,12 @@ fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> 
     if is_busy == 0 { Ok(()) } else { Err(held_by_others(path)) }
 }
 
-/// The files that make up a database, there or not: itself, what lies beside it, and copies of earlier schemas.
+/// The files that make up a database, there or not: itself, what lies beside it, and copies of earlier schemas,
+/// whole or not.
 pub fn files_of(database: &Path) -> Vec<PathBuf> {
     let beside = ["-wal", "-shm", "-turn"].iter().map(|suffix| side_file(database, suffix));
-    [database.to_owned()].into_iter().chain(beside).chain(copy::all_of(database)).collect()
+    let copies = copy::all_of(database).into_iter().chain(copy::unfinished_of(database));
+    [database.to_owned()].into_iter().chain(beside).chain(copies).collect()
 }
 
 fn held_by_others(path: &Path) -> Error {

@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// What the name of a copy adds to that of its file, before the number of the schema.
 const MARK: &str = ".schema-";
+/// The same while it is being written.
+const UNFINISHED: &str = "-new-schema-";
 
 /// Keeps a copy of the file behind `connection`, which holds the write lock: so the copy is what the migration finds, and of
 /// many processes one makes it.
@@ -22,7 +24,7 @@ const MARK: &str = ".schema-";
 pub(super) fn keep(connection: &Connection, path: &Path, schema: usize) -> Result<()> {
     let database = connection.path().map_or_else(|| path.to_owned(), PathBuf::from);
     let copy = side_file(&database, &format!("{MARK}{schema}"));
-    let unfinished = side_file(&database, &format!("-new-schema-{schema}"));
+    let unfinished = side_file(&database, &format!("{UNFINISHED}{schema}"));
     let kept = write(&database, &unfinished).and_then(|()| put_in_place(&unfinished, &copy));
     kept.map_err(|error| {
         // Half a copy is no use to anybody.
@@ -60,14 +62,27 @@ fn put_in_place(unfinished: &Path, copy: &Path) -> Result<()> {
 
 /// The copies beside a file.
 pub(super) fn all_of(database: &Path) -> Vec<PathBuf> {
+    beside(database, MARK)
+}
+
+/// What a process that died has left of copies.
+pub(super) fn unfinished_of(database: &Path) -> Vec<PathBuf> {
+    beside(database, UNFINISHED)
+}
+
+fn beside(database: &Path, mark: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(connect::folder_of(database)) else { return Vec::new() };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.filter(|path| suffix(path, database).is_some()).collect()
+    paths.filter(|path| marked(path, database, mark).is_some()).collect()
 }
 
 /// What follows the name of `database` in that of a copy of it.
 pub(super) fn suffix(copy: &Path, database: &Path) -> Option<String> {
+    marked(copy, database, MARK)
+}
+
+fn marked(copy: &Path, database: &Path, mark: &str) -> Option<String> {
     let suffix = copy.file_name()?.to_str()?.strip_prefix(database.file_name()?.to_str()?)?;
-    let number = suffix.strip_prefix(MARK)?;
+    let number = suffix.strip_prefix(mark)?;
     (!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())).then(|| suffix.to_owned())
 }

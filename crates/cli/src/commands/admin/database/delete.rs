@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use super::{bytes_of, names, own, remove_empty_folder, tell};
 use crate::args::Globals;
+use crate::backup::partial;
 use crate::commands::{Addressing, Run};
 use crate::confirm::confirm;
 use crate::context::Context;
@@ -58,6 +59,8 @@ impl Run for Delete {
         let main = cx.roots().database_file(DEFAULT_DATABASE)?;
         selections.iter().try_for_each(|lead| turn.fall_back(lead, &main))?;
         alone.remove().map_err(|error| cx.with_hint(error.into()))?;
+        // What a restore has left that was killed is the database, too.
+        path.parent().into_iter().for_each(partial::remove_dead);
         remove_empty_folder(&path);
         tell(&format!("{} is gone", self.name), &names(&named), "these cursors lead to nothing now");
         selections.iter().for_each(|lead| tell_fallen_back(lead));
