@@ -170,8 +170,9 @@ impl<'a> Roots<'a> {
         let mut databases = Vec::new();
         for entry in entries {
             let Ok(name) = entry.map_err(cannot)?.file_name().into_string() else { continue };
+            // An empty file is what is left of one that could not be made.
             if let Ok(path) = self.database_file(&name)
-                && path.is_file()
+                && path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
             {
                 databases.push((name, path));
             }

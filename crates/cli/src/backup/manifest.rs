@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use prontodb_core::{Clock, SystemClock};
+use prontodb_core::{Clock, Millis, SystemClock};
 use serde::{Deserialize, Serialize};
 
 use super::broken::Broken;
@@ -135,6 +135,9 @@ impl Manifest {
         let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         if !self.files.iter().all(|item| is_digest(&item.sha256)) {
             return Some("a checksum is none");
+        }
+        if Millis::parse(&self.created).is_none() {
+            return Some("it was made at no moment");
         }
         let is_path = |text: &str| text.starts_with('/') && !text.contains('\0');
         if self.data_directory.is_empty() || is_path(&self.data_directory) {

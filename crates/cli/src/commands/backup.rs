@@ -15,6 +15,10 @@ use crate::output::json::Object;
 use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
 
+/// Flags that say how a backup is made, and mean nothing where none is.
+const MAKING: [&str; 7] =
+    ["all", "keep", "keep_days", "age_recipient", "new_pass_file", "passphrase", "dry_run"];
+
 /// Write a database, the cursors and the configuration to an archive
 ///
 /// Others read and write meanwhile. The archive holds one moment, is checked against what it was made from, and only then gets
@@ -59,15 +63,15 @@ pub struct Backup {
     dry_run: bool,
 
     /// List the backups of all databases, or of the one that --database names
-    #[arg(long, conflicts_with_all = ["all", "verify", "restore", "dry_run"])]
+    #[arg(long, conflicts_with_all = MAKING, conflicts_with_all = ["verify", "restore"])]
     list: bool,
 
     /// Check a backup as a restore would, and restore nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "restore", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = MAKING, conflicts_with_all = ["output", "out", "restore"])]
     verify: Option<PathBuf>,
 
     /// What prontodb restore FILE does
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["all", "dry_run"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = MAKING, conflicts_with_all = ["output", "out"])]
     restore: Option<PathBuf>,
 
     /// With --restore: where to, see prontodb help restore
@@ -94,6 +98,7 @@ impl Run for Backup {
             return Restore::of(file, self.to.take(), self.age_identity.take()).run(cx);
         }
         if let Some(file) = &self.verify {
+            restore::refuse_choice(cx, "--verify looks at a file")?;
             return verify(cx, file, self.age_identity.as_deref());
         }
         if self.age_identity.is_some() {
@@ -255,10 +260,7 @@ impl Backup {
             selection.select(cx.surroundings(), cx.patience())?;
             return Ok(vec![(backup::name_of(cx, &selection.path), path)]);
         }
-        let Globals { database, database_file, cursor, select, .. } = &cx.globals;
-        if database.is_some() || database_file.is_some() || cursor.is_some() || select.is_some() {
-            return Err(Failure::usage("--all is for every database, and no flag chooses one besides"));
-        }
+        restore::refuse_choice(cx, "--all is for every database")?;
         let found = cx.roots().databases()?;
         match found.is_empty() {
             true => Err(Failure::new(Code::Error, "no_database", "there is no database to back up yet")),

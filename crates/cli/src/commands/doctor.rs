@@ -35,6 +35,7 @@ impl Run for Doctor {
         let mut lines = about_program(cx, selection.as_ref().ok().copied());
         let looked = selection.and_then(|selection| look_into(cx, &selection.path, &mut lines));
         if let Err(failure) = &looked {
+            lines.retain(|(name, _)| *name != "state");
             lines.push(("state", Value::Text(format!("bad: {}", failure.message))));
         }
         lines.push(("advice", Value::List(advice(cx))));

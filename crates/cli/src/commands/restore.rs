@@ -57,6 +57,9 @@ impl Run for Restore {
     }
 
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.to.is_some() {
+            refuse_choice(cx, "--to says where to")?;
+        }
         let unlock = unlock(cx, self.age_identity.as_deref());
         // What is made of a replica is there until it has been restored.
         let _made = self.make_of_replica(cx, &unlock)?;
@@ -115,6 +118,15 @@ impl Restore {
         selection.remember(cx.surroundings(), cx.patience())?;
         Ok(restored)
     }
+}
+
+/// Refuses flags that choose a database where another thing has been said that does.
+pub fn refuse_choice(cx: &Context, what_does: &str) -> Result<(), Failure> {
+    let Globals { database, database_file, cursor, select, .. } = &cx.globals;
+    if database.is_some() || database_file.is_some() || cursor.is_some() || select.is_some() {
+        return Err(Failure::usage(format!("{what_does}, and no flag chooses a database besides")));
+    }
+    Ok(())
 }
 
 /// What opens an encrypted backup: the identity that is named, else that of the configuration, or the passphrase.

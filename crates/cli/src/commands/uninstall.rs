@@ -94,6 +94,7 @@ impl Uninstall {
     fn agreed_plan(&self, cx: &Context) -> Result<Plan, Failure> {
         let plan = Plan::of(cx.roots())?;
         require_admin(cx, &plan)?;
+        plan.refuse_denied()?;
         if !self.force {
             plan.refuse_open()?;
             if io::stdin().is_terminal() {

@@ -1,6 +1,7 @@
 //! What `uninstall --purge` removes: what this program makes in its directories, known by its names, and nothing else. Links
 //! are not followed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prontodb_core::ErrorKind;
-use rustix::fs::{FlockOperation, fcntl_lock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, fcntl_lock};
 use rustix::io::Errno;
 
 use super::record::Record;
@@ -136,6 +137,23 @@ impl Plan {
             }
         }
         Ok(held)
+    }
+
+    /// Looks whether all of it may be removed, so that nothing goes where something has to stay.
+    ///
+    /// # Errors
+    /// A directory that may not be written.
+    pub fn refuse_denied(&self) -> Result<(), Failure> {
+        let folders: BTreeSet<_> =
+            self.files.iter().chain(&self.directories).filter_map(|path| path.parent()).collect();
+        for folder in folders {
+            let mode = Access::WRITE_OK | Access::EXEC_OK;
+            accessat(CWD, folder, mode, AtFlags::EACCESS).map_err(|error| {
+                let what = format!("nothing was removed; cannot change {}", folder.display());
+                Failure::io(what, &error.into())
+            })?;
+        }
+        Ok(())
     }
 
     /// Removes all of it.

@@ -164,6 +164,41 @@ fn all_databases_get_an_archive_each() {
 }
 
 #[test]
+fn a_database_whose_parts_do_not_fit_is_not_backed_up() {
+    for (statement, why) in [
+        ("DROP TABLE sys_caches", "sys_caches"),
+        ("UPDATE entries SET size = 9", "another length"),
+        ("UPDATE sys_state SET revision = 9223372036854775806", "no database reaches"),
+    ] {
+        let s = sandbox_with([("p.n.k", "1")]);
+        fold_log(&s, &database_file(&s, "main"));
+        sql(&s, &database_file(&s, "main"), statement);
+        refused(&s, &["backup"], 7, "damaged").stderr_has(why);
+        s.run(["admin", "check"]).fails(7);
+    }
+}
+
+#[test]
+fn a_revision_that_no_database_reaches_is_restored_over() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let archive = backup(&s, &[]);
+    sql(&s, &database_file(&s, "main"), "UPDATE sys_state SET revision = 9223372036854775806");
+    s.run(["restore".as_ref(), archive.as_os_str()]).succeeds();
+    s.run(["set", "p.n.l", "2"]).prints("");
+    s.run(["scan", "p.n"]).prints("k=1\nl=2\n");
+}
+
+#[test]
+fn what_could_not_be_made_is_no_database() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let folder = data_folder(&s).join("phantom");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("pronto.phantom.prdb"), "").unwrap();
+    s.run(["backup", "--all"]).succeeds().stdout_lacks("phantom");
+    s.run(["admin", "list-dbs"]).prints("main\n");
+}
+
+#[test]
 fn a_damaged_database_is_not_backed_up() {
     let s = sandbox();
     for i in 0..200 {
@@ -329,6 +364,13 @@ fn what_is_given_to_no_purpose_is_refused() {
         "backup --age-identity x",
         "backup --to x",
         "backup --list --verify x",
+        "backup --list --keep 1",
+        "backup --verify x --output y",
+        "backup --verify x --database main",
+        "backup --restore x --keep 1",
+        "backup --restore x --output y",
+        "restore x --to y --database main",
+        "restore x --to y -d z.prdb",
         "backup --list --dry-run",
         "backup --verify x --restore y",
         "backup -p p",

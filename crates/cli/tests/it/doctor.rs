@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use crate::common::{
-    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with,
+    PASSWORD, contents, data_folder, database_file, json_of, refused, sandbox, sandbox_with, sql,
 };
 
 #[test]
@@ -29,6 +29,15 @@ fn a_damaged_database_is_no_success() {
     let s = sandbox();
     std::fs::write(s.path("x.prdb"), "this is no database\n".repeat(50)).unwrap();
     s.run(["-d", "x.prdb", "doctor"]).fails_with_one_of(&[1, 7]);
+}
+
+#[test]
+fn a_database_of_a_later_version_has_one_state() {
+    let s = sandbox_with([("p.n.k", "v")]);
+    sql(&s, &database_file(&s, "main"), "PRAGMA user_version = 99");
+    let report = s.run(["doctor", "--json"]).fails(1).stdout();
+    assert_eq!(report.matches("\"state\":").count(), 1, "{report}");
+    assert!(report.contains("\"state\":\"bad: "), "{report}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use prontodb_testkit::sandbox::Sandbox;
 
+use crate::bad_luck::{OrdinaryUser, set_mode};
 use crate::common::{LockHolder, contents, data_folder, database_file, json_of, refused, refuses, sandbox};
 use crate::contexts::without_privileges;
 use crate::terminal::Terminal;
@@ -69,10 +70,26 @@ fn furnished() -> Sandbox {
 }
 
 #[test]
+fn a_purge_that_may_not_remove_all_removes_nothing() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    user.run(&["set", "p.n.k", "v"]).prints("");
+    user.run(&["set", "p.n.k", "v", "--database", "other"]).prints("");
+    set_mode(data_folder(&s).join("main"), 0o500);
+    let before = contents(&s);
+    user.run(&["uninstall", "--purge", "--force"]).fails(5).stderr_has("nothing was removed");
+    assert!(before == contents(&s), "something has changed");
+    set_mode(data_folder(&s).join("main"), 0o700);
+}
+
+#[test]
 fn a_dry_run_tells_what_would_go_and_removes_nothing() {
     let s = furnished();
     let before = contents(&s);
-    s.run(["uninstall", "--dry-run"]).succeeds().stdout_has("bin/prontodb would go").stdout_lacks("the database ");
+    s.run(["uninstall", "--dry-run"])
+        .succeeds()
+        .stdout_has("bin/prontodb would go")
+        .stdout_lacks("the database ");
     let told = s.run(["uninstall", "--purge", "--dry-run"]).succeeds().stdout();
     assert!(told.contains("the database ") && told.contains("bin/prontodb would go"), "{told}");
     assert!(json_of(s.run(["uninstall", "--purge", "--dry-run", "--json"])).is_array());

@@ -48,7 +48,7 @@ impl Run for Check {
             let found = output::counted(checked.problems.len() as u64, "problem", "problems");
             let failure = Failure::new(Code::Damaged, "damaged", format!("{path} is damaged; {more}{found}"));
             return Err(
-                failure.hint("keep a copy of it as it is; prontodb export reads what can still be read")
+                failure.hint("keep a copy of its files as they are, and restore the last backup; prontodb get reads an entry whose page is sound")
             );
         }
         if !cx.json() {

@@ -11,6 +11,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// The catalogs whose records excuse entries that are not, or not yet, where their space is.
 const EXCUSES: [&str; 2] = ["sys_leftovers", "sys_moves"];
 
+/// A million writes a second take 146,000 years to get there, and the numbers behind it are SQLite's to run out of.
+pub(super) const MAX_REVISION: u64 = 1 << 62;
+
 /// Why an entry cannot be as it is, by the numbers of [`sql::ODD_ENTRIES`].
 const ODD: [&str; 7] = [
     "has no value, or two",
@@ -35,18 +38,29 @@ pub(super) fn problems(view: &SqliteView<'_>, quick: bool) -> Result<Vec<String>
     findings.look(|view| view.all(statement, [], |row| row.get(0)))?;
     findings.lines.retain(|line| line != "ok");
     if findings.lines.is_empty() {
-        findings.look(|view| {
-            let told =
-                |intruder| format!("the {intruder} is none of prontodb's, and acts when entries are used");
-            Ok(view.intruders()?.into_iter().map(told).collect())
-        })?;
-        findings.look_at_spaces()?;
-        findings.look_at_tables()?;
+        findings.look_at_structure()?;
     }
     Ok(findings.lines)
 }
 
+/// The same without a look at pages and indexes.
+pub(super) fn structure(view: &SqliteView<'_>) -> Result<Vec<String>> {
+    let mut findings = Findings { view, lines: Vec::new() };
+    findings.look_at_structure()?;
+    Ok(findings.lines)
+}
+
 impl Findings<'_> {
+    fn look_at_structure(&mut self) -> Result<()> {
+        self.look(|view| {
+            let told =
+                |intruder| format!("the {intruder} is none of prontodb's, and acts when entries are used");
+            Ok(view.intruders()?.into_iter().map(told).collect())
+        })?;
+        self.look_at_spaces()?;
+        self.look_at_tables()
+    }
+
     fn look(&mut self, look: impl Fn(&SqliteView<'_>) -> Result<Vec<String>>) -> Result<()> {
         match look(self.view) {
             Ok(lines) => self.lines.extend(lines),
@@ -58,6 +72,9 @@ impl Findings<'_> {
 
     fn look_at_spaces(&mut self) -> Result<()> {
         self.look(|view| match view.number(sql::STATE_ROWS)? {
+            1 if view.number(sql::REVISION)? > MAX_REVISION => {
+                Ok(vec!["sys_state has a revision that no database reaches".to_owned()])
+            }
             1 => Ok(Vec::new()),
             rows => Ok(vec![format!("sys_state has {rows} rows, and should have one")]),
         })?;

@@ -10,7 +10,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::connect::{connect, file_error, number};
 use super::error::translate;
-use super::{Access, OpenOptions, SqliteEngine, side_file, sql};
+use super::{Access, OpenOptions, SqliteEngine, check, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -60,7 +60,9 @@ impl SqliteEngine {
     /// # Errors
     /// Those of writing.
     pub fn raise(path: &Path, above: Version) -> Result<Version> {
-        Self::open(OpenOptions::new(path))?.raise_revision(i64::try_from(above.0).unwrap_or(i64::MAX - 1))
+        // A damaged one that nobody reaches is no history to go on from.
+        let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
+        Self::open(OpenOptions::new(path))?.raise_revision(i64::try_from(above).unwrap_or_default())
     }
 
     /// Makes the database at `path`, which nobody else may be using, a file without anything beside it, on disk. It is brought

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 
 use super::connect::{FileState, connect_frozen, file_error, inspect, refuse_foreign, schema_version};
 use super::error::translate;
-use super::{SqliteEngine, intruders, sql};
+use super::view::SqliteView;
+use super::{SqliteEngine, check, intruders, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -50,6 +51,10 @@ impl SqliteEngine {
             return Err(Error::new(ErrorKind::Foreign, what));
         }
         let schema = schema_version(&connection, path)?;
+        let view = SqliteView::new(&connection, path, usize::try_from(schema).unwrap_or(usize::MAX));
+        if let Some(problem) = check::structure(&view)?.first() {
+            return Err(unsound(path, problem));
+        }
         let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));
         let revision = Version(revision.map_err(|e| misshapen(e, path))?.unsigned_abs());
         let namespaces = count_namespaces(&connection, path)?;
@@ -85,6 +90,7 @@ fn misshapen(error: rusqlite::Error, path: &Path) -> Error {
 }
 
 fn unsound(path: &Path, why: &str) -> Error {
-    let why = why.lines().next().unwrap_or_default().to_owned();
+    // SQLite puts a headline in front of what it has found.
+    let why = why.lines().find(|line| !line.starts_with("***")).unwrap_or_default().to_owned();
     Error::new(ErrorKind::Damaged, format!("{} is damaged", path.display())).because(why)
 }
