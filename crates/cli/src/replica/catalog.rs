@@ -1,5 +1,6 @@
 //! What there is in a replica.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use prontodb_core::Millis;
@@ -65,7 +66,7 @@ pub struct Generation {
     pub id: String,
     /// The moment of its snapshot.
     pub begin: Millis,
-    /// In order; not necessarily without gaps.
+    /// In order, one of each number; not necessarily without gaps.
     pub segments: Vec<Segment>,
 }
 
@@ -113,7 +114,10 @@ impl Catalog {
                 Some(Segment { name, number, at })
             });
             let mut segments: Vec<_> = segments.collect();
-            segments.sort_by_key(|segment| segment.number);
+            // A put may have failed and left its file all the same. The next try has its number, begins where it began, and ends
+            // at a later moment with all that it held.
+            segments.sort_by_key(|segment| (segment.number, Reverse(segment.at)));
+            segments.dedup_by_key(|segment| segment.number);
             generations.push(Generation { id, begin, segments });
         }
         generations.sort_by(|one, other| (one.begin, &one.id).cmp(&(other.begin, &other.id)));

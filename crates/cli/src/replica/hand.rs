@@ -142,7 +142,8 @@ impl Hand {
         if self.moments.last().is_none_or(|moment| moment.frame != run.last()) {
             // It was seen that there is more, so this was there by then.
             let later = self.seen.iter().find(|seen| seen.log == run.log() && seen.frame > run.last());
-            let at = later.map_or_else(|| self.last.max(SystemClock.now()), |seen| seen.at);
+            let at = later.map(|seen| seen.at);
+            let at = at.unwrap_or_else(|| self.moment(SystemClock.now()));
             self.moments.push(Moment { at, frame: run.last() });
         }
         while self.moments.len() > MAX_MOMENTS / 2 {

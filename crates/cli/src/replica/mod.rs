@@ -36,7 +36,8 @@ pub trait Storage {
     /// returns it outlives a power cut.
     ///
     /// # Errors
-    /// Those of `fill` and of writing; then nothing has the name that did not have it before.
+    /// Those of `fill`, after which nothing has the name that did not have it before, and those of writing, after which the
+    /// whole file may have it all the same: what failed may have been the last step, or the answer.
     fn put(&self, name: &str, fill: &mut Fill<'_>) -> Result<(), Failure>;
 
     /// Reads a file; `None` when there is none of this name.

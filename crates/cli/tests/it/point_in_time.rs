@@ -323,6 +323,33 @@ fn each_run_with_once_goes_on_where_the_last_one_ended() {
 }
 
 #[test]
+fn a_segment_that_was_put_though_its_put_failed_is_passed_over() {
+    let s = sandbox_with([("p.n.k", "0")]);
+    s.run(["backup", "--follow", "rep", "--once"]).prints("");
+    s.run_other("cp", ["-r", "rep", "other"]).prints("");
+    s.run(["set", "p.n.k", "1"]).prints("");
+    s.run(["backup", "--follow", "other", "--once"]).prints("");
+    s.run(["set", "p.n.k", "2"]).prints("");
+    s.run(["backup", "--follow", "rep", "--once"]).prints("");
+    s.run(["set", "p.n.k", "3"]).prints("");
+    s.run(["backup", "--follow", "rep", "--once"]).prints("");
+    // The other one holds what the first try would have left, which began at the same frame.
+    let generation = generations(&s).remove(0);
+    let left = s.path("other/generations").join(generation.file_name().unwrap());
+    let left = segments(&left).remove(0);
+    fs::copy(&left, generation.join(left.file_name().unwrap())).unwrap();
+    assert_eq!(segments(&generation).len(), 3, "two of them have the number 1");
+    assert_eq!(restored(&s, None, &["get", "p.n.k"]), "3\n");
+    let first = spans(&s)[0].0;
+    assert_eq!(restored(&s, Some(first), &["get", "p.n.k"]), "0\n");
+    // Whoever follows goes on behind them.
+    s.run(["set", "p.n.k", "4"]).prints("");
+    s.run(["backup", "--follow", "rep", "--once"]).prints("");
+    assert_eq!((generations(&s).len(), segments(&generation).len()), (1, 4));
+    assert_eq!(restored(&s, None, &["get", "p.n.k"]), "4\n");
+}
+
+#[test]
 fn what_is_damaged_or_missing_is_told_with_the_last_moment_before() {
     let (s, segments, moments) = with_three_segments();
     let whole = fs::read(&segments[1]).unwrap();
