@@ -3,7 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A longer file is none of those that are read here.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -67,4 +67,11 @@ pub fn is_absent(error: &io::Error) -> bool {
 /// Those of the file system.
 pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+/// The path of a file without links and relative parts, also of one that is not there.
+pub fn real_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let in_folder = || Some(fs::canonicalize(absolute.parent()?).ok()?.join(absolute.file_name()?));
+    fs::canonicalize(&absolute).ok().or_else(in_folder).unwrap_or_else(|| absolute.clone())
 }

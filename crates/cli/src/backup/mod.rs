@@ -57,13 +57,18 @@ pub struct Order<'a> {
     pub recipients: Option<&'a Recipients>,
 }
 
-/// What a database is called in backups: its own name, or what is left of that of its file.
+/// What a database is called in backups and replicas: its own name, or one made of the path of its file, so that no two
+/// have the same.
 pub fn name_of(cx: &Context, path: &Path) -> String {
-    let folder = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
-    match folder.filter(|_| cx.roots().is_by_name(path)) {
-        Some(name) => name.to_owned(),
-        None => names::of_file(path),
-    }
+    let real = files::real_path(path);
+    own_name(cx, path).or_else(|| own_name(cx, &real)).unwrap_or_else(|| names::of_path(&real))
+}
+
+/// The name of a database in the data directory.
+fn own_name(cx: &Context, path: &Path) -> Option<String> {
+    let name = path.parent()?.file_name()?.to_str()?;
+    let file = cx.roots().database_file(name).ok()?;
+    (file == path || files::real_path(&file) == path).then(|| name.to_owned())
 }
 
 /// The folder of backups that none is named for.

@@ -16,6 +16,8 @@ pub const PLAIN: &str = ".tar.gz";
 /// The same of those that are encrypted.
 pub const SEALED: &str = ".tar.gz.age";
 const MAX_DATABASE: usize = 64;
+/// So many digits of the hash of a path tell it from others of the same stem.
+const DIGITS: usize = 8;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// The name of a backup.
@@ -125,7 +127,14 @@ fn numbered(stem: &str) -> (&str, Option<u32>) {
     }
 }
 
-/// What a database is called in names of backups that has no name of its own: the stem of its file, in allowed characters.
+/// What a database is called that has no name of its own: the stem of its file, and digits that its path alone has.
+pub fn of_path(real: &Path) -> String {
+    let hash = blake3::hash(real.as_os_str().as_encoded_bytes()).to_hex();
+    let stem: String = of_file(real).chars().take(MAX_DATABASE - 1 - DIGITS).collect();
+    format!("{stem}-{}", &hash[..DIGITS])
+}
+
+/// The stem of a file, in characters that the name of a database may have.
 pub fn of_file(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -208,6 +217,21 @@ mod tests {
         assert_eq!(day("20260301").days_since(day("20260228")), 1);
         assert_eq!(day("20240301").days_since(day("20240228")), 2);
         assert!(day("20251231") < day("20260101"));
+    }
+
+    #[test]
+    fn paths_give_names_that_no_other_path_has() {
+        let long = format!("/{}", "n".repeat(90));
+        let names = ["/x/main.prdb", "/y/main.prdb", "/x/cursors.prdb", "/x/.y", &long, "/"].map(|path| {
+            let name = of_path(Path::new(path));
+            let at = (Day::parse("20261126").unwrap(), 0);
+            let parsed = Name { database: name.clone(), at, is_sealed: false };
+            assert_eq!(Name::parse(OsStr::new(&parsed.to_string())), Some(parsed), "{path}");
+            name
+        });
+        assert!(names[0].starts_with("main-") && names[1].starts_with("main-"), "{names:?}");
+        let different: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
     }
 
     #[test]

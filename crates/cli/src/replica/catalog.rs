@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
+use std::path::Path;
 
 use prontodb_core::Millis;
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Storage, names, read_small, write_small};
 use crate::engines::follow::Position;
 use crate::exit::{Code, Failure};
+use crate::files::real_path;
 
 /// The number of the layout; later ones are refused.
 const FORMAT: u32 = 1;
@@ -17,7 +19,10 @@ const FORMAT: u32 = 1;
 #[derive(Serialize, Deserialize)]
 struct About {
     format: u32,
+    /// What it is called.
     database: String,
+    /// Its file.
+    path: String,
     created: String,
 }
 
@@ -128,16 +133,20 @@ impl Catalog {
     ///
     /// # Errors
     /// Those of [`Catalog::read`] and of writing.
-    pub fn make(storage: &dyn Storage, database: &str, now: Millis) -> Result<Self, Failure> {
+    pub fn make(storage: &dyn Storage, database: &str, file: &Path, now: Millis) -> Result<Self, Failure> {
+        let path = real_path(file).to_string_lossy().into_owned();
         match about(storage)? {
-            Some(about) if about.database == database => {}
+            Some(about) if about.path == path => {}
             Some(about) => {
-                let what =
-                    format!("{} is a replica of {}, not of {database}", storage.shown(""), about.database);
-                return Err(Failure::invalid(what).hint("name another folder; each database has its own"));
+                let what = format!("{} is a replica of {}, not of {path}", storage.shown(""), about.path);
+                return Err(Failure::invalid(what).hint(format!(
+                    "name another folder, each database has its own; if the database was moved, correct `path` in {}",
+                    storage.shown(names::ABOUT)
+                )));
             }
             None => {
-                let about = About { format: FORMAT, database: database.to_owned(), created: now.to_string() };
+                let (database, created) = (database.to_owned(), now.to_string());
+                let about = About { format: FORMAT, database, path, created };
                 write_json(storage, names::ABOUT, &about)?;
             }
         }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf, absolute};
 
 use prontodb_core::coding::Recipients;
 
-use super::follow::name_of;
 use super::{Catalog, Generation, Order, follow, span};
+use crate::backup;
 use crate::context::Context;
 use crate::exit::Code;
 use crate::exit::Failure;
@@ -71,7 +71,7 @@ impl FollowFlags {
         cx.open_at(&path)?.note("follow", &folder.display().to_string())?;
         selection.select(cx.surroundings(), cx.patience())?;
         let order = Order {
-            database: name_of(&path),
+            database: backup::name_of(cx, &path),
             patience: cx.patience(),
             spill: cx.spill_folder()?,
             path,

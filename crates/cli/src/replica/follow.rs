@@ -1,7 +1,7 @@
 //! Ships what is written to a database into a replica, as it is written.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use prontodb_core::coding::Recipients;
@@ -55,7 +55,7 @@ pub struct Order {
 /// Those of the first look at both; later ones of the database; with `once` all. What cannot be written later is tried again.
 pub fn follow(order: &Order, storage: &dyn Storage, out: &mut Out) -> Result<Code, Failure> {
     let endings = Endings::expect().map_err(|error| Failure::io("cannot wait for signals", &error))?;
-    let catalog = Catalog::make(storage, &order.database, SystemClock.now())?;
+    let catalog = Catalog::make(storage, &order.database, &order.path, SystemClock.now())?;
     let follower = Follower::open(&order.path, order.patience)?;
     let mut shipper = Shipper {
         order,
@@ -438,9 +438,4 @@ impl Write for Hashing<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.inner.flush()
     }
-}
-
-/// What a database is called in its replica.
-pub fn name_of(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

@@ -103,11 +103,26 @@ fn each_backup_of_a_day_has_a_name_of_its_own() {
 }
 
 #[test]
+fn databases_of_one_file_name_share_no_backups() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let kept = backup(&s, &[]);
+    fs::create_dir(s.path("x")).unwrap();
+    s.run(["-d", "x/main.prdb", "set", "p.n.k", "2"]).prints("");
+    let never = json_of(s.run(["-d", "x/main.prdb", "admin", "status", "--json"]));
+    assert!(never["last_backup"].is_null(), "{never}");
+    let first = backup(&s, &["-d", "x/main.prdb"]);
+    s.run(["-d", "x/main.prdb", "backup", "--keep", "1"]).succeeds();
+    assert!(kept.exists() && !first.exists());
+    s.run(["backup", "--keep", "1"]).succeeds();
+    assert!(!kept.exists() && listing(&backups(&s)).len() == 2);
+}
+
+#[test]
 fn a_database_without_a_name_is_called_after_its_file() {
     let s = sandbox();
     s.run(["-d", "my work.prdb", "set", "p.n.k", "1"]).prints("");
     let archive = backup(&s, &["-d", "my work.prdb", "--output", "there"]);
-    assert!(file_name(&archive).starts_with("prontodb_my_work_2"), "{}", archive.display());
+    assert!(file_name(&archive).starts_with("prontodb_my_work-"), "{}", archive.display());
     assert_eq!(archive.parent().unwrap(), s.path("there"));
     let by_name = database_file(&s, "main");
     s.run(["set", "p.n.k", "1"]).prints("");

@@ -433,6 +433,27 @@ fn a_replica_has_one_follower_and_one_database() {
     s.run(["backup", "--follow", "rep", "--once", "--database", "other"])
         .fails(1)
         .stderr_has("is a replica of");
+    // Neither is one of the same file name, and one that was moved is followed when that is said.
+    for folder in ["x", "y"] {
+        fs::create_dir(s.path(folder)).unwrap();
+        s.run(["-d", &format!("{folder}/a.prdb"), "set", "p.n.k", folder]).prints("");
+    }
+    let follow = |file: &str| s.run(["backup", "--follow", "one", "--once", "-d", file]);
+    follow("x/a.prdb").prints("");
+    let about = s.path("one/prontodb-replica.json");
+    follow("y/a.prdb")
+        .fails(1)
+        .stderr_has("is a replica of")
+        .stderr_has("correct `path` in")
+        .stderr_has("y/a.prdb");
+    assert_eq!(fs::read_dir(s.path("one/generations")).unwrap().count(), 1);
+    std::os::unix::fs::symlink(s.path("x"), s.path("link")).unwrap();
+    follow("link/a.prdb").prints("");
+    fs::remove_file(s.path("link")).unwrap();
+    fs::rename(s.path("x"), s.path("z")).unwrap();
+    let text = fs::read_to_string(&about).unwrap();
+    fs::write(&about, text.replace("/x/a.prdb", "/z/a.prdb")).unwrap();
+    follow("z/a.prdb").prints("");
     fs::create_dir(s.path("mine")).unwrap();
     fs::write(s.path("mine/letter"), "dear").unwrap();
     refused(&s, &["backup", "--follow", "mine", "--once"], 1, "invalid").stderr_has("is not empty");
