@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::engines;
 use crate::exit::{Code, Failure};
 use crate::files::sync_directory;
-use crate::paths::make_private_directory;
+use crate::paths::{folder_near, make_private_directory};
 
 /// A backup that has been made.
 #[derive(Debug)]
@@ -47,7 +47,9 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     order.target.refuse_taken()?;
     let store = cx.open_at(order.path)?;
     let partial = Partial::within(folder)?;
-    let database = partial.path().join("database");
+    // In the clear it lies nowhere but where the database does.
+    let beside = order.recipients.map(|_| Partial::within(&folder_near(order.path))).transpose()?;
+    let database = beside.as_ref().unwrap_or(&partial).path().join("database");
     let snapshot = store.snapshot(&database).map_err(|error| cx.with_hint(error.into()))?;
     let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
     (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);

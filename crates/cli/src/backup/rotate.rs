@@ -39,21 +39,17 @@ impl Rules {
     }
 }
 
-/// The backups of `database` in a folder that have to go. With `coming`, as if one more were there already.
+/// The backups in a folder that have to go once there is a new one, `fresh`, which is not among them, whatever the days of the
+/// others are.
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn find(
-    folder: &Path,
-    database: &str,
-    rules: Rules,
-    coming: Option<Name>,
-) -> Result<Vec<PathBuf>, Failure> {
+pub fn find(folder: &Path, fresh: &Name, rules: Rules) -> Result<Vec<PathBuf>, Failure> {
     let mut names = names_in(folder)?;
-    names.extend(coming);
-    names.retain(|name| name.database == database);
+    names.retain(|name| name.database == fresh.database && name != fresh);
+    names.push(fresh.clone());
     let leavers = rules.leavers(names, Day::today());
-    Ok(leavers.into_iter().map(|name| folder.join(name.to_string())).collect())
+    Ok(leavers.into_iter().filter(|name| name != fresh).map(|name| folder.join(name.to_string())).collect())
 }
 
 /// Removes backups.

@@ -7,6 +7,7 @@ use super::restore::{self, Restore};
 use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::backup::list::{self, Listed};
+use crate::backup::names::Name;
 use crate::backup::rotate::{self, Rules};
 use crate::backup::{self, Made, Order, Target, Unpacked, names};
 use crate::context::Context;
@@ -280,9 +281,9 @@ struct Answer {
 fn one(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failure> {
     let made = backup::make(cx, order)?;
     let mut removed = Vec::new();
-    if let Target::Folder(folder) = order.target {
-        removed = rotate::find(folder, order.name, rules, None)?;
-        removed.retain(|path| *path != made.path);
+    let name = made.path.file_name().and_then(Name::parse);
+    if let (Target::Folder(folder), Some(name)) = (order.target, name) {
+        removed = rotate::find(folder, &name, rules)?;
         // The backup is there, and said to be; that old ones are as well is worth a word.
         if let Err(failure) = rotate::remove(folder, &removed) {
             output::warn(&format!("old backups stay; {}", failure.message));
@@ -305,7 +306,7 @@ fn would(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failur
         Target::Folder(folder) => {
             let name = backup::next_name(folder, order)?;
             let path = folder.join(name.to_string());
-            (path, rotate::find(folder, order.name, rules, Some(name))?)
+            (path, rotate::find(folder, &name, rules)?)
         }
     };
     Ok(Answer { path, made: None, name: order.name.to_owned(), removed })

@@ -132,8 +132,12 @@ impl Shipper<'_> {
     }
 
     fn run(&mut self) -> Result<Code, Failure> {
+        // The first snapshot waits for nothing; but whoever is in its way is not asked without a pause.
+        let look = LOOK.min(self.order.interval);
+        let mut wait = if self.generation.is_none() { Duration::ZERO } else { look };
         loop {
-            let is_over = self.order.once || self.endings.wait(self.next_look());
+            let is_over = self.order.once || self.endings.wait(wait);
+            wait = look;
             match self.round(is_over) {
                 Ok(()) if is_over => return self.end(),
                 Ok(()) => {}
@@ -143,12 +147,6 @@ impl Shipper<'_> {
                 Err(failure) => self.wait_with(&failure),
             }
         }
-    }
-
-    /// While the first snapshot is missing, nothing is waited for.
-    fn next_look(&self) -> Duration {
-        let is_new = self.generation.is_none() && self.trouble.is_none();
-        if is_new { Duration::ZERO } else { LOOK.min(self.order.interval) }
     }
 
     /// Whether it is of no use to try again.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use prontodb_testkit::sandbox::Sandbox;
 use serde_json::Value;
@@ -313,6 +314,22 @@ fn old_backups_go_and_nothing_else_does() {
 }
 
 #[test]
+fn what_is_made_stays_also_beside_one_of_a_later_day() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    fs::create_dir(s.path("b")).unwrap();
+    let later = s.path("b/prontodb_main_20990101.tar.gz");
+    fs::write(&later, "").unwrap();
+    let arguments = ["--output", "b", "--keep", "1"];
+    let plan = s.run([&["backup", "--dry-run"], &arguments[..]].concat()).succeeds().stdout();
+    let first = backup(&s, &arguments);
+    assert_eq!(plan, format!("write {}\n", first.display()));
+    let plan = s.run([&["backup", "--dry-run"], &arguments[..]].concat()).succeeds().stdout();
+    let second = backup(&s, &arguments);
+    assert_eq!(plan, format!("write {}\nremove {}\n", second.display(), first.display()));
+    assert!(later.exists() && second.exists() && !first.exists());
+}
+
+#[test]
 fn the_configuration_says_where_and_how_many() {
     let s = sandbox_with([("p.n.k", "1")]);
     let folder = s.path("kept");
@@ -349,6 +366,34 @@ fn encrypted_archives_are_those_of_age() {
         call.env("PRONTO_AGE_IDENTITY", &identity).succeeds();
     }
     refused(&s, &["backup", "--age-recipient", "age1nobody"], 1, "invalid").stderr_has("recipient");
+}
+
+#[test]
+fn an_encrypted_backup_leaves_nothing_in_the_clear_where_it_goes() {
+    let s = sandbox();
+    let mut dice = Dice(3);
+    for i in 0..8 {
+        let noise: Vec<u8> = (0..1_000_000).map(|_| dice.below(256) as u8).collect();
+        s.run(["set", &format!("p.n.k{i}")]).stdin(noise).prints("");
+    }
+    let main = database_file(&s, "main").parent().unwrap().to_owned();
+    let copies = |folder: &Path| {
+        let partial = listing(folder).into_iter().filter(|name| name.starts_with(".prontodb-partial-"));
+        partial.filter(|name| folder.join(name).join("database").exists()).count()
+    };
+    fs::create_dir(s.path("there")).unwrap();
+    let arguments = ["backup", "--output", "there", "--age-recipient", RECIPIENT];
+    let mut seen = 0;
+    thread::scope(|scope| {
+        let process = s.spawn(arguments);
+        let made = scope.spawn(|| process.wait().succeeds());
+        while !made.is_finished() {
+            seen += copies(&main);
+            assert_eq!(copies(&s.path("there")), 0);
+        }
+    });
+    assert!(seen > 0, "the copy lies beside the database meanwhile");
+    assert_eq!((copies(&main), listing(&s.path("there")).len()), (0, 1));
 }
 
 #[test]
