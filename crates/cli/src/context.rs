@@ -240,14 +240,33 @@ impl Context {
 
     /// Refuses whoever may not administer the database at `path`. Leaves no connection to it open.
     pub fn require_admin_at(&self, path: &Path) -> Result<(), Failure> {
+        self.admin_at(path).map(drop)
+    }
+
+    /// The same, and says who that is, where proof is asked for.
+    pub fn admin_at(&self, path: &Path) -> Result<Option<Identity>, Failure> {
         if !self.settings.security_local.value {
-            return Ok(());
+            return Ok(None);
         }
-        let Some(credentials) = self.credentials()? else { return Ok(()) };
+        let Some(credentials) = self.credentials()? else { return Ok(None) };
         let store = self.configure(self.open_or_empty(path)?, None);
         let identity = self.identify(&store, &credentials)?;
-        let store = ManuallyDrop::into_inner(store).act_as(identity);
-        store.require_admin().map_err(Failure::from)
+        let store = ManuallyDrop::into_inner(store).act_as(identity.clone());
+        store.require_admin()?;
+        Ok(Some(identity))
+    }
+
+    /// Refuses whoever shows nothing, where everybody has to.
+    pub fn require_proof(&self) -> Result<(), Failure> {
+        match self.settings.security_local.value {
+            true => self.credentials().map(drop),
+            false => Ok(()),
+        }
+    }
+
+    /// Opens a database to write for somebody who has proved who they are elsewhere.
+    pub fn open_for(&self, path: &Path, identity: Identity) -> Result<Session, Failure> {
+        Ok(self.configure(self.open_path(path, Access::Write)?, Some(identity)))
     }
 
     /// Takes the database at `path` for this process alone, which may have no other connection to it.

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use prontodb_core::auth::Identity;
 use prontodb_core::store::Unlock;
 use prontodb_core::{Error, ErrorKind};
 
@@ -40,14 +41,24 @@ pub struct Restored {
     pub changed: Vec<PathBuf>,
 }
 
+/// A backup that is to be restored.
+pub struct Given<'a> {
+    /// Its file.
+    pub file: &'a Path,
+    /// Where the database was that it is of, when that is known from elsewhere.
+    pub origin: Option<&'a Path>,
+    /// What opens it.
+    pub unlock: &'a Unlock,
+}
+
 /// Restores a database alone.
 ///
 /// # Errors
 /// A backup that is not sound; those of reading and writing. Then nothing has changed.
-pub fn database(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
-    let mut restore = Restore::begin(cx, file, target, unlock)?;
+pub fn database(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
+    let mut restore = Restore::begin(cx, given, target)?;
     let revision = restore.put_database()?;
-    restore.note(file)?;
+    restore.note(given.file)?;
     Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed: Vec::new() })
 }
 
@@ -55,8 +66,8 @@ pub fn database(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Re
 ///
 /// # Errors
 /// Those of [`database`]; that a cursor or the configuration cannot be written, with the database restored.
-pub fn all(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
-    let mut restore = Restore::begin(cx, file, target, unlock)?;
+pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
+    let mut restore = Restore::begin(cx, given, target)?;
     let coming = restore.coming_files()?;
     if !coming.is_empty() && restore.present.is_none() {
         restore.keep_small()?;
@@ -69,7 +80,7 @@ pub fn all(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<
         Replacement::begin(path)?.finish_private(bytes)?;
     }
     drop(turn);
-    restore.note(file)?;
+    restore.note(given.file)?;
     let changed = coming.into_iter().map(|(path, _)| path).collect();
     Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed })
 }
@@ -78,13 +89,14 @@ pub fn all(cx: &Context, file: &Path, target: &Path, unlock: &Unlock) -> Result<
 ///
 /// # Errors
 /// Those of [`database`], and a folder with something in it.
-pub fn folder(file: &Path, folder: &Path, unlock: &Unlock) -> Result<Restored, Failure> {
+pub fn folder(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Restored, Failure> {
     let is_new = files::metadata(folder).map_err(|error| cannot_read(folder, &error))?.is_none();
     if !is_new {
         refuse_filled(folder)?;
     }
     let near = folder_near(folder);
-    let unpacked = Unpacked::of(file, &near, unlock, 0)?;
+    let unpacked = Unpacked::of(given.file, &near, given.unlock, 0)?;
+    judge(cx, &unpacked, given.origin)?;
     sync_all_in(unpacked.folder.path())?;
     make_private_directory(&near).map_err(|error| cannot_write(&near, &error))?;
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -98,6 +110,39 @@ pub fn folder(file: &Path, folder: &Path, unlock: &Unlock) -> Result<Restored, F
     sync_directory(&near).map_err(|error| cannot_write(&near, &error))?;
     let revision = unpacked.revision;
     Ok(Restored { path: folder.to_owned(), revision, ..Restored::default() })
+}
+
+/// Refuses whoever may not administer the database that a backup is of: as it is now, and where none is any more, as the
+/// backup holds it. Which database is selected tells nothing, for anybody can have one. Says who it is, where that matters.
+///
+/// # Errors
+/// [`ErrorKind::Denied`], and those of reading.
+pub fn judge(cx: &Context, unpacked: &Unpacked, origin: Option<&Path>) -> Result<Option<Identity>, Failure> {
+    if !cx.settings.security_local.value {
+        return Ok(None);
+    }
+    let described = unpacked.manifest.as_ref().map(|manifest| Path::new(&manifest.database_path));
+    let origin = origin.or(described).filter(|path| path.is_absolute());
+    if let Some(path) = origin.filter(|path| matches!(bytes_of(path), Ok(Some(_)))) {
+        match cx.admin_at(path) {
+            // One that cannot be read any more tells nothing, either.
+            Err(failure) if failure.code == Code::Damaged || failure.kind == "foreign" => {}
+            judged => return judged,
+        }
+    }
+    let judged = cx.admin_at(&unpacked.database);
+    // Nothing was written, and the file is to be all there is.
+    ["-wal", "-shm"].iter().for_each(|suffix| drop(fs::remove_file(side_file(&unpacked.database, suffix))));
+    judged
+}
+
+/// Refuses those who may not administer the database at `path` a list of what there is of it. Where none is there, those who may
+/// not administer the selected one: a list names what every reader of the folder sees.
+pub fn require_admin_of(cx: &Context, path: &Path) -> Result<(), Failure> {
+    match path.is_file() || !cx.settings.security_local.value {
+        true => cx.require_admin_at(path),
+        false => Ok(cx.open_to_look()?.require_admin()?),
+    }
 }
 
 fn refuse_filled(folder: &Path) -> Result<(), Failure> {
@@ -116,26 +161,34 @@ struct Restore<'a> {
     unpacked: Unpacked,
     /// The database as it is, for those who may replace it; `None` where there is none.
     present: Option<Session>,
+    /// Who restores where none is, if that has to be known.
+    identity: Option<Identity>,
     safety: Option<PathBuf>,
 }
 
 impl<'a> Restore<'a> {
     /// Checks all that can be checked before anything is changed.
-    fn begin(cx: &'a Context, file: &Path, target: &'a Path, unlock: &Unlock) -> Result<Self, Failure> {
+    fn begin(cx: &'a Context, given: &Given<'_>, target: &'a Path) -> Result<Self, Failure> {
         let bytes = bytes_of(target)?;
         let present = bytes.map(|_| cx.open_at(target)).transpose()?;
-        match &present {
-            Some(store) => store.require_admin().map_err(|error| cx.with_hint(error.into()))?,
-            None => cx.open_at_or_empty(target)?.require_admin()?,
+        if let Some(store) = &present {
+            store.require_admin().map_err(|error| cx.with_hint(error.into()))?;
         }
-        refuse_itself(file, target)?;
+        refuse_itself(given.file, target)?;
         let place = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if cx.roots().is_by_name(target) {
+        let is_by_name = cx.roots().is_by_name(target);
+        let near = if is_by_name { folder_near(target) } else { place.to_owned() };
+        // Room for the copy that is kept, and for the log that the new content goes through.
+        let unpacked = Unpacked::of(given.file, &near, given.unlock, bytes.unwrap_or(0).saturating_mul(2))?;
+        // Where nothing is replaced, nobody but the backup itself can tell who may have it.
+        let identity = match present {
+            Some(_) => None,
+            None => judge(cx, &unpacked, given.origin)?,
+        };
+        if is_by_name {
             make_private_directory(place).map_err(|error| cannot_write(place, &error))?;
         }
-        // Room for the copy that is kept, and for the log that the new content goes through.
-        let unpacked = Unpacked::of(file, place, unlock, bytes.unwrap_or(0).saturating_mul(2))?;
-        Ok(Self { cx, target, unpacked, present, safety: None })
+        Ok(Self { cx, target, unpacked, present, identity, safety: None })
     }
 
     /// Puts the database in its place; the revision from then on.
@@ -156,7 +209,10 @@ impl<'a> Restore<'a> {
         }
         if self.present.is_none() {
             // What another database has left beside its file is for SQLite to judge, and somebody may have been quicker.
-            self.present = Some(self.cx.make_at(self.target)?);
+            self.present = Some(match &self.identity {
+                Some(identity) => self.cx.open_for(self.target, identity.clone())?,
+                None => self.cx.make_at(self.target)?,
+            });
         }
         self.overwrite()
     }
@@ -328,12 +384,15 @@ impl<'a> Restore<'a> {
 
     /// Writes down who did this, where that has to be known.
     fn note(&self, file: &Path) -> Result<(), Failure> {
-        match &self.present {
-            Some(store) => store
-                .note("restore", &file.display().to_string())
-                .map_err(|error| self.cx.with_hint(error.into())),
-            None => Ok(()),
-        }
+        let noted = match (&self.present, &self.identity) {
+            (Some(store), _) => store.note("restore", &file.display().to_string()),
+            (None, Some(identity)) => {
+                let store = self.cx.open_for(self.target, identity.clone())?;
+                store.note("restore", &file.display().to_string())
+            }
+            (None, None) => Ok(()),
+        };
+        noted.map_err(|error| self.cx.with_hint(error.into()))
     }
 }
 

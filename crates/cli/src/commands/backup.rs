@@ -8,11 +8,13 @@ use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::backup::list::{self, Listed};
 use crate::backup::names::Name;
+use crate::backup::restore::{judge, require_admin_of};
 use crate::backup::rotate::{self, Rules};
 use crate::backup::{self, Made, Order, Target, Unpacked, names};
-use crate::context::Context;
+use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::paths::DEFAULT_DATABASE;
 use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
 
@@ -118,7 +120,6 @@ impl Run for Backup {
 impl Backup {
     fn follow(&self, cx: &mut Context, folder: &Path) -> Result<Code, Failure> {
         if self.list {
-            restore::require_admin(cx)?;
             return replica::list(cx, folder);
         }
         let keep_days = self.rules(cx)?.days;
@@ -126,7 +127,10 @@ impl Backup {
     }
 
     fn list(&self, cx: &mut Context) -> Result<Code, Failure> {
-        restore::require_admin(cx)?;
+        if cx.settings.security_local.value {
+            let name = cx.globals.database.as_deref().map_or(Ok(DEFAULT_DATABASE), text)?;
+            require_admin_of(cx, &cx.roots().database_file(name)?)?;
+        }
         let folder = match self.output.as_ref().or(self.out.as_ref()) {
             Some(folder) => folder.clone(),
             None => backup::default_folder(cx)?,
@@ -371,9 +375,10 @@ fn show_as_json(out: &mut Vec<u8>, backup: &Listed) {
 
 /// Checks a backup.
 fn verify(cx: &mut Context, file: &Path, identity: Option<&Path>) -> Result<Code, Failure> {
-    restore::require_admin(cx)?;
+    cx.require_proof()?;
     let unlock = restore::unlock(cx, identity);
     let unpacked = Unpacked::of(file, &cx.spill_folder()?, &unlock, 0)?;
+    judge(cx, &unpacked, None)?;
     let manifest = unpacked.manifest.as_ref();
     let created = manifest.map(|manifest| manifest.created.as_str());
     if cx.json() {

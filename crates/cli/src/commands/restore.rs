@@ -7,7 +7,7 @@ use prontodb_core::{Clock as _, SystemClock};
 use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::backup::Partial;
-use crate::backup::restore::{self, Restored};
+use crate::backup::restore::{self, Given, Restored};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
@@ -40,12 +40,16 @@ pub struct Restore {
     /// else the last there is
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+
+    /// Where the database is that a replica is of.
+    #[arg(skip)]
+    origin: Option<PathBuf>,
 }
 
 impl Restore {
     /// The same as the flags of another command say it.
     pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>) -> Self {
-        Self { file, to, age_identity, at: None }
+        Self { file, to, age_identity, at: None, origin: None }
     }
 }
 
@@ -60,20 +64,21 @@ impl Run for Restore {
         if self.to.is_some() {
             refuse_choice(cx, "--to says where to")?;
         }
+        cx.require_proof()?;
         let unlock = unlock(cx, self.age_identity.as_deref());
         // What is made of a replica is there until it has been restored.
         let _made = self.make_of_replica(cx, &unlock)?;
+        let given = Given { file: &self.file, origin: self.origin.as_deref(), unlock: &unlock };
         let restored = match &self.to {
             Some(word) if restore::is_folder(word) => {
-                require_admin(cx)?;
                 let folder = absolute(word).map_err(|error| Failure::io("no such path", &error))?;
-                restore::folder(&self.file, &folder, &unlock)?
+                restore::folder(cx, &given, &folder)?
             }
             Some(word) => {
                 let target = cx.roots().database_file(text(word)?)?;
-                restore::database(cx, &self.file, &target, &unlock)?
+                restore::database(cx, &given, &target)?
             }
-            None => self.to_selected(cx, &unlock)?,
+            None => to_selected(cx, &given)?,
         };
         tell(cx, &restored)?;
         Ok(Code::Done)
@@ -93,7 +98,6 @@ impl Restore {
                 None => Ok(None),
             };
         }
-        require_admin(cx)?;
         let until = self.at.as_deref().map(|text| replica::moment(text, SystemClock.now())).transpose()?;
         let near = match &self.to {
             Some(word) if restore::is_folder(word) => folder_near(Path::new(word)),
@@ -106,18 +110,18 @@ impl Restore {
         let rebuilt = replica::rebuild(&*storage, until, unlock, &file)?;
         let end = if rebuilt.is_last { ", the last moment that it holds" } else { "" };
         output::note(&format!("{} is taken as of {}{end}", self.file.display(), rebuilt.moment));
-        self.file = file;
+        (self.file, self.origin) = (file, Some(rebuilt.path));
         Ok(Some(partial))
     }
+}
 
-    fn to_selected(&self, cx: &Context, unlock: &Unlock) -> Result<Restored, Failure> {
-        let selection = cx.selection()?;
-        selection.warning.iter().for_each(|warning| output::warn(warning));
-        let target = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
-        let restored = restore::all(cx, &self.file, &target, unlock)?;
-        selection.remember(cx.surroundings(), cx.patience())?;
-        Ok(restored)
-    }
+fn to_selected(cx: &Context, given: &Given<'_>) -> Result<Restored, Failure> {
+    let selection = cx.selection()?;
+    selection.warning.iter().for_each(|warning| output::warn(warning));
+    let target = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
+    let restored = restore::all(cx, given, &target)?;
+    selection.remember(cx.surroundings(), cx.patience())?;
+    Ok(restored)
 }
 
 /// Refuses flags that choose a database where another thing has been said that does.
@@ -133,14 +137,6 @@ pub fn refuse_choice(cx: &Context, what_does: &str) -> Result<(), Failure> {
 pub fn unlock(cx: &Context, identity: Option<&Path>) -> Unlock {
     let identity = identity.map(|path| path.display().to_string());
     secret::unlock(identity.unwrap_or_else(|| cx.settings.age_identity.value.clone()))
-}
-
-/// Refuses those who may not look at backups: they hold all of a database.
-pub fn require_admin(cx: &Context) -> Result<(), Failure> {
-    match cx.settings.security_local.value {
-        true => Ok(cx.open_to_look()?.require_admin()?),
-        false => Ok(()),
-    }
 }
 
 fn tell(cx: &mut Context, restored: &Restored) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prontodb_core::Millis;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,8 @@ impl Generation {
 pub struct Catalog {
     /// What it is a replica of.
     pub database: String,
+    /// Where that is.
+    pub path: PathBuf,
     pub generations: Vec<Generation>,
     /// Those whose snapshot was never finished.
     pub unfinished: Vec<String>,
@@ -126,7 +128,7 @@ impl Catalog {
             generations.push(Generation { id, begin, segments });
         }
         generations.sort_by(|one, other| (one.begin, &one.id).cmp(&(other.begin, &other.id)));
-        Ok(Self { database: about.database, generations, unfinished })
+        Ok(Self { database: about.database, path: about.path.into(), generations, unfinished })
     }
 
     /// The same for whoever writes it: a new one is begun, and one of another database refused.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf, absolute};
 use prontodb_core::coding::Recipients;
 
 use super::{Catalog, Generation, Order, follow, span};
-use crate::backup;
+use crate::backup::{self, restore::require_admin_of};
 use crate::context::Context;
 use crate::exit::Code;
 use crate::exit::Failure;
@@ -95,6 +95,7 @@ impl FollowFlags {
 pub fn list(cx: &mut Context, folder: &Path) -> Result<Code, Failure> {
     let storage = super::open(folder)?;
     let catalog = Catalog::read(&*storage)?;
+    require_admin_of(cx, &catalog.path)?;
     if catalog.generations.is_empty() {
         output::note(&format!("{} holds nothing yet", storage.shown("")));
     }

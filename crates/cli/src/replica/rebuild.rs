@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prontodb_core::store::Unlock;
 use prontodb_core::{ErrorKind, Millis};
@@ -20,6 +20,8 @@ pub struct Rebuilt {
     pub moment: Millis,
     /// Whether there is more in the replica.
     pub is_last: bool,
+    /// Where the database is that the replica is of.
+    pub path: PathBuf,
 }
 
 /// Makes a new file at `dest` with the database as it was at a moment, or as it is at the end.
@@ -42,7 +44,7 @@ pub fn rebuild(
     let mut rebuild = Rebuild { storage, generation, unlock, moment: before };
     let moment = rebuild.run(until, dest).map_err(|failure| rebuild.with_last(failure))?;
     let is_last = chosen + 1 == catalog.generations.len() && moment >= generation.end();
-    Ok(Rebuilt { moment, is_last })
+    Ok(Rebuilt { moment, is_last, path: catalog.path })
 }
 
 fn too_early(storage: &dyn Storage, catalog: &Catalog, until: Millis) -> Failure {

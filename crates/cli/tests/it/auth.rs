@@ -636,6 +636,67 @@ fn nothing_is_done_for_those_who_may_nothing() {
     local(&s, "projects", "PRONTO_SESSION", &token).prints("");
 }
 
+/// The seeded admin of a database of one's own is nobody to others.
+#[test]
+fn backups_are_for_those_who_administer_what_is_in_them() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    admin(&s, "admin user add sam --role admin");
+    let (archive, replica) = (["backup", "--output", "b.tar.gz"], ["backup", "--follow", "rep", "--once"]);
+    // Once the database has gone, what is in the backup has to know who it is.
+    let early = login(&s, "sam");
+    s.run(archive).succeeds();
+    s.run(replica).succeeds();
+    s.run(["-d", "own.prdb", "set", "p.n.k", "mine"]).prints("");
+    s.run(["-d", "own.prdb", "admin", "user", "add", "eve", "--role", "admin"])
+        .env("PRONTO_PASS", PASSWORD)
+        .succeeds();
+    let eve =
+        s.run(["-d", "own.prdb", "auth", "login", "eve"]).env("PRONTO_PASS", PASSWORD).succeeds().stdout();
+    let sam = login(&s, "sam");
+    let lines = [
+        "restore b.tar.gz --to folder/",
+        "restore b.tar.gz --to fresh",
+        "backup --verify b.tar.gz",
+        "backup --list",
+        "restore rep --to folder2/",
+        "restore rep --to fresh2",
+        "backup --follow rep --list",
+    ];
+    let own = |line: &str, token: &str| local(&s, &format!("-d own.prdb {line}"), "PRONTO_SESSION", token);
+    for line in lines {
+        own(line, eve.trim_end()).fails(5).stdout_is("");
+        s.run(line.split(' ')).env("PRONTO_SECURITY_LOCAL", "true").fails(5).stderr_has("PRONTO_SESSION");
+    }
+    let fresh = ["fresh", "fresh2"].map(|name| database_file(&s, name).parent().unwrap().to_owned());
+    for place in [&s.path("folder"), &s.path("folder2"), &fresh[0], &fresh[1]] {
+        assert!(!place.exists(), "{}", place.display());
+    }
+    for line in lines {
+        own(line, &sam).succeeds();
+    }
+    s.run(["backup", "--verify", "folder"]).succeeds();
+    for name in ["fresh", "fresh2"] {
+        s.run(["get", "p.n.k", "--database", name]).prints("1\n");
+        let audit = s.run(["admin", "audit", "--database", name]).succeeds().stdout();
+        assert!(audit.contains("\tsam\tcli\tdone\trestore\t"), "{audit}");
+    }
+    // The database is no more: what knows sam by then is the backup, and a later session it does not know.
+    for folder in ["folder", "folder2"] {
+        fs::remove_dir_all(s.path(folder)).unwrap();
+    }
+    for name in ["main", "fresh", "fresh2"] {
+        fs::remove_dir_all(database_file(&s, name).parent().unwrap()).unwrap();
+    }
+    for line in lines.iter().filter(|line| !line.contains("--list")) {
+        own(line, &sam).fails(5);
+        own(line, eve.trim_end()).fails(5);
+        own(line, &early).succeeds();
+    }
+    s.run(["backup", "--verify", "folder"]).succeeds();
+    let files = fs::read_dir(s.path("folder2")).unwrap();
+    assert_eq!(files.count(), 1, "whoever was looked up there left nothing");
+}
+
 #[test]
 fn everything_is_done_for_those_who_may_everything() {
     for line in GUARDED {
