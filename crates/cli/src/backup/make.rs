@@ -21,7 +21,7 @@ use super::{Order, Target, item_of_file, small_files, source, with_items};
 use crate::context::Context;
 use crate::engines;
 use crate::exit::{Code, Failure};
-use crate::files::sync_directory;
+use crate::files::{real_path, sync_directory};
 use crate::paths::{folder_near, make_private_directory};
 
 /// A backup that has been made.
@@ -48,7 +48,8 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     let store = cx.open_at(order.path)?;
     let partial = Partial::within(folder)?;
     // In the clear it lies nowhere but where the database does.
-    let beside = order.recipients.map(|_| Partial::within(&folder_near(order.path))).transpose()?;
+    let beside =
+        order.recipients.map(|_| Partial::within(&folder_near(&real_path(order.path)))).transpose()?;
     let database = beside.as_ref().unwrap_or(&partial).path().join("database");
     let snapshot = store.snapshot(&database).map_err(|error| cx.with_hint(error.into()))?;
     let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);

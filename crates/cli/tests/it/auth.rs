@@ -663,8 +663,11 @@ fn backups_are_for_those_who_administer_what_is_in_them() {
         "backup --follow rep --list",
     ];
     let own = |line: &str, token: &str| local(&s, &format!("-d own.prdb {line}"), "PRONTO_SESSION", token);
+    admin(&s, "admin user add ann");
+    let ann = login(&s, "ann");
     for line in lines {
         own(line, eve.trim_end()).fails(5).stdout_is("");
+        own(line, &ann).fails(5).stdout_is("").stderr_has("ann may not");
         s.run(line.split(' ')).env("PRONTO_SECURITY_LOCAL", "true").fails(5).stderr_has("PRONTO_SESSION");
     }
     let fresh = ["fresh", "fresh2"].map(|name| database_file(&s, name).parent().unwrap().to_owned());
