@@ -2,19 +2,19 @@
 
 use std::path::Path;
 
-use prontodb_core::engine::sqlite::SqliteEngine;
 /// Following a database, and making it again of what was read.
 pub use prontodb_core::engine::sqlite::follow;
 pub use prontodb_core::engine::sqlite::{
     Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of,
     library_version, share_allocator,
 };
+use prontodb_core::engine::sqlite::{Reopening, SqliteEngine};
 use prontodb_core::engine::{Engine, Snapshot};
 use prontodb_core::{Error, Store, Version};
 
-/// Opens the store at the place that `options` name; every place is a SQLite file.
+/// Opens the store at the place that `options` name; every place is a SQLite file, and another one may take its place.
 pub fn open(options: &OpenOptions) -> Result<Store, Error> {
-    SqliteEngine::open(options.clone()).map(Store::new)
+    Reopening::open(options.clone()).map(Store::new)
 }
 
 /// Tells about the file of a store, and what it lies on.

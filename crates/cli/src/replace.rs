@@ -3,7 +3,7 @@
 //! The new text goes to a side file, which its writer keeps locked until it takes the place of the old file. So turns
 //! leave nothing behind, and the side file of a writer that crashed is simply used by the next one.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
@@ -77,15 +77,30 @@ impl Replacement {
     }
 
     fn take_after_target(&self) -> io::Result<()> {
-        let Some(old) = metadata(&self.target)? else {
-            return self.file.set_permissions(Permissions::from_mode(PRIVATE_FILE));
-        };
-        let new = self.file.metadata()?;
-        if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-            fchown(&self.file, Some(old.uid()), Some(old.gid()))?;
+        match metadata(&self.target)? {
+            Some(old) => give(&self.file, &old),
+            None => self.file.set_permissions(Permissions::from_mode(PRIVATE_FILE)),
         }
-        self.file.set_permissions(old.permissions())
     }
+}
+
+/// Gives a file the owner and the permissions of another one, whose place it is to take, on disk.
+///
+/// # Errors
+/// Those of the file system; nobody but root gives files away.
+pub fn take_after(old: &Path, new: &Path) -> io::Result<()> {
+    let new = File::open(new)?;
+    give(&new, &fs::metadata(old)?)?;
+    new.sync_all()
+}
+
+/// The owner comes first: a new one may take permissions away.
+fn give(file: &File, old: &Metadata) -> io::Result<()> {
+    let new = file.metadata()?;
+    if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(old.permissions())
 }
 
 /// Makes a file with these bytes, readable by its owner alone, unless there is one, or somebody else is just making it.

@@ -35,9 +35,11 @@ pub struct Made {
     pub manifest: Manifest,
     /// Whether it is encrypted.
     pub is_sealed: bool,
+    /// What went wrong once it was in its place.
+    pub failure: Option<Failure>,
 }
 
-/// Makes a backup. When this fails, nothing is left of it.
+/// Makes a backup. When this fails, nothing is left of it; what goes wrong once it has its name is in what is returned.
 ///
 /// # Errors
 /// Those of reading the database and of writing the archive, and a proof that fails.
@@ -66,9 +68,17 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     found.map_err(|error| not_sound(error, &manifest))?;
     let bytes = written?;
     let path = order.target.place(&archive, order)?;
-    sync_directory(folder).map_err(|error| cannot_write(folder, &error))?;
-    store.note("back up", &path.display().to_string()).map_err(|error| cx.with_hint(error.into()))?;
-    Ok(Made { path, bytes, manifest, is_sealed: order.recipients.is_some() })
+    let synced = sync_directory(folder).map_err(|error| cannot_write(folder, &error));
+    let noted = store.note("back up", &path.display().to_string()).map_err(Failure::from);
+    let failure = synced.and(noted).err().map(|failure| late(failure, &path));
+    Ok(Made { path, bytes, manifest, is_sealed: order.recipients.is_some(), failure })
+}
+
+/// What goes wrong with an archive that is whole and has its name.
+fn late(failure: Failure, path: &Path) -> Failure {
+    let message = format!("the backup {} is whole; {}", path.display(), failure.message);
+    let hint = "it can be restored; once that is mended, make another";
+    Failure { message, retryable: false, ..failure }.hint(hint)
 }
 
 /// Says in the manifest what the archive will hold.

@@ -28,6 +28,7 @@ use self::archive::Content;
 use self::manifest::{CONFIGURATION, CURSOR, CURSORS, Item, MAX_SMALL};
 use crate::config;
 use crate::context::Context;
+use crate::cursors::Selected;
 use crate::exit::Failure;
 use crate::files;
 use crate::output;
@@ -79,7 +80,8 @@ pub fn default_folder(cx: &Context) -> Result<PathBuf, Failure> {
     }
 }
 
-/// Cursors and configuration as they are now, with their names in a backup, in its order.
+/// Cursors and configuration as they are now, with their names in a backup, in its order. What no command can read is left
+/// out: no restore would take it.
 fn small_files(cx: &Context) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut found = cursors(&cx.roots().cursors_dir()?)?;
     found.sort();
@@ -93,7 +95,10 @@ fn small_files(cx: &Context) -> Result<Vec<(String, Vec<u8>)>, Failure> {
         Some(bytes) if bytes.len() as u64 > MAX_SMALL => {
             output::warn(&format!("{} is longer than {MAX_SMALL} bytes, and is left out", path.display()));
         }
-        Some(bytes) => found.push((CONFIGURATION.to_owned(), bytes)),
+        Some(bytes) => match config::check(&path, bytes.clone()) {
+            Ok(()) => found.push((CONFIGURATION.to_owned(), bytes)),
+            Err(failure) => output::warn(&format!("the configuration is left out; {}", failure.message)),
+        },
         None => {}
     }
     Ok(found)
@@ -113,7 +118,12 @@ fn cursors(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
             continue;
         };
         match files::read_small(&path) {
-            Ok(Some(bytes)) => found.push((format!("{CURSORS}{name}"), bytes)),
+            Ok(Some(bytes)) => match Selected::parse(&bytes) {
+                Ok(_) => found.push((format!("{CURSORS}{name}"), bytes)),
+                Err(why) => {
+                    output::warn(&format!("the cursor file {} is left out; {why}", path.display()));
+                }
+            },
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 output::warn(&format!("the cursor file {} is left out; {error}", path.display()));

@@ -26,7 +26,7 @@ use crate::exit::{Code, Failure};
 use crate::files::{self, sync_directory};
 use crate::output;
 use crate::paths::{folder_near, make_private_directory};
-use crate::replace::{DirectoryTurn, Replacement};
+use crate::replace::{DirectoryTurn, Replacement, take_after};
 
 /// What has been restored.
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ pub struct Restored {
     pub safety: Option<PathBuf>,
     /// Cursors and configuration that are another one now.
     pub changed: Vec<PathBuf>,
+    /// What went wrong once the database was in its place.
+    pub failure: Option<Failure>,
 }
 
 /// A backup that is to be restored.
@@ -54,35 +56,39 @@ pub struct Given<'a> {
 /// Restores a database alone.
 ///
 /// # Errors
-/// A backup that is not sound; those of reading and writing. Then nothing has changed.
+/// A backup that is not sound; those of reading and writing. Then nothing has changed. What goes wrong later is in what is
+/// returned.
 pub fn database(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let mut restore = Restore::begin(cx, given, target)?;
     let revision = restore.put_database()?;
-    restore.note(given.file)?;
-    Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed: Vec::new() })
+    restore.note(given.file);
+    Ok(restore.done(revision, Vec::new()))
 }
 
 /// Restores a database, and the cursors and the configuration with it.
 ///
 /// # Errors
-/// Those of [`database`]; that a cursor or the configuration cannot be written, with the database restored.
+/// Those of [`database`], and a cursor or a configuration that makes no sense.
 pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let mut restore = Restore::begin(cx, given, target)?;
+    restore.unpacked.check_others(given.file)?;
+    // From here on nobody changes a cursor between what is kept and what comes.
+    let turn = DirectoryTurn::begin(&cx.roots().cursors_dir()?, cx.patience())?;
     let coming = restore.coming_files()?;
     if !coming.is_empty() && restore.present.is_none() {
         restore.keep_small()?;
     }
     let revision = restore.put_database()?;
-    let cursors = cx.roots().cursors_dir()?;
-    make_private_directory(&cursors).map_err(|error| cannot_write(&cursors, &error))?;
-    let turn = DirectoryTurn::begin(&cursors, cx.patience())?;
-    for (path, bytes) in &coming {
-        Replacement::begin(path)?.finish_private(bytes)?;
+    let mut changed = Vec::new();
+    for (path, bytes) in coming {
+        match Replacement::begin(&path).and_then(|turn| turn.finish_private(&bytes)) {
+            Ok(()) => changed.push(path),
+            Err(failure) => restore.failed(failure),
+        }
     }
     drop(turn);
-    restore.note(given.file)?;
-    let changed = coming.into_iter().map(|(path, _)| path).collect();
-    Ok(Restored { path: target.to_owned(), revision, safety: restore.safety, changed })
+    restore.note(given.file);
+    Ok(restore.done(revision, changed))
 }
 
 /// Puts the files of a backup into a folder that is new or empty.
@@ -164,6 +170,8 @@ struct Restore<'a> {
     /// Who restores where none is, if that has to be known.
     identity: Option<Identity>,
     safety: Option<PathBuf>,
+    /// The first thing that went wrong once the database was in its place.
+    failure: Option<Failure>,
 }
 
 impl<'a> Restore<'a> {
@@ -188,11 +196,19 @@ impl<'a> Restore<'a> {
         if is_by_name {
             make_private_directory(place).map_err(|error| cannot_write(place, &error))?;
         }
-        Ok(Self { cx, target, unpacked, present, identity, safety: None })
+        Ok(Self { cx, target, unpacked, present, identity, safety: None, failure: None })
     }
 
     /// Puts the database in its place; the revision from then on.
     fn put_database(&mut self) -> Result<u64, Failure> {
+        let put = self.try_put_database();
+        if let (Err(_), Some(kept)) = (&put, &self.safety) {
+            output::note(&format!("what there is has been copied to {}", kept.display()));
+        }
+        put
+    }
+
+    fn try_put_database(&mut self) -> Result<u64, Failure> {
         if self.present.is_none()
             && !has_side_files(self.target)
             && let Some(revision) = self.put_new()?
@@ -218,7 +234,7 @@ impl<'a> Restore<'a> {
     }
 
     /// Where nothing is, the file goes as it is; `None` when something is there by now.
-    fn put_new(&self) -> Result<Option<u64>, Failure> {
+    fn put_new(&mut self) -> Result<Option<u64>, Failure> {
         engines::settle(&self.unpacked.database)?;
         match rename_new(&self.unpacked.database, self.target) {
             Ok(()) => {}
@@ -226,7 +242,9 @@ impl<'a> Restore<'a> {
             Err(error) => return Err(cannot_write(self.target, &error)),
         }
         let folder = folder_near(self.target);
-        sync_directory(&folder).map_err(|error| cannot_write(&folder, &error))?;
+        if let Err(error) = sync_directory(&folder) {
+            self.failed(cannot_write(&folder, &error));
+        }
         Ok(Some(self.unpacked.revision))
     }
 
@@ -246,6 +264,10 @@ impl<'a> Restore<'a> {
         let Ok((present, schema)) = alone.revision_and_schema() else { return Ok(None) };
         let revision = engines::raise(&self.unpacked.database, present)?.0;
         engines::settle(&self.unpacked.database)?;
+        if take_after(alone.path(), &self.unpacked.database).is_err() {
+            // Others could not use it any more; a file that stays the same one keeps its owner and mode.
+            return Ok(None);
+        }
         // Until they change places the new database lies where the old one will.
         let database = database_file(&name);
         match fs::rename(&self.unpacked.database, partial.path().join(&database)) {
@@ -260,6 +282,11 @@ impl<'a> Restore<'a> {
                 .map_err(|error| cannot_write(&kept, &error))?;
             return if error.kind() == ErrorKind::Unsupported { Ok(None) } else { Err(error.into()) };
         }
+        // What was there is there now, whatever comes.
+        self.safety = Some(kept.clone());
+        if let Err(error) = alone.sync_names(&kept.join(&database)) {
+            self.failed(error.into());
+        }
         drop(alone);
         let mut manifest = Manifest::new(&name, self.target, &self.cx.roots().data_dir()?);
         (manifest.revision, manifest.schema, manifest.files) = (present.0, schema, items);
@@ -267,7 +294,6 @@ impl<'a> Restore<'a> {
             // The database file that is kept can be restored without.
             output::warn(&format!("{} has no manifest; {}", kept.display(), failure.message));
         }
-        self.safety = Some(kept);
         Ok(Some(revision))
     }
 
@@ -383,7 +409,13 @@ impl<'a> Restore<'a> {
     }
 
     /// Writes down who did this, where that has to be known.
-    fn note(&self, file: &Path) -> Result<(), Failure> {
+    fn note(&mut self, file: &Path) {
+        if let Err(failure) = self.written_down(file) {
+            self.failed(failure);
+        }
+    }
+
+    fn written_down(&self, file: &Path) -> Result<(), Failure> {
         let noted = match (&self.present, &self.identity) {
             (Some(store), _) => store.note("restore", &file.display().to_string()),
             (None, Some(identity)) => {
@@ -393,6 +425,19 @@ impl<'a> Restore<'a> {
             (None, None) => Ok(()),
         };
         noted.map_err(|error| self.cx.with_hint(error.into()))
+    }
+
+    /// Remembers what went wrong once the database was in its place: all else goes on, and it is told in the end.
+    fn failed(&mut self, failure: Failure) {
+        let message = format!("the database is restored; {}", failure.message);
+        let failure = Failure { message, retryable: false, ..failure }
+            .hint("what is printed is in its place; once that is mended, restore again for the rest");
+        self.failure.get_or_insert(failure);
+    }
+
+    fn done(self, revision: u64, changed: Vec<PathBuf>) -> Restored {
+        let Self { target, safety, failure, .. } = self;
+        Restored { path: target.to_owned(), revision, safety, changed, failure }
     }
 }
 
@@ -464,8 +509,14 @@ fn name_safety(folder: &Path, database: &str, partial: &Partial) -> Result<PathB
         let path = folder.join(safety_name(database, Day::today(), number));
         match partial.keep_as(&path) {
             Ok(()) => {
-                sync_directory(folder).map_err(|error| cannot_write(folder, &error))?;
-                return Ok(path);
+                return match sync_directory(folder) {
+                    Ok(()) => Ok(path),
+                    Err(error) => {
+                        // The database is where it was; what has this name would be taken for an earlier one.
+                        let _ = fs::remove_dir_all(&path);
+                        Err(cannot_write(folder, &error))
+                    }
+                };
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot_write(&path, &error)),

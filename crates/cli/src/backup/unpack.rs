@@ -14,6 +14,8 @@ use super::manifest::{CURSORS, Item, MANIFEST, MAX_BYTES, Manifest};
 use super::partial::Partial;
 use super::source::{self, Kind};
 use super::{hex, names};
+use crate::config;
+use crate::cursors::Selected;
 use crate::engines;
 use crate::exit::{Code, Failure};
 
@@ -75,6 +77,26 @@ impl Unpacked {
     pub fn others(&self) -> impl Iterator<Item = (&Item, PathBuf)> {
         let items = self.manifest.iter().flat_map(|manifest| manifest.files.iter().skip(1));
         items.map(|item| (item, self.folder.path().join(&item.name)))
+    }
+}
+
+impl Unpacked {
+    /// Refuses cursors and a configuration that no command could read once they are in place; what the checksums say of them
+    /// is that they were put in like this. `path` is that of the backup.
+    pub fn check_others(&self, path: &Path) -> Result<(), Failure> {
+        self.others().try_for_each(|(item, file)| {
+            let bytes = fs::read(&file).map_err(|error| super::cannot_read(&file, &error))?;
+            let why = match item.name.starts_with(CURSORS) {
+                true => Selected::parse(&bytes).err().map(|why| format!("{} is no cursor; {why}", item.name)),
+                false => config::check(Path::new(&item.name), bytes).err().map(|failure| failure.message),
+            };
+            match why {
+                None => Ok(()),
+                Some(why) => Err(Broken::damaged(why).told(path).hint(
+                    "prontodb restore with --to NAME takes the database alone, and with --to DIR all files as they are",
+                )),
+            }
+        })
     }
 }
 

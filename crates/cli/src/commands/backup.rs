@@ -154,7 +154,7 @@ impl Backup {
         let recipients = self.recipients(cx)?;
         let target = self.target(cx, recipients.is_some())?;
         let databases = self.databases(cx)?;
-        let (mut done, mut failed) = (Vec::new(), None);
+        let (mut done, mut late, mut failed) = (Vec::new(), Vec::new(), None);
         for (name, path) in &databases {
             let order = Order { path, name, target: &target, recipients: recipients.as_ref() };
             let one = match self.dry_run {
@@ -162,7 +162,10 @@ impl Backup {
                 false => one(cx, &order, rules),
             };
             match one {
-                Ok(answer) => done.push(answer),
+                Ok(mut answer) => {
+                    late.extend(answer.failure.take());
+                    done.push(answer);
+                }
                 Err(failure) if databases.len() > 1 => {
                     // The others are made all the same.
                     output::tell(&failure, cx.json());
@@ -172,6 +175,10 @@ impl Backup {
             }
         }
         self.answer(cx, &done)?;
+        for failure in late {
+            output::tell(&failure, cx.json());
+            failed = Some(failure.code);
+        }
         Ok(failed.unwrap_or(Code::Done))
     }
 
@@ -280,13 +287,17 @@ struct Answer {
     made: Option<Made>,
     name: String,
     removed: Vec<PathBuf>,
+    /// What went wrong once the archive was in its place.
+    failure: Option<Failure>,
 }
 
 fn one(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failure> {
-    let made = backup::make(cx, order)?;
+    let mut made = backup::make(cx, order)?;
+    let failure = made.failure.take();
     let mut removed = Vec::new();
     let name = made.path.file_name().and_then(Name::parse);
-    if let (Target::Folder(folder), Some(name)) = (order.target, name) {
+    // Where something went wrong, older ones may be needed.
+    if let (Target::Folder(folder), Some(name), None) = (order.target, name, &failure) {
         removed = rotate::find(folder, &name, rules)?;
         // The backup is there, and said to be; that old ones are as well is worth a word.
         if let Err(failure) = rotate::remove(folder, &removed) {
@@ -300,7 +311,8 @@ fn one(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failure>
             output::counted(removed.len() as u64, "old backup was", "old backups were")
         ));
     }
-    Ok(Answer { path: made.path.clone(), name: order.name.to_owned(), made: Some(made), removed })
+    let (path, name) = (made.path.clone(), order.name.to_owned());
+    Ok(Answer { path, name, made: Some(made), removed, failure })
 }
 
 fn would(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failure> {
@@ -313,7 +325,7 @@ fn would(cx: &Context, order: &Order<'_>, rules: Rules) -> Result<Answer, Failur
             (path, rotate::find(folder, &name, rules)?)
         }
     };
-    Ok(Answer { path, made: None, name: order.name.to_owned(), removed })
+    Ok(Answer { path, made: None, name: order.name.to_owned(), removed, failure: None })
 }
 
 impl Answer {
@@ -379,6 +391,7 @@ fn verify(cx: &mut Context, file: &Path, identity: Option<&Path>) -> Result<Code
     let unlock = restore::unlock(cx, identity);
     let unpacked = Unpacked::of(file, &cx.spill_folder()?, &unlock, 0)?;
     judge(cx, &unpacked, None)?;
+    unpacked.check_others(file)?;
     let manifest = unpacked.manifest.as_ref();
     let created = manifest.map(|manifest| manifest.created.as_str());
     if cx.json() {

@@ -81,7 +81,7 @@ impl Run for Restore {
             None => to_selected(cx, &given)?,
         };
         tell(cx, &restored)?;
-        Ok(Code::Done)
+        restored.failure.map_or(Ok(Code::Done), Err)
     }
 }
 
@@ -140,7 +140,7 @@ pub fn unlock(cx: &Context, identity: Option<&Path>) -> Unlock {
 }
 
 fn tell(cx: &mut Context, restored: &Restored) -> Result<(), Failure> {
-    let Restored { path, revision, safety, changed } = restored;
+    let Restored { path, revision, safety, changed, .. } = restored;
     if let Some(safety) = safety {
         output::note(&format!("what there was is kept in {}", safety.display()));
     }

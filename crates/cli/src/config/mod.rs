@@ -9,7 +9,7 @@ mod template;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use prontodb_core::address::{AddressError, Part};
 
@@ -87,6 +87,15 @@ pub fn path_in_use(flags: &Flags, roots: Roots<'_>) -> Result<PathBuf, Failure> 
         Some(path) => Ok(path.clone()),
         None => Ok(roots.config_file()?),
     }
+}
+
+/// Checks what the file at `path` holds, or would hold, without anything else that gives values.
+///
+/// # Errors
+/// No TOML, or a bad value.
+pub fn check(path: &Path, bytes: Vec<u8>) -> Result<(), Failure> {
+    let file = ConfigFile::parse(path, bytes)?;
+    Settings::load(&Flags::default(), &|_| None, Some(&file)).map(drop)
 }
 
 impl Settings {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use prontodb_core::engine::sqlite::{Access, OpenOptions, SqliteEngine};
+use prontodb_core::engine::sqlite::{Access, OpenOptions, Reopening, SqliteEngine};
 use prontodb_core::store::SetOptions;
 use prontodb_core::{Address, ErrorKind, Notation, Result, Store};
 use tempfile::TempDir;
@@ -51,6 +51,10 @@ fn options(path: &Path, patience: u64) -> OpenOptions {
 
 fn store(path: &Path, patience: u64) -> Store {
     Store::new(SqliteEngine::open(options(path, patience)).unwrap())
+}
+
+fn reopening(path: &Path, patience: u64) -> Store {
+    Store::new(Reopening::open(options(path, patience)).unwrap())
 }
 
 fn address() -> Address {
@@ -175,6 +179,63 @@ fn whoever_waited_harms_nothing_that_has_the_old_name_by_then() {
     drop(fresh);
     assert_eq!(get(&place.store()).unwrap(), Some(b"fresher".to_vec()));
     assert_eq!(get(&store(&moved, 5000)).unwrap(), first());
+}
+
+#[test]
+fn whoever_waited_for_a_file_that_was_exchanged_goes_on_with_the_other() {
+    let place = Place::new();
+    let other = place.dir.path().join("other.prdb");
+    set(&store(&other, 5000), "other").unwrap();
+    SqliteEngine::settle(&other).unwrap();
+    let alone = place.hold().unwrap();
+    let waiting: Vec<_> = (0..6)
+        .map(|n| {
+            let waiter = reopening(&place.path(), 20_000);
+            let address = Notation::default().address(&format!("p.n.k{n}")).unwrap();
+            thread::spawn(move || match n % 2 {
+                0 => waiter.set(&address, b"mine", &SetOptions::default()).map(|_| Some(b"other".to_vec())),
+                _ => get(&waiter),
+            })
+        })
+        .collect();
+    alone.exchange(&other).unwrap();
+    alone.sync_names(&other).unwrap();
+    drop(alone);
+    for waiter in waiting {
+        assert_eq!(waiter.join().unwrap().unwrap(), Some(b"other".to_vec()));
+    }
+    // Connections of this process to the file that went are still there.
+    let copy = place.dir.path().join("copy.prdb");
+    fs::copy(&other, &copy).unwrap();
+    let (present, kept) = (place.store(), store(&copy, 5000));
+    assert_eq!(get(&kept).unwrap(), first());
+    for n in [0, 2, 4] {
+        let address = Notation::default().address(&format!("p.n.k{n}")).unwrap();
+        assert_eq!(present.get(&address).unwrap().unwrap().value, b"mine");
+        assert!(kept.get(&address).unwrap().is_none());
+    }
+}
+
+#[test]
+fn whoever_waited_for_a_file_that_went_makes_no_other_of_its_name() {
+    let place = Place::new();
+    let alone = place.hold().unwrap();
+    let waiter = reopening(&place.path(), 20_000);
+    let waiting = thread::spawn(move || set(&waiter, "lost"));
+    alone.rename(&place.dir.path().join("moved.prdb")).unwrap();
+    drop(alone);
+    assert!(waiting.join().unwrap().unwrap_err().is_retryable());
+    assert!(!place.path().exists());
+}
+
+#[test]
+fn a_name_that_cannot_be_synced_has_changed_all_the_same() {
+    let place = Place::new();
+    let moved = place.dir.path().join("moved.prdb");
+    let alone = place.hold().unwrap();
+    alone.rename(&moved).unwrap();
+    assert!(alone.sync_names(&place.dir.path().join("no/such/folder")).is_err());
+    assert!(moved.is_file() && !place.path().exists());
 }
 
 #[test]

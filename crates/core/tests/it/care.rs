@@ -85,6 +85,18 @@ fn where_no_copy_can_be_kept_nothing_changes() {
 }
 
 #[test]
+fn of_a_file_that_is_a_copy_itself_no_copy_is_made() {
+    let dir = TempDir::new().unwrap();
+    let path = old_file(&dir);
+    // Nothing can be written at this name.
+    fs::create_dir_all(beside(&path, "-new-schema-1").join("x")).unwrap();
+    SqliteEngine::settle(&path).unwrap();
+    assert!(schema_of(&path) > 1);
+    assert_eq!(value(&store(&path), AT), b"120");
+    assert!(!beside(&path, ".schema-1").exists());
+}
+
+#[test]
 fn a_newer_file_is_refused_by_all_that_look_after_it() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("test.prdb");

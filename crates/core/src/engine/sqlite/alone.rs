@@ -65,7 +65,7 @@ impl Alone {
     }
 
     /// Gives the file another name, at which nothing may be. Copies of earlier schemas go with it, and nothing of it is left
-    /// at the old name.
+    /// at the old name. [`Alone::sync_names`] makes that last.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] when something has that name; those of the file system, with the file where it was.
@@ -80,8 +80,6 @@ impl Alone {
             _ => connect::file_error(format!("cannot rename {} to {}", from.display(), to.display()), e),
         };
         sys::rename_new(from, to).map_err(failure)?;
-        connect::sync_folder(to)?;
-        connect::sync_folder(from)?;
         // What follows are courtesies: a copy that stays behind is as good there, and an empty file does no harm.
         for copy in copy::all_of(from) {
             if let Some(suffix) = copy::suffix(&copy, from) {
@@ -93,7 +91,7 @@ impl Alone {
     }
 
     /// Has the file change places with another one, which is a database of one file that nobody uses: see
-    /// [`SqliteEngine::settle`]. Whoever comes from then on opens that one.
+    /// [`SqliteEngine::settle`]. Whoever comes from then on opens that one. [`Alone::sync_names`] makes that last.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] when the two cannot change places in one step; those of the file system. Then both are where
@@ -107,9 +105,16 @@ impl Alone {
                 Error::new(ErrorKind::Unsupported, what())
             }
             _ => connect::file_error(what(), e),
-        })?;
-        connect::sync_folder(path)?;
-        connect::sync_folder(with)
+        })
+    }
+
+    /// Makes sure that a power cut does not undo a change of names, with `other` as the other name.
+    ///
+    /// # Errors
+    /// Those of the file system. The names have changed all the same.
+    pub fn sync_names(&self, other: &Path) -> Result<()> {
+        let synced = [other, &self.path].map(connect::sync_folder);
+        synced.into_iter().collect()
     }
 
     /// The version of the last write, and the number of the schema.

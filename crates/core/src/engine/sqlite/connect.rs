@@ -203,7 +203,7 @@ fn create(options: &OpenOptions) -> Result<()> {
     let turnstile = Turnstile::of(&path);
     let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
     let mut connection = connect(options)?;
-    migrate(&connection, &path)?;
+    migrate(&connection, &path, Earlier::Kept)?;
     // Closing would copy the log back and remove it, only for the next connection to make it again.
     Log::watch(&mut connection, options.lifetime).map_err(|e| translate(e, &path))?.settle(&connection);
     drop(turn);
@@ -226,15 +226,24 @@ pub(super) fn sync_folder(path: &Path) -> Result<()> {
     synced.map_err(|e| file_error(format!("cannot sync the folder of {}", path.display()), e))
 }
 
-/// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one, of which a
-/// copy is kept.
-pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<()> {
+/// What becomes of a file as it was before a migration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Earlier {
+    /// A copy of it is kept.
+    Kept,
+    /// Nothing: the file is itself a copy.
+    Dropped,
+}
+
+/// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one.
+pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) -> Result<()> {
     let run = |text: &str| connection.execute_batch(text).map_err(|e| translate(e, path));
     run(sql::USE_WAL)?;
     run(sql::BEGIN_WRITE)?;
-    let migrated = missing_migrations(connection, path).and_then(|missing| {
+    let migrated = refuse_moved(connection, path).and_then(|()| missing_migrations(connection, path));
+    let migrated = migrated.and_then(|missing| {
         let version = schema::LATEST - missing.len();
-        if version > 0 && !missing.is_empty() {
+        if version > 0 && !missing.is_empty() && earlier == Earlier::Kept {
             copy::keep(connection, path, version)?;
         }
         // A new file has one table of entries; an old one may have more.
@@ -308,6 +317,11 @@ pub(super) fn has_moved(connection: &Connection, path: &Path) -> Result<bool> {
     let mut moved = 0;
     let asked = connection.file_control(Some(MAIN_DB), FileControl::HasMoved(&mut moved));
     asked.map(|_| moved != 0).map_err(|e| translate(e, path))
+}
+
+/// Refuses a file that no longer has its name.
+pub(super) fn refuse_moved(connection: &Connection, path: &Path) -> Result<()> {
+    if has_moved(connection, path)? { Err(moved(path)) } else { Ok(()) }
 }
 
 /// SQLite would copy the log back and remove it by its name, which may be another's by then.

@@ -14,6 +14,7 @@ mod layout;
 mod log;
 mod memory;
 mod overwrite;
+mod reopen;
 mod rows;
 mod schema;
 mod segment;
@@ -31,9 +32,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 pub use self::alone::{Alone, files_of};
-use self::connect::{FileState, FrozenState};
+use self::connect::{Earlier, FileState, FrozenState};
 use self::log::Log;
 pub use self::memory::share_allocator;
+pub use self::reopen::Reopening;
 use self::turn::Turnstile;
 pub use self::verify::Verified;
 use self::view::{SqliteTxn, SqliteView};
@@ -253,7 +255,7 @@ impl SqliteEngine {
             FileState::Empty | FileState::Old(_) => {
                 self.refuse_moved()?;
                 self.run(sql::ROLLBACK)?;
-                connect::migrate(&self.connection, &self.options.path)?;
+                connect::migrate(&self.connection, &self.options.path, Earlier::Kept)?;
                 self.schema.set(schema::LATEST);
                 self.run(begin)?;
             }
@@ -326,10 +328,10 @@ impl SqliteEngine {
 
     /// Refuses a file that no longer has its name: what is beside it by now may be another one's log.
     fn refuse_moved(&self) -> Result<()> {
-        if self.frozen.is_none() && connect::has_moved(&self.connection, &self.options.path)? {
-            return Err(connect::moved(&self.options.path));
+        if self.frozen.is_some() {
+            return Ok(());
         }
-        Ok(())
+        connect::refuse_moved(&self.connection, &self.options.path)
     }
 
     /// What failed because the file was moved while this one waited for it, says so.

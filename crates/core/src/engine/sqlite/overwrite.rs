@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::backup::{Backup, StepResult};
 
-use super::connect::{connect, file_error, number};
+use super::connect::{self, Earlier, FileState, connect, file_error, number};
 use super::error::translate;
 use super::{Access, OpenOptions, SqliteEngine, check, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
@@ -32,7 +32,7 @@ impl SqliteEngine {
     pub fn overwrite(&self, source: &Path, keep: &mut dyn FnMut(&Self) -> Result<()>) -> Result<Version> {
         let patience = self.options.busy_timeout;
         self.set_busy_timeout(patience)?;
-        let donor = Self::open(OpenOptions::new(source))?;
+        let donor = Self::open_private(source)?;
         self.refuse_other_pages(&donor)?;
         let seen = self.data_version()?;
         keep(self)?;
@@ -62,19 +62,22 @@ impl SqliteEngine {
     pub fn raise(path: &Path, above: Version) -> Result<Version> {
         // A damaged one that nobody reaches is no history to go on from.
         let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
-        Self::open(OpenOptions::new(path))?.raise_revision(i64::try_from(above).unwrap_or_default())
+        Self::open_private(path)?.raise_revision(i64::try_from(above).unwrap_or_default())
     }
 
     /// Makes the database at `path`, which nobody else may be using, a file without anything beside it, on disk. It is brought
     /// to the latest schema.
     ///
     /// # Errors
-    /// Those of writing.
+    /// [`ErrorKind::Busy`] when somebody uses it after all; those of writing.
     pub fn settle(path: &Path) -> Result<()> {
-        let engine = Self::open(OpenOptions::new(path))?;
+        let engine = Self::open_private(path)?;
         engine.transact(sql::BEGIN_WRITE, &mut || Ok(()))?;
         let emptied = engine.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
-        emptied.map_err(|e| translate(e, path))?;
+        if emptied.map_err(|e| translate(e, path))? != 0 {
+            let what = format!("{} is busy: others have it open", path.display());
+            return Err(Error::new(ErrorKind::Busy, what));
+        }
         drop(engine);
         for suffix in SIDE_FILES {
             // What is not there need not go.
@@ -82,6 +85,15 @@ impl SqliteEngine {
         }
         let synced = fs::File::open(path).and_then(|file| file.sync_all());
         synced.map_err(|e| file_error(format!("cannot sync {}", path.display()), e))
+    }
+
+    /// Opens a copy of a database, and brings it to the latest schema: of a copy no other is kept.
+    fn open_private(path: &Path) -> Result<Self> {
+        let engine = Self::open(OpenOptions::new(path))?;
+        if let FileState::Old(_) = connect::inspect(&engine.connection, path)? {
+            connect::migrate(&engine.connection, path, Earlier::Dropped)?;
+        }
+        Ok(engine)
     }
 
     fn refuse_other_pages(&self, donor: &Self) -> Result<()> {

@@ -59,8 +59,17 @@ impl Run for Rename {
             remove_empty_folder(&to);
             return Err(cx.with_hint(error.into()));
         }
-        self.follow(&turn, &leads, &from, &to)
+        // The file has its new name: whatever comes, nothing undoes that, and the rest is done.
+        let synced = alone.sync_names(&to);
+        self.follow(&turn, &leads, &from, &to)?;
+        synced.map(|()| Code::Done).map_err(|error| unsynced(error.into()))
     }
+}
+
+fn unsynced(failure: Failure) -> Failure {
+    let message = format!("it is renamed, and a power cut may undo that; {}", failure.message);
+    Failure { message, retryable: false, ..failure }
+        .hint("look at the disk and the permissions of the folder")
 }
 
 impl Rename {
