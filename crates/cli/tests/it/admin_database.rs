@@ -9,6 +9,7 @@ use std::thread;
 
 use prontodb_testkit::sandbox::Sandbox;
 
+use crate::bad_luck::{OrdinaryUser, set_mode};
 use crate::common::{
     assert_whole, contents, data_folder, database_file, json_of, mode_of, refused, refuses, sandbox,
     sandbox_with, side_file,
@@ -229,7 +230,23 @@ fn a_rename_that_is_killed_loses_nothing_and_can_be_said_again() {
         (from, to) = (to, from);
     }
     assert_whole(&s, &database_file(&s, from));
-    println!("{kills} kills");
+    assert!(kills > 0, "none was killed");
+}
+
+#[test]
+fn a_folder_that_cannot_be_synced_undoes_no_rename() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    let old = database_file(&s, "old");
+    user.run(&["--database", "old", "set", "p.n.k", "v"]).prints("");
+    user.run(&["cursor", "set", "work", old.to_str().unwrap(), "-p", "p"]).prints("");
+    // Names in it can be changed, and it cannot be opened.
+    set_mode(old.parent().unwrap(), 0o333);
+    let outcome = user.run(&["admin", "rename-db", "old", "new"]).fails(5);
+    outcome.stderr_has("old is called new now").stderr_has("it is renamed").stderr_has("hint: ");
+    user.run(&["--database", "new", "get", "p.n.k"]).prints("v\n");
+    user.run(&["--cursor", "work", "get", "n.k"]).prints("v\n");
+    assert!(!database_file(&s, "new").with_file_name(".renamed-from").exists());
 }
 
 #[test]

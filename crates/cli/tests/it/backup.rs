@@ -481,9 +481,8 @@ fn backups_that_are_killed_leave_nothing_that_looks_whole() {
     let start = std::time::Instant::now();
     backup(&s, &[]);
     let (mut dice, time) = (Dice(7), start.elapsed().as_micros() as u64);
-    for _ in 0..kills_of_a_worker() {
-        kill_at_some_moment(s.spawn(["backup"]), &mut dice, time);
-    }
+    let codes = (0..kills_of_a_worker()).map(|_| kill_at_some_moment(s.spawn(["backup"]), &mut dice, time));
+    assert!(codes.filter(Option::is_none).count() > 0, "none was killed");
     let list = json_of(s.run(["backup", "--list", "--json"]));
     for backup in list.as_array().unwrap() {
         s.run(["backup", "--verify", backup["path"].as_str().unwrap()]).succeeds();
@@ -549,6 +548,21 @@ fn a_folder_that_may_not_be_written_is_denied() {
     let target = s.home().join("b");
     user.run(&["backup", "--output", target.to_str().unwrap()]).succeeds();
     assert_eq!(listing(&target).len(), 1);
+}
+
+#[test]
+fn a_folder_that_cannot_be_synced_hides_no_backup() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    user.run(&["set", "p.n.k", "1"]).prints("");
+    fs::create_dir(s.path("w")).unwrap();
+    // Names in it can be changed, and it cannot be opened.
+    set_mode(s.path("w"), 0o333);
+    let outcome = user.run(&["backup", "--output", "w/x.tar.gz"]).fails(5);
+    outcome.stdout_has("w/x.tar.gz").stderr_has("x.tar.gz is whole; cannot write").stderr_has("hint: ");
+    user.run(&["backup", "--verify", "w/x.tar.gz"]).succeeds();
+    set_mode(s.path("w"), 0o777);
+    assert_eq!(listing(&s.path("w")).len(), 1);
 }
 
 #[test]
