@@ -336,6 +336,10 @@ impl Context {
     /// Adds to a failure what is known here and helps with it.
     pub fn with_hint(&self, failure: Failure) -> Failure {
         let hint = match failure.kind {
+            // The file that it waited for is gone, and no wait brings it back.
+            "busy" if failure.message.contains("was moved or replaced just now") => {
+                "run the command again".to_owned()
+            }
             "busy" => format!(
                 "try again, or wait longer than {} ms with --busy-timeout-ms",
                 self.settings.busy_timeout_ms.value
