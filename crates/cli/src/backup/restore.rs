@@ -72,9 +72,7 @@ pub fn database(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restor
 pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let mut restore = Restore::begin(cx, given, target)?;
     restore.unpacked.check_others(given.file)?;
-    // From here on nobody changes a cursor between what is kept and what comes.
-    let turn = DirectoryTurn::begin(&cx.roots().cursors_dir()?, cx.patience())?;
-    let coming = restore.coming_files()?;
+    let (turn, coming) = restore.turn_and_coming_files()?;
     if !coming.is_empty() && restore.present.is_none() {
         restore.keep_small()?;
     }
@@ -159,6 +157,9 @@ fn refuse_filled(folder: &Path) -> Result<(), Failure> {
             .hint("name one that is empty or not there yet")),
     }
 }
+
+/// Where a file goes, and what it holds then.
+type Coming = (PathBuf, Vec<u8>);
 
 /// A restore on its way.
 struct Restore<'a> {
@@ -378,8 +379,18 @@ impl<'a> Restore<'a> {
         Ok(folder)
     }
 
+    /// The turn at the cursors, where any file comes besides the database, and those that do. It is taken before anything is
+    /// replaced, so that a busy one changes nothing, and nobody changes a cursor between what is kept and what comes.
+    fn turn_and_coming_files(&self) -> Result<(Option<DirectoryTurn>, Vec<Coming>), Failure> {
+        if self.coming_files()?.is_empty() {
+            return Ok((None, Vec::new()));
+        }
+        let turn = DirectoryTurn::begin(&self.cx.roots().cursors_dir()?, self.cx.patience())?;
+        Ok((Some(turn), self.coming_files()?))
+    }
+
     /// Cursors and the configuration of the backup that differ from what there is, and where each goes.
-    fn coming_files(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, Failure> {
+    fn coming_files(&self) -> Result<Vec<Coming>, Failure> {
         let Some(manifest) = &self.unpacked.manifest else { return Ok(Vec::new()) };
         let (cursors, mut coming) = (self.cx.roots().cursors_dir()?, Vec::new());
         for (item, file) in self.unpacked.others() {
