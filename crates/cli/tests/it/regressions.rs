@@ -261,8 +261,10 @@ fn a_file_that_was_moved_away_is_not_written() {
     s.run(["set", "p.n.new", "v"]).prints("");
     let mut outcome = victim.wait();
     let code = outcome.code();
-    outcome.require(matches!(code, Some(1 | 4)), "expected a refusal, before its files are gone or after");
+    // Where another file has the name by then, the write goes there.
+    outcome.require(matches!(code, Some(0 | 1 | 4)), "expected a refusal, or a write to the file of now");
     s.run(["set", "p.n.last", "v"]).prints("");
-    s.run(["keys", "p.n"]).prints("last\nnew\n");
+    let expected = if code == Some(0) { "last\nnew\nvictim\n" } else { "last\nnew\n" };
+    s.run(["keys", "p.n"]).prints(expected);
     s.run(["-d", "aside/pronto.main.prdb", "keys", "p.n"]).prints("first\n");
 }
