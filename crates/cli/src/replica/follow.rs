@@ -11,6 +11,7 @@ use super::catalog::{Beginning, Catalog, End, Generation};
 use super::hand::{Hand, Taken};
 use super::{Storage, codec, names};
 use crate::engines::follow::{FileMark, Follower, Position};
+use crate::engines::{self, Access, OpenOptions};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::{self, Out, counted};
@@ -107,6 +108,7 @@ impl Shipper<'_> {
             self.storage.remove(&names::folder(id), names::GENERATION)?;
         }
         let Some(last) = catalog.generations.last() else { return Ok(()) };
+        self.refuse_plain(last)?;
         // Moments go on from the last one, whatever the clock says.
         self.hand.moment(last.end());
         if self.resumes(last)? {
@@ -114,6 +116,37 @@ impl Shipper<'_> {
             self.generation = Some(Current { id, begin, last, log: ([0; 8], 0) });
         }
         Ok(())
+    }
+
+    /// A replica that was encrypted stays so: a flag that was forgotten must not publish what it holds.
+    fn refuse_plain(&self, last: &Generation) -> Result<(), Failure> {
+        let (beginning, _) = Beginning::read(self.storage, &last.id)?;
+        if !beginning.encrypted || self.order.recipients.is_some() {
+            return Ok(());
+        }
+        Err(Failure::invalid(
+            "the replica is encrypted, and nobody is named who can read what would come now",
+        )
+        .hint("name them with --age-recipient, or another folder for a replica that is not encrypted"))
+    }
+
+    /// Refuses to begin with what cannot be restored.
+    fn refuse_damaged(&self) -> Result<(), Failure> {
+        let options = OpenOptions {
+            access: Access::Read,
+            busy_timeout: self.order.patience,
+            ..OpenOptions::new(&self.order.path)
+        };
+        let checked = engines::open(&options)?.check(true)?;
+        match checked.problems.first() {
+            None => Ok(()),
+            Some(problem) => {
+                let what =
+                    format!("{} is damaged, and no generation begins; {problem}", self.order.path.display());
+                Err(Failure::new(Code::Damaged, "damaged", what)
+                    .hint("prontodb admin check tells all of it; what the replica holds already is as good as it was"))
+            }
+        }
     }
 
     fn resumes(&mut self, last: &Generation) -> Result<bool, Failure> {
@@ -154,7 +187,7 @@ impl Shipper<'_> {
         let is_new = self.shipped == 0 && self.generation.is_none() && !failure.retryable;
         is_new
             || failure.code == Code::Interrupted
-            || ["closed_pipe", "invalid", "unsupported"].contains(&failure.kind)
+            || ["closed_pipe", "damaged", "invalid", "unsupported"].contains(&failure.kind)
             || self.follower.look().is_err_and(|error| error.kind() != ErrorKind::Busy)
     }
 
@@ -308,6 +341,7 @@ impl Shipper<'_> {
     }
 
     fn try_generation(&mut self) -> Result<(), Failure> {
+        self.refuse_damaged()?;
         if self.generation.is_some() {
             self.take(true)?;
             self.ship()?;

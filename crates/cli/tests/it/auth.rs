@@ -662,7 +662,10 @@ fn backups_are_for_those_who_administer_what_is_in_them() {
         "restore rep --to fresh2",
         "backup --follow rep --list",
     ];
-    let own = |line: &str, token: &str| local(&s, &format!("-d own.prdb {line}"), "PRONTO_SESSION", token);
+    let own = |line: &str, token: &str| {
+        // Where a line says where to, no flag may say so too; what is selected must not matter either.
+        local(&s, line, "PRONTO_SESSION", token).env("PRONTO_DB", s.path("own.prdb"))
+    };
     admin(&s, "admin user add ann");
     let ann = login(&s, "ann");
     for line in lines {

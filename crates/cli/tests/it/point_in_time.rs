@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use prontodb_core::{Clock as _, Millis, SystemClock};
 use prontodb_testkit::sandbox::{Outcome, Running, Sandbox};
 
-use crate::common::{IDENTITY, RECIPIENT, database_file, json_of, refused, sandbox_with};
+use crate::common::{IDENTITY, RECIPIENT, database_file, json_of, refused, sandbox_with, sql};
 
 const FOLLOW: [&str; 5] = ["backup", "--follow", "rep", "--interval", "100ms"];
 
@@ -526,8 +526,23 @@ fn an_encrypted_replica_is_read_with_the_identity_alone() {
         s.run(["scan", "--database", "other"]).succeeds().stdout(),
         s.run(["scan"]).succeeds().stdout()
     );
-    // Whoever follows it in the clear from now on begins anew.
-    s.run(["backup", "--follow", "rep", "--once"]).prints("").stderr_has("begins with a snapshot");
+}
+
+#[test]
+fn an_encrypted_replica_never_becomes_a_plain_one() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    s.run(["backup", "--follow", "rep", "--once", "--age-recipient", RECIPIENT]).succeeds();
+    let before = shipped(&s);
+    refused(&s, &["backup", "--follow", "rep", "--once"], 1, "invalid").stderr_has("--age-recipient");
+    assert_eq!(shipped(&s), before);
+}
+
+#[test]
+fn no_generation_begins_with_a_damaged_database() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    sql(&s, &database_file(&s, "main"), "DROP TABLE sys_caches");
+    s.run(["backup", "--follow", "rep", "--once"]).fails(7).stderr_has("no generation begins");
+    assert!(generations(&s).is_empty());
 }
 
 #[test]

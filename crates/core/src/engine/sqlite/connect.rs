@@ -44,7 +44,11 @@ pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenSt
             return Ok((connect_frozen(&options.path)?, Some(state)));
         }
     }
-    let connection = connect(options)?;
+    let connection = connect(options).map_err(|error| match (error.kind(), options.access) {
+        // It was there a moment ago, and somebody has moved it.
+        (ErrorKind::NoDatabase, Access::Write) => moved(&options.path),
+        _ => error,
+    })?;
     set_durability(&connection, options.durability).map_err(|e| translate(e, &options.path))?;
     Ok((connection, None))
 }
@@ -120,7 +124,9 @@ fn look_at(path: &Path) -> Result<Place> {
 pub(super) fn connect(options: &OpenOptions) -> Result<Connection> {
     let path = &options.path;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(plain(path), flags).map_err(|e| why_not_opened(e, path))?;
+    let open = || Connection::open_with_flags(plain(path), flags);
+    // A file that was moved this moment may have been made anew the next one.
+    let connection = open().or_else(|_| open()).map_err(|e| why_not_opened(e, path))?;
     connection.busy_timeout(patience(options.busy_timeout)).map_err(|e| translate(e, path))?;
     Ok(connection)
 }
