@@ -269,6 +269,10 @@ impl Backup {
             selection.warning.iter().for_each(|warning| output::warn(warning));
             selection.require(cx.surroundings())?;
             let path = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
+            if !path.exists() {
+                let what = format!("there is no database {} to back up yet", path.display());
+                return Err(Failure::new(Code::Error, "no_database", what));
+            }
             selection.select(cx.surroundings(), cx.patience())?;
             return Ok(vec![(backup::name_of(cx, &selection.path), path)]);
         }

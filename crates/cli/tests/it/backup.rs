@@ -205,6 +205,14 @@ fn a_revision_that_no_database_reaches_is_restored_over() {
 }
 
 #[test]
+fn where_there_is_no_database_nothing_is_made() {
+    let s = sandbox();
+    refused(&s, &["backup"], 1, "no_database");
+    refused(&s, &["backup", "--output", "copies"], 1, "no_database");
+    assert!(contents(&s).is_empty() && !data_folder(&s).exists() && !s.path("copies").exists());
+}
+
+#[test]
 fn what_could_not_be_made_is_no_database() {
     let s = sandbox_with([("p.n.k", "1")]);
     let folder = data_folder(&s).join("phantom");
