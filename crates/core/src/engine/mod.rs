@@ -55,7 +55,7 @@ pub trait Engine: Send {
     /// Writes one consistent state of all the data to a new file at `dest`, which is a whole database of its own. Others read
     /// and write meanwhile, and wait for nothing.
     ///
-    /// The copy is readable by its owner alone, and is not synced: see [`Snapshot::sync`]. When this fails, no file is left.
+    /// The copy is readable by its owner alone, and is not synced. When this fails, no file is left.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] of engines that keep no files; [`ErrorKind::NoDatabase`] when there is none;

@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io;
-use std::mem;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -57,11 +56,6 @@ impl Alone {
     /// The file, with links resolved.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Keeps the others out until this process ends.
-    pub fn forget(self) {
-        mem::forget(self);
     }
 
     /// Gives the file another name, at which nothing may be. Copies of earlier schemas go with it, and nothing of it is left
@@ -138,14 +132,6 @@ impl Alone {
         connect::sync_folder(path)?;
         let _ = fs::remove_file(side_file(path, "-turn"));
         Ok(())
-    }
-
-    /// Whether the file is still where it was.
-    ///
-    /// # Errors
-    /// Those of reading.
-    pub fn is_in_place(&self) -> Result<bool> {
-        connect::has_moved(&self.connection, &self.path).map(|moved| !moved)
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode};
 
-use super::connect::{connect_private, file_error, sync_folder};
+use super::connect::{connect_private, file_error};
 use super::error::translate;
 use super::sql;
 use crate::engine::Snapshot;
@@ -77,17 +77,5 @@ fn copy_pages(source: &Connection, dest: &mut Connection) -> rusqlite::Result<()
         StepResult::Done => Ok(()),
         // Nobody else knows the copy, and this connection writes nothing.
         _ => Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None)),
-    }
-}
-
-impl Snapshot {
-    /// Makes sure that a power cut does not undo it.
-    ///
-    /// # Errors
-    /// It cannot be written, or has gone.
-    pub fn sync(&self) -> Result<()> {
-        let synced = File::open(&self.path).and_then(|file| file.sync_all());
-        synced.map_err(|e| file_error(format!("cannot sync {}", self.path.display()), e))?;
-        sync_folder(&self.path)
     }
 }
