@@ -371,5 +371,10 @@ fn a_catalog_of_another_shape_is_damage() {
 fn a_page_that_is_damaged_is_no_reason_to_lose_the_others() {
     let (s, file) = filled();
     File::options().write(true).open(&file).unwrap().write_all_at(&[0xff; 8], 8 * PAGE as u64).unwrap();
-    s.run(["admin", "check"]).fails(7).stderr_has("export");
+    s.run(["admin", "check"]).fails(7).stderr_has("restore the last backup");
+    let codes =
+        (0..400).step_by(10).map(|i| s.run(["get", &format!("p.n.k{i:03}")]).outcome().code().unwrap());
+    let read =
+        codes.inspect(|code| assert!([0, 7].contains(code), "{code}")).filter(|code| *code == 0).count();
+    assert!((20..40).contains(&read), "{read} of 40 were read");
 }
