@@ -139,13 +139,25 @@ impl Context {
     /// The same for somebody who has proved who they are already.
     pub fn open_to_write_as(&self, identity: Option<Identity>) -> Result<Session, Failure> {
         let selection = self.selection()?;
-        if self.roots().is_by_name(&selection.path) {
-            make_folder(&selection.path)?;
-        }
-        let store = self.open(selection, Access::Write);
+        let store = self.make(selection)?;
         let store = store.map_err(|error| self.with_hint(chosen(error.into(), selection)))?;
         selection.remember(self.surroundings(), self.patience())?;
         Ok(self.configure(store, identity))
+    }
+
+    /// Opens a database to write, with the folder that one by name lies in. That folder goes when somebody renames or deletes
+    /// the database at this moment, and is made anew then.
+    fn make(&self, selection: &Selection) -> Result<Result<Store, prontodb_core::Error>, Failure> {
+        let folder = selection.path.parent().filter(|_| self.roots().is_by_name(&selection.path));
+        loop {
+            if folder.is_some() {
+                make_folder(&selection.path)?;
+            }
+            let opened = self.open(selection, Access::Write);
+            if opened.is_ok() || folder.is_none_or(Path::exists) {
+                return Ok(opened);
+            }
+        }
     }
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
