@@ -38,12 +38,13 @@ pub(super) fn problems(view: &SqliteView<'_>, quick: bool) -> Result<Vec<String>
     findings.look(|view| view.all(statement, [], |row| row.get(0)))?;
     findings.lines.retain(|line| line != "ok");
     if findings.lines.is_empty() {
+        findings.look_for_intruders()?;
         findings.look_at_structure()?;
     }
     Ok(findings.lines)
 }
 
-/// The same without a look at pages and indexes.
+/// The same without a look at pages, indexes and what others have put in.
 pub(super) fn structure(view: &SqliteView<'_>) -> Result<Vec<String>> {
     let mut findings = Findings { view, lines: Vec::new() };
     findings.look_at_structure()?;
@@ -51,12 +52,15 @@ pub(super) fn structure(view: &SqliteView<'_>) -> Result<Vec<String>> {
 }
 
 impl Findings<'_> {
-    fn look_at_structure(&mut self) -> Result<()> {
+    fn look_for_intruders(&mut self) -> Result<()> {
         self.look(|view| {
             let told =
                 |intruder| format!("the {intruder} is none of prontodb's, and acts when entries are used");
             Ok(view.intruders()?.into_iter().map(told).collect())
-        })?;
+        })
+    }
+
+    fn look_at_structure(&mut self) -> Result<()> {
         self.look_at_spaces()?;
         self.look_at_tables()
     }

@@ -60,9 +60,7 @@ impl SqliteEngine {
     /// # Errors
     /// Those of writing.
     pub fn raise(path: &Path, above: Version) -> Result<Version> {
-        // A damaged one that nobody reaches is no history to go on from.
-        let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
-        Self::open_private(path)?.raise_revision(i64::try_from(above).unwrap_or_default())
+        Self::open_private(path)?.raise_revision(above)
     }
 
     /// Makes the database at `path`, which nobody else may be using, a file without anything beside it, on disk. It is brought
@@ -114,15 +112,17 @@ impl SqliteEngine {
     }
 
     /// The revision; that of a damaged database is not known, and counts as none.
-    fn present_revision(&self) -> Result<i64> {
+    fn present_revision(&self) -> Result<Version> {
         match number(&self.connection, sql::REVISION, &self.options.path) {
-            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io) => Ok(0),
-            revision => revision,
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Io) => Ok(Version(0)),
+            revision => Ok(Version(revision?.unsigned_abs())),
         }
     }
 
-    fn raise_revision(&self, above: i64) -> Result<Version> {
-        let mut revision = 0_i64;
+    fn raise_revision(&self, above: Version) -> Result<Version> {
+        // One that no database reaches is damage, and no history to go on from.
+        let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
+        let (above, mut revision) = (i64::try_from(above).unwrap_or_default(), 0_i64);
         self.transact(sql::BEGIN_WRITE, &mut || {
             let raised = self.connection.query_row(sql::RAISE_REVISION, [above], |row| row.get(0));
             revision = raised.map_err(|e| translate(e, &self.options.path))?;
