@@ -12,6 +12,9 @@ use prontodb_core::engine::sqlite::{Reopening, SqliteEngine};
 use prontodb_core::engine::{Engine, Snapshot};
 use prontodb_core::{Error, Store, Version};
 
+/// What the names of files end in that lie beside a database.
+pub const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-turn", "-journal"];
+
 /// Opens the store at the place that `options` name; every place is a SQLite file, and another one may take its place.
 pub fn open(options: &OpenOptions) -> Result<Store, Error> {
     Reopening::open(options.clone()).map(Store::new)

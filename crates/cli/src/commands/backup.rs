@@ -14,6 +14,7 @@ use crate::backup::{self, Made, Order, Target, Unpacked, names};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::output::report::array;
 use crate::paths::DEFAULT_DATABASE;
 use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
@@ -343,10 +344,7 @@ impl Answer {
     }
 
     fn as_json(&self, out: &mut Vec<u8>, is_dry: bool) {
-        let mut removed = Vec::new();
-        let shown: Vec<_> = self.removed.iter().map(|path| path.display().to_string()).collect();
-        // A list of texts always has a JSON text.
-        let _ = serde_json::to_writer(&mut removed, &shown);
+        let removed: Vec<_> = self.removed.iter().map(|path| path.display().to_string()).collect();
         let mut object = Object::begin(out);
         object.text("path", &self.path.display().to_string()).text("database", &self.name);
         if let Some(made) = &self.made {
@@ -356,7 +354,7 @@ impl Answer {
                 .number("bytes", made.bytes)
                 .raw("encrypted", if made.is_sealed { "true" } else { "false" });
         }
-        object.raw("removed", &String::from_utf8_lossy(&removed));
+        object.raw("removed", &array(&removed));
         if is_dry {
             object.raw("dry_run", "true");
         }

@@ -9,6 +9,7 @@ use crate::cursors::Cursors;
 use crate::exit::{Code, Failure};
 use crate::files::metadata;
 use crate::output::json::Object;
+use crate::output::report::array;
 use crate::output::{self, printable};
 use crate::paths::{self, DEFAULT_DATABASE, Roots, make_private_directory};
 use crate::replace::{DirectoryTurn, create_new};
@@ -71,17 +72,10 @@ impl Install {
             tell_of_path(&installer.places.bin);
         }
         if cx.json() {
-            let (mut list, mut separator) = (String::from("["), "");
-            for line in &installer.told {
-                let mut text = Vec::new();
-                output::json::push_string(&mut text, line);
-                list.extend([separator, &String::from_utf8_lossy(&text)]);
-                separator = ",";
-            }
             let version = env!("CARGO_PKG_VERSION");
             let mut object = Object::begin(cx.out.buffer());
             object.text("path", &path.to_string_lossy()).text("version", version);
-            object.raw("done", &format!("{list}]")).end();
+            object.raw("done", &array(&installer.told)).end();
             cx.out.push(b"\n");
         } else if !self.quiet {
             cx.out.line(&printable(&path.to_string_lossy()));

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::files::metadata;
 use crate::output::json::Object;
+use crate::output::report::array;
 use crate::output::{self, counted};
 use crate::replace::DirectoryTurn;
 use crate::setup::purge::Plan;
@@ -163,14 +164,7 @@ impl Done {
             self.told.iter().for_each(|line| output::note(line));
             return Ok(());
         }
-        let (mut list, mut separator) = (Vec::from(b"["), "");
-        for line in &self.told {
-            list.extend_from_slice(separator.as_bytes());
-            output::json::push_string(&mut list, line);
-            separator = ",";
-        }
-        list.push(b']');
-        let list = String::from_utf8_lossy(&list).into_owned();
+        let list = array(&self.told);
         Object::begin(cx.out.buffer()).number("removed", self.removed).raw("done", &list).end();
         cx.out.push(b"\n");
         cx.out.flush()

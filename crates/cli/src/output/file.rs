@@ -9,13 +9,12 @@ use std::process;
 
 use rustix::fs::{AtFlags, CWD, linkat};
 
+use crate::engines::SIDE_FILES;
 use crate::exit::Failure;
 use crate::output::Out;
 
 /// What a SQLite database begins with.
 const DATABASE: &[u8] = b"SQLite format 3\0";
-/// What the names of files end in that belong to a database.
-const SIDE_FILES: [&str; 4] = ["-wal", "-shm", "-turn", "-journal"];
 
 /// Where a long answer goes, piece by piece.
 pub enum Target {

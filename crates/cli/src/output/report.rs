@@ -1,5 +1,7 @@
 //! Reports: lines with names, or one JSON object.
 
+use prontodb_core::Millis;
+
 use super::json::{Object, push_string};
 use super::{Out, printable};
 use crate::exit::Failure;
@@ -17,6 +19,10 @@ pub enum Value {
     Truth(bool),
     /// Several texts, a line each.
     List(Vec<String>),
+    /// The same, and no line where there is none.
+    Items(Vec<String>),
+    /// A moment; `-` for none.
+    Moment(Option<Millis>),
     /// Nothing, and how that is told.
     Nothing(&'static str),
 }
@@ -36,13 +42,18 @@ pub fn number(number: Option<u64>) -> Value {
 /// # Errors
 /// Those of writing standard output.
 pub fn print(out: &mut Out, is_json: bool, lines: &[Line]) -> Result<(), Failure> {
+    push(out, is_json, lines);
+    out.flush()
+}
+
+/// Keeps a report for the next flush of `out`.
+pub fn push(out: &mut Out, is_json: bool, lines: &[Line]) {
     if is_json {
         push_object(out.buffer(), lines);
         out.push(b"\n");
     } else {
         lines.iter().for_each(|line| push_text(out, line));
     }
-    out.flush()
 }
 
 fn push_object(out: &mut Vec<u8>, lines: &[Line]) {
@@ -52,7 +63,8 @@ fn push_object(out: &mut Vec<u8>, lines: &[Line]) {
             Value::Text(text) => object.text(name, text),
             Value::Number(number) => object.number(name, *number),
             Value::Truth(truth) => object.raw(name, if *truth { "true" } else { "false" }),
-            Value::List(texts) => object.raw(name, &array(texts)),
+            Value::List(texts) | Value::Items(texts) => object.raw(name, &array(texts)),
+            Value::Moment(moment) => object.moment(name, *moment),
             Value::Nothing(_) => object.raw(name, "null"),
         };
     }
@@ -78,7 +90,13 @@ fn push_text(out: &mut Out, (name, value): &Line) {
         Value::Number(number) => out.line(&format!("{name}: {number}")),
         Value::Truth(truth) => out.line(&format!("{name}: {}", if *truth { "yes" } else { "no" })),
         Value::List(texts) if texts.is_empty() => out.line(&format!("{name}: none")),
-        Value::List(texts) => texts.iter().for_each(|text| out.line(&format!("{name}: {}", printable(text)))),
+        Value::Moment(moment) => {
+            let told = moment.map_or_else(|| "-".to_owned(), |at| at.to_string());
+            out.line(&format!("{name}: {told}"));
+        }
+        Value::List(texts) | Value::Items(texts) => {
+            texts.iter().for_each(|text| out.line(&format!("{name}: {}", printable(text))));
+        }
         Value::Nothing(told) => out.line(&format!("{name}: {told}")),
     }
 }

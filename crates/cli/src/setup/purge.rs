@@ -14,14 +14,12 @@ use rustix::io::Errno;
 
 use super::record::Record;
 use crate::backup::{names, partial};
-use crate::engines::{self, Alone, OpenOptions};
+use crate::engines::{self, Alone, OpenOptions, SIDE_FILES};
 use crate::exit::{Code, Failure};
 use crate::files::{is_absent, metadata};
 use crate::paths::{RENAME_MARK, Roots, check_database_name};
 
-/// What the files of a database are called behind its own name.
-const SIDES: [&str; 4] = ["-wal", "-shm", "-turn", "-journal"];
-/// The same of copies from before a migration, with the number of a schema behind it.
+/// What copies from before a migration have behind the name of their file, in front of the number of a schema.
 const COPY: &str = ".schema-";
 /// What files are called that a crash left while they were being made.
 const PARTIAL: &str = ".prontodb-new";
@@ -363,7 +361,7 @@ fn without_partial(file: &str) -> &str {
 fn is_of_database(file: &str, database: &str) -> bool {
     let Some(side) = file.strip_prefix(database) else { return file == RENAME_MARK };
     let is_copy = side.strip_prefix(COPY).is_some_and(|schema| schema.bytes().all(|b| b.is_ascii_digit()));
-    side.is_empty() || SIDES.contains(&side) || side.starts_with("-new-") || is_copy
+    side.is_empty() || SIDE_FILES.contains(&side) || side.starts_with("-new-") || is_copy
 }
 
 fn is_hash(name: &str) -> bool {

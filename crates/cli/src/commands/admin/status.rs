@@ -1,11 +1,10 @@
-use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use prontodb_core::Millis;
 use prontodb_core::store::Census;
 
-use crate::backup::{self, names::Name};
+use crate::backup::{self, list::names_in};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::engines::{self, Access, LockHolder, Report, library_version};
@@ -121,13 +120,9 @@ fn about_backup(cx: &Context, path: &Path) -> Vec<Line> {
 }
 
 fn newest_backup(cx: &Context, path: &Path) -> Option<(PathBuf, Millis)> {
-    let database = backup::name_of(cx, path);
-    let entries = fs::read_dir(backup::default_folder(cx).ok()?).ok()?;
-    let archives = entries.filter_map(|entry| {
-        let entry = entry.ok()?;
-        let name = Name::parse(&entry.file_name()).filter(|name| name.database == database)?;
-        let meta = entry.metadata().ok().filter(fs::Metadata::is_file)?;
-        Some((name.at, entry.path(), Millis(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000)))
-    });
-    archives.max_by_key(|(at, ..)| *at).map(|(_, path, moment)| (path, moment))
+    let (folder, database) = (backup::default_folder(cx).ok()?, backup::name_of(cx, path));
+    let names = names_in(&folder).ok()?.into_iter().filter(|name| name.database == database);
+    let path = folder.join(names.max_by_key(|name| name.at)?.to_string());
+    let meta = path.metadata().ok()?;
+    Some((path, Millis(meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000)))
 }
