@@ -33,7 +33,7 @@ pub fn verify(path: &Path) -> Result<Verified, Error> {
 /// Copies the database at `path`, for whoever may read the file.
 pub fn snapshot_of(path: &Path, dest: &Path) -> Result<Snapshot, Error> {
     let options = OpenOptions { access: Access::Read, ..OpenOptions::new(path) };
-    SqliteEngine::open(options)?.snapshot(dest)
+    SqliteEngine::open(options)?.snapshot(dest, &mut |_| {})
 }
 
 /// Leaves of a database that nobody uses one file, of the latest schema and on disk.
@@ -57,7 +57,12 @@ pub fn overwrite(
     keep: &mut dyn FnMut(CopyTo<'_>) -> Result<(), Error>,
 ) -> Result<Version, Error> {
     SqliteEngine::open(options.clone())?
-        .overwrite(source, &mut |engine| keep(&|dest: &Path| engine.snapshot(dest)))
+        .overwrite(source, &mut |engine| keep(&|dest: &Path| engine.snapshot(dest, &mut |_| {})))
+}
+
+/// Takes the file of a store to remove it.
+pub fn hold_to_remove(options: &OpenOptions) -> Result<Alone, Error> {
+    SqliteEngine::hold_to_remove(options)
 }
 
 /// Takes the file of a store for this process alone.

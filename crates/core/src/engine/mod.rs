@@ -55,12 +55,13 @@ pub trait Engine: Send {
     /// Writes one consistent state of all the data to a new file at `dest`, which is a whole database of its own. Others read
     /// and write meanwhile, and wait for nothing.
     ///
-    /// The copy is readable by its owner alone, and is not synced. When this fails, no file is left.
+    /// The copy is readable by its owner alone, and is not synced. `_watch` is shown its bytes in their order as they are
+    /// written. When this fails, no file is left.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] of engines that keep no files; [`ErrorKind::NoDatabase`] when there is none;
     /// [`ErrorKind::Invalid`] when something is at `dest` already; those of reading, and of writing the copy.
-    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+    fn snapshot(&self, dest: &Path, _watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
         let what = format!("a copy to {} needs a database that is a file", dest.display());
         Err(Error::new(ErrorKind::Unsupported, what))
     }

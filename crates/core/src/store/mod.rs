@@ -214,8 +214,16 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Denied`] to all but admins, and those of the engine.
     pub fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        self.snapshot_watched(dest, &mut |_| {})
+    }
+
+    /// The same; `watch` is shown the bytes of the copy in their order as they are written.
+    ///
+    /// # Errors
+    /// Those of [`Store::snapshot`].
+    pub fn snapshot_watched(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
         self.allow(Action::Admin, None)?;
-        self.engine.snapshot(dest)
+        self.engine.snapshot(dest, watch)
     }
 
     /// Refuses all but admins, and writes that down.

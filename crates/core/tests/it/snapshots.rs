@@ -78,6 +78,24 @@ fn a_copy_holds_what_is_in_the_log_alone() {
 }
 
 #[test]
+fn files_without_a_log_are_copied_too() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+    connection.close().unwrap();
+    let read = OpenOptions { access: Access::Read, ..OpenOptions::new(&path) };
+    let copy = dir.path().join("copy.prdb");
+    let mut seen = Vec::new();
+    let watch: &mut dyn FnMut(&[u8]) = &mut |bytes| seen.extend_from_slice(bytes);
+    let made = SqliteEngine::open(read).unwrap().snapshot(&copy, watch).unwrap();
+    assert_eq!(made.revision, Version(50));
+    let copied = fs::read(&copy).unwrap();
+    assert!(copied == fs::read(&path).unwrap() && copied == seen);
+    SqliteEngine::verify(&copy).unwrap();
+}
+
+#[test]
 fn each_copy_is_of_one_moment_while_others_write_and_the_log_stays_short() {
     let dir = TempDir::new().unwrap();
     let path = database(&dir);
@@ -135,7 +153,7 @@ fn a_log_that_grew_during_a_copy_is_copied_back() {
     assert!(fs::metadata(&log).unwrap().len() > 5 << 20);
     drop(writer);
     // What nobody else uses is emptied, and with it the file as it lies is all there is.
-    engine(&path).snapshot(&dir.path().join("copy.prdb")).unwrap();
+    engine(&path).snapshot(&dir.path().join("copy.prdb"), &mut |_| {}).unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), 0);
     assert_eq!(SqliteEngine::verify(&path).unwrap().revision, Version(250));
 }
@@ -161,7 +179,7 @@ fn what_cannot_be_copied_leaves_no_file() {
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1)").unwrap();
     let copy = dir.path().join("copy.prdb");
     let read = OpenOptions { access: Access::Read, ..OpenOptions::new(&path) };
-    let error = SqliteEngine::open(read).unwrap().snapshot(&copy).unwrap_err();
+    let error = SqliteEngine::open(read).unwrap().snapshot(&copy, &mut |_| {}).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Foreign);
     assert!(!copy.exists());
     let error = Store::in_memory().snapshot(&copy).unwrap_err();
@@ -231,7 +249,7 @@ fn a_database_that_others_have_open_gets_another_content() {
     let revision = engine(&path)
         .overwrite(&old, &mut |engine| {
             calls += 1;
-            engine.snapshot(&kept).map(drop)
+            engine.snapshot(&kept, &mut |_| {}).map(drop)
         })
         .unwrap();
     assert_eq!((calls, revision), (1, Version(53)));
@@ -256,7 +274,7 @@ fn what_is_written_while_it_is_kept_is_kept_too() {
     let overwritten = engine(&path).overwrite(&old, &mut |engine| {
         calls += 1;
         let _ = fs::remove_file(&kept);
-        engine.snapshot(&kept)?;
+        engine.snapshot(&kept, &mut |_| {})?;
         if calls == 1 {
             writer.set(&at("p.n.late"), b"1", &SetOptions::default())?;
         }

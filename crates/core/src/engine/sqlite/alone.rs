@@ -22,7 +22,8 @@ use crate::sys;
 /// What SQLite and this program put beside a database, and can make anew once the log is empty.
 const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
 
-/// The file of a database that nobody else has open, nor can open. Its log is empty, so the file alone is the database.
+/// The file of a database that nobody else has open, nor can open. Its log is empty, so the file alone is the database;
+/// see [`SqliteEngine::hold_to_remove`] for the exception.
 ///
 /// Dropped, it lets the others in again, and leaves whatever lies at the name of the log by then.
 pub struct Alone {
@@ -39,6 +40,25 @@ impl SqliteEngine {
     /// [`ErrorKind::Busy`] when others have it open for longer than the timeout; [`ErrorKind::NoDatabase`] when it is not
     /// there; those of [`SqliteEngine::open`] for files that are not to be used.
     pub fn hold_alone(options: &OpenOptions) -> Result<Alone> {
+        let alone = Self::keep_out_others(options)?;
+        alone.empty_log()?;
+        Ok(alone)
+    }
+
+    /// Takes a database file to remove it. A log that there is no room to copy back stays: whoever is killed then while the
+    /// files go may leave the database without what was in the log.
+    ///
+    /// # Errors
+    /// Those of [`SqliteEngine::hold_alone`], but for [`ErrorKind::NoSpace`].
+    pub fn hold_to_remove(options: &OpenOptions) -> Result<Alone> {
+        let alone = Self::keep_out_others(options)?;
+        match alone.empty_log() {
+            Err(error) if error.kind() != ErrorKind::NoSpace => Err(error),
+            _ => Ok(alone),
+        }
+    }
+
+    fn keep_out_others(options: &OpenOptions) -> Result<Alone> {
         let start = Instant::now();
         let connection = connect::open_present(options)?;
         leave_files_at_close(&connection, &options.path)?;
@@ -53,6 +73,18 @@ impl SqliteEngine {
 }
 
 impl Alone {
+    /// Leaves the database in its file alone.
+    fn empty_log(&self) -> Result<()> {
+        if let FileState::Empty = connect::inspect(&self.connection, &self.path)? {
+            return Ok(());
+        }
+        let is_busy = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
+        match is_busy.map_err(|e| translate_held(e, &self.path))? {
+            0 => Ok(()),
+            _ => Err(held_by_others(&self.path)),
+        }
+    }
+
     /// The file, with links resolved.
     pub fn path(&self) -> &Path {
         &self.path
@@ -135,14 +167,10 @@ impl Alone {
     }
 }
 
-/// Takes the exclusive lock of SQLite, and empties the log.
+/// Takes the exclusive lock of SQLite.
 fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> {
-    let translate = |e| match error::translate(e, path) {
-        error if error.kind() == ErrorKind::Busy => held_by_others(path),
-        error => error,
-    };
-    let run = |statement: &str| connection.execute_batch(statement).map_err(translate);
-    connection.busy_timeout(connect::patience(patience)).map_err(translate)?;
+    let run = |statement: &str| connection.execute_batch(statement).map_err(|e| translate_held(e, path));
+    connection.busy_timeout(connect::patience(patience)).map_err(|e| translate_held(e, path))?;
     // Before the first access: a connection in this mode asks for the exclusive lock as it opens the log.
     run(sql::KEEP_LOCKS)?;
     run(sql::BEGIN_ALONE)?;
@@ -151,12 +179,17 @@ fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> 
     if connect::has_moved(connection, path)? {
         return Err(connect::moved(path));
     }
-    if matches!(state, FileState::Empty) {
-        return Ok(());
+    match state {
+        FileState::Empty => Ok(()),
+        _ => run(sql::USE_WAL),
     }
-    run(sql::USE_WAL)?;
-    let is_busy: i64 = connection.query_row(sql::EMPTY_LOG, [], |row| row.get(0)).map_err(translate)?;
-    if is_busy == 0 { Ok(()) } else { Err(held_by_others(path)) }
+}
+
+fn translate_held(error: rusqlite::Error, path: &Path) -> Error {
+    match error::translate(error, path) {
+        error if error.kind() == ErrorKind::Busy => held_by_others(path),
+        error => error,
+    }
 }
 
 /// The files that make up a database, there or not: itself, what lies beside it, and copies of earlier schemas,

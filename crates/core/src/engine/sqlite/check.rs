@@ -132,25 +132,21 @@ impl Findings<'_> {
                     Ok(format!("{}.{}: the entry {why}", namespace(row)?, text(row, 2)?))
                 })
             })?;
-            if has_large {
-                self.look(|view| {
-                    view.all(&layout::of_table(sql::LARGE_SHARED, table), [], |row| {
-                        Ok(format!(
-                            "the large value {} belongs to several entries of {table}",
-                            number(row, 0)?
-                        ))
-                    })
-                })?;
-            }
         }
         if !has_large {
             return Ok(());
         }
-        let used: Vec<_> = tables.iter().map(|table| layout::of_table(sql::LARGE_USED, table)).collect();
-        let statement = sql::LARGE_OF_NOBODY.replace("{used}", &used.join(" UNION ALL "));
+        let of_tables = tables.iter().map(|table| layout::of_table(sql::LARGE_USED, table));
+        // A damaged file may have no table of entries at all.
+        let used: Vec<_> = std::iter::once(sql::NOTHING_USED.to_owned()).chain(of_tables).collect();
+        let statement = sql::ODD_LARGE_VALUES.replace("{used}", &used.join(" UNION ALL "));
         self.look(|view| {
             view.all(&statement, params![], |row| {
-                Ok(format!("the large value {} belongs to no entry", number(row, 0)?))
+                let (table, number) = (row.get::<_, Option<String>>(0)?, number(row, 1)?);
+                Ok(match table {
+                    Some(table) => format!("the large value {number} belongs to several entries of {table}"),
+                    None => format!("the large value {number} belongs to no entry"),
+                })
             })
         })
     }

@@ -157,18 +157,11 @@ pub(super) fn connect_frozen(path: &Path) -> Result<Connection> {
     let path = real_path(path);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(uri(&path, b"immutable=1"), flags).map_err(|e| why_not_opened(e, &path))
+    Connection::open_with_flags(uri(&path), flags).map_err(|e| why_not_opened(e, &path))
 }
 
-/// Opens a file that nobody else knows, without locks.
-pub(super) fn connect_private(path: &Path) -> Result<Connection> {
-    let path = real_path(path);
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    Connection::open_with_flags(uri(&path, b"nolock=1"), flags).map_err(|e| why_not_opened(e, &path))
-}
-
-fn uri(path: &Path, parameter: &[u8]) -> PathBuf {
+/// The name by which SQLite takes a file for one that nobody writes.
+fn uri(path: &Path) -> PathBuf {
     let mut uri = b"file://".to_vec();
     for &byte in path.as_os_str().as_bytes() {
         match byte {
@@ -176,8 +169,7 @@ fn uri(path: &Path, parameter: &[u8]) -> PathBuf {
             _ => uri.push(byte),
         }
     }
-    uri.push(b'?');
-    uri.extend_from_slice(parameter);
+    uri.extend_from_slice(b"?immutable=1");
     OsString::from_vec(uri).into()
 }
 

@@ -4,17 +4,10 @@
 //! always has a read transaction open, and begins the next one before it ends the last: then a log that was begun anew had
 //! been read to its end. How many transactions the index counts has to agree with how many were read, and the sums over
 //! the frames with the sum in the index.
-//!
-//! What belongs to the database is read through descriptors that are never closed: POSIX would drop the locks of this
-//! process with them. The log itself is never locked.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
 use std::io::{self, Write};
-use std::mem::ManuallyDrop;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -23,22 +16,17 @@ use rusqlite::{Connection, FileControl, MAIN_DB};
 
 use super::connect::{self, FileState};
 use super::error::translate;
+use super::image::Image;
 pub use super::segment::{MAX_MOMENTS, Moment, Replay, Replayed, Run, write_segment};
 use super::turn::Turnstile;
-use super::wal::{
-    FRAME_HEAD_BYTES, FrameHead, INDEX_BYTES, Index, LOG_HEAD_BYTES, LogHead, Salts, Sum, is_page_size,
-};
-use super::{Access, Lifetime, OpenOptions, side_file, sql};
+use super::wal::{FRAME_HEAD_BYTES, Index, LogHead, Salts, Sum};
+use super::{Access, Lifetime, OpenOptions, sql};
 use crate::error::{Error, ErrorKind, Result};
 
 /// From here on the follower copies the log back, as writers do.
 const LONG_LOG: u32 = 1000;
 /// How often the follower steps aside at one end of the log.
 const STEPS_ASIDE: u32 = 3;
-/// How often a look at the index is tried while somebody changes it.
-const GLANCES: u32 = 200;
-/// Bytes of the database that are read at once.
-const CHUNK: usize = 1 << 20;
 
 /// A place in a log, up to which everything is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,16 +122,13 @@ pub struct FileMark {
 /// A reader of the log that nothing escapes.
 pub struct Follower {
     path: PathBuf,
-    real: PathBuf,
     /// Two readers, of which one holds on to the log while the other begins.
     readers: [Connection; 2],
     holder: Option<usize>,
     /// Copies the log back.
     keeper: Connection,
     turnstile: Turnstile,
-    index: ManuallyDrop<File>,
-    database: ManuallyDrop<File>,
-    log: File,
+    image: Image,
     at: Option<Position>,
     /// How far the log went when it was held, as long as that has not been read.
     owed: Option<Index>,
@@ -173,17 +158,10 @@ impl Follower {
         // A connection that has read nothing does not know that there is a log.
         connect::schema_version(&keeper, path)?;
         begin(&readers[0], path)?;
-        let open = |suffix: &str| {
-            let file = if suffix.is_empty() { real.clone() } else { side_file(&real, suffix) };
-            File::open(&file).map_err(|e| connect::file_error(format!("cannot read {}", file.display()), e))
-        };
         Ok(Self {
             turnstile: Turnstile::of(&real),
-            index: ManuallyDrop::new(open("-shm")?),
-            database: ManuallyDrop::new(open("")?),
-            log: open("-wal")?,
+            image: Image::open(path, &real)?,
             path: path.to_owned(),
-            real,
             readers,
             holder: Some(0),
             keeper,
@@ -199,17 +177,7 @@ impl Follower {
     /// # Errors
     /// [`ErrorKind::Busy`] when the index stays unreadable; [`ErrorKind::Io`] when the file has been moved or replaced.
     pub fn look(&self) -> Result<Look> {
-        self.refuse_moved()?;
-        let mut bytes = [0; INDEX_BYTES];
-        for _ in 0..GLANCES {
-            self.index.read_exact_at(&mut bytes, 0).map_err(|e| self.cannot_read("-shm", e))?;
-            if let Some(index) = Index::parse(&bytes) {
-                return Ok(Look(index));
-            }
-            thread::yield_now();
-        }
-        let what = format!("the index of {} is busy", self.path.display());
-        Err(Error::new(ErrorKind::Busy, what))
+        self.image.look().map(Look)
     }
 
     /// Where it has come to; none before the first snapshot, and after it has let go.
@@ -296,7 +264,7 @@ impl Follower {
         if index.frames == 0 || is_same_log && index.frames == at.frame {
             return Ok(Next::Nothing);
         }
-        let Some(log) = self.log_head(index)? else {
+        let Some(log) = self.image.log_head(index)? else {
             return Ok(Next::Lost("the log is not the one that its index belongs to"));
         };
         let (first, before) = match is_same_log && at.frame > 0 {
@@ -329,11 +297,7 @@ impl Follower {
             if found.is_some() && number - first >= most {
                 break;
             }
-            let mut head = [0; FRAME_HEAD_BYTES];
-            self.log
-                .read_exact_at(&mut head, log.offset_of(number))
-                .map_err(|e| self.cannot_read("-wal", e))?;
-            if FrameHead::parse(&head).pages > 0 {
+            if self.image.frame_head(log, number)?.pages > 0 {
                 commits += 1;
                 found = Some((number, commits));
             }
@@ -351,9 +315,7 @@ impl Follower {
         let mut sum = run.before;
         let mut bytes = vec![0; run.log.frame_bytes()];
         for number in run.first..=run.last {
-            self.log
-                .read_exact_at(&mut bytes, run.log.offset_of(number))
-                .map_err(|e| self.cannot_read("-wal", e))?;
+            self.image.read_frame(&run.log, number, &mut bytes)?;
             let Some(frame) = run.log.check(sum, &bytes) else { return Ok(false) };
             sum = frame.sum;
             sink.write_all(&bytes).map_err(cannot_keep)?;
@@ -385,94 +347,13 @@ impl Follower {
             return Err(Error::new(ErrorKind::Busy, "nobody holds on to the log"));
         }
         let Look(index) = look;
-        let (page_size, pages) = self.size(index)?;
-        let (log, newer) = self.newer_pages(index, pause)?;
-        let chunk_pages = u32::try_from((CHUNK / page_size).max(1)).unwrap_or(1);
-        let mut buffer = Vec::new();
-        for first in (1..=pages).step_by(chunk_pages as usize) {
-            pause(self)?;
-            let count = chunk_pages.min(pages - first + 1);
-            buffer.clear();
-            buffer.resize(count as usize * page_size, 0);
-            self.read_pages(&mut buffer, u64::from(first - 1) * page_size as u64)?;
-            for (page, bytes) in (first..).zip(buffer.chunks_mut(page_size)) {
-                if let (Some(frame), Some(log)) = (newer.get(&page), &log) {
-                    let offset = log.offset_of(*frame) + FRAME_HEAD_BYTES as u64;
-                    self.log.read_exact_at(bytes, offset).map_err(|e| self.cannot_read("-wal", e))?;
-                }
-            }
-            sink.write_all(&buffer).map_err(cannot_keep)?;
-        }
+        let mut put = |bytes: &[u8]| sink.write_all(bytes).map_err(cannot_keep);
+        let bytes = self.image.copy(Some(index), &mut put, &mut || pause(self))?;
         let position =
             Position { salts: index.salts, frame: index.frames, sum: index.sum, change: index.change };
         self.at = Some(position);
         self.settle();
-        Ok(Base { position, bytes: u64::from(pages) * page_size as u64 })
-    }
-
-    /// Bytes of a page, and how many there are; the index of a log without frames may not know.
-    fn size(&self, index: &Index) -> Result<(usize, u32)> {
-        if index.pages > 0 && is_page_size(index.page_size) {
-            return Ok((index.page_size, index.pages));
-        }
-        let mut head = [0; 18];
-        self.database.read_exact_at(&mut head, 0).map_err(|e| self.cannot_read("", e))?;
-        let page_size = match u16::from_be_bytes([head[16], head[17]]) {
-            1 => 65536,
-            size => usize::from(size),
-        };
-        let bytes = self.database.metadata().map_err(|e| self.cannot_read("", e))?.len();
-        match is_page_size(page_size) {
-            true => Ok((page_size, u32::try_from(bytes / page_size as u64).unwrap_or(u32::MAX))),
-            false => Err(Error::new(ErrorKind::Damaged, format!("{} is damaged", self.path.display()))),
-        }
-    }
-
-    /// Which pages are newer in the log than in the database, and the frames that hold them.
-    ///
-    /// What is copied back is in the log as well, so a page of the database that is just being written does not matter. A
-    /// log that has been copied back whole may be begun anew by now, and is not asked.
-    fn newer_pages(
-        &self,
-        index: &Index,
-        pause: &mut dyn FnMut(&Self) -> Result<()>,
-    ) -> Result<(Option<LogHead>, HashMap<u32, u32>)> {
-        let mut newer = HashMap::new();
-        if index.backfilled >= index.frames {
-            return Ok((None, newer));
-        }
-        let changed = || Error::new(ErrorKind::Busy, format!("{} is busy", self.path.display()));
-        let log = self.log_head(index)?.ok_or_else(changed)?;
-        let mut bytes = vec![0; log.frame_bytes()];
-        let mut sum = log.sum;
-        for number in 1..=index.frames {
-            if number.is_multiple_of(1024) {
-                pause(self)?;
-            }
-            self.log
-                .read_exact_at(&mut bytes, log.offset_of(number))
-                .map_err(|e| self.cannot_read("-wal", e))?;
-            let frame = log.check(sum, &bytes).ok_or_else(changed)?;
-            sum = frame.sum;
-            newer.insert(frame.page, number);
-        }
-        if sum == index.sum { Ok((Some(log), newer)) } else { Err(changed()) }
-    }
-
-    /// Reads as much of the database as there is; what is behind its end is in the log, or holds nothing.
-    fn read_pages(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<()> {
-        while !buffer.is_empty() {
-            match self.database.read_at(buffer, offset) {
-                Ok(0) => break,
-                Ok(read) => {
-                    buffer = &mut buffer[read..];
-                    offset += read as u64;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.cannot_read("", e)),
-            }
-        }
-        Ok(())
+        Ok(Base { position, bytes })
     }
 
     /// Goes on where an earlier follower came to, if it can be shown that nothing has been missed since. With `unchanged`
@@ -495,10 +376,11 @@ impl Follower {
             let now = Position { salts: index.salts, frame: 0, sum: index.sum, change: index.change };
             return Ok((from.frame == 0 && (unchanged || is_same_log)).then_some(now));
         }
-        let Some(log) = self.log_head(index)?.filter(|_| is_same_log && from.frame <= index.frames) else {
+        let Some(log) = self.image.log_head(index)?.filter(|_| is_same_log && from.frame <= index.frames)
+        else {
             return Ok(None);
         };
-        if from.frame > 0 && self.frame_head(&log, from.frame)?.sum != from.sum {
+        if from.frame > 0 && self.image.frame_head(&log, from.frame)?.sum != from.sum {
             return Ok(None);
         }
         let since = self.find_end(&log, from.frame + 1, index.frames, u32::MAX)?;
@@ -506,18 +388,12 @@ impl Follower {
         Ok(Some(Position { change, ..from }))
     }
 
-    fn frame_head(&self, log: &LogHead, number: u32) -> Result<FrameHead> {
-        let mut head = [0; FRAME_HEAD_BYTES];
-        self.log.read_exact_at(&mut head, log.offset_of(number)).map_err(|e| self.cannot_read("-wal", e))?;
-        Ok(FrameHead::parse(&head))
-    }
-
     /// What shows whether the database has been written.
     ///
     /// # Errors
     /// It cannot be looked at.
     pub fn mark(&self) -> Result<FileMark> {
-        let meta = self.database.metadata().map_err(|e| self.cannot_read("", e))?;
+        let meta = self.image.metadata()?;
         let modified = meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec());
         Ok(FileMark { inode: meta.ino(), bytes: meta.len(), modified })
     }
@@ -564,34 +440,6 @@ impl Follower {
     /// A copy that fails is made later, by this follower or by a writer.
     fn copy_back(&self) {
         let _ = self.keeper.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
-    }
-
-    /// The head of the log, if it is the one that the index speaks of.
-    fn log_head(&self, index: &Index) -> Result<Option<LogHead>> {
-        let mut bytes = [0; LOG_HEAD_BYTES];
-        match self.log.read_exact_at(&mut bytes, 0) {
-            Ok(()) => Ok(LogHead::parse(bytes).filter(|head| head.salts == index.salts)),
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(e) => Err(self.cannot_read("-wal", e)),
-        }
-    }
-
-    /// Refuses a file that is not at its place any more: what is there by now has another log.
-    fn refuse_moved(&self) -> Result<()> {
-        let is_same = |there: &Path, file: &File| {
-            let (there, own) = (fs::metadata(there).ok()?, file.metadata().ok()?);
-            Some((there.dev(), there.ino()) == (own.dev(), own.ino()))
-        };
-        let log = side_file(&self.real, "-wal");
-        if is_same(&self.real, &self.database) == Some(true) && is_same(&log, &self.log) == Some(true) {
-            return Ok(());
-        }
-        let what = format!("{} was moved, replaced or removed", self.path.display());
-        Err(Error::new(ErrorKind::Io, what))
-    }
-
-    fn cannot_read(&self, suffix: &str, error: io::Error) -> Error {
-        connect::file_error(format!("cannot read {}{suffix}", self.path.display()), error)
     }
 }
 

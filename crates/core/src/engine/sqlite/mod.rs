@@ -9,6 +9,7 @@ mod connect;
 mod copy;
 mod error;
 pub mod follow;
+mod image;
 mod intruders;
 mod layout;
 mod log;
@@ -33,6 +34,7 @@ use rusqlite::Connection;
 
 pub use self::alone::{Alone, files_of};
 use self::connect::{Earlier, FileState, FrozenState};
+use self::image::Image;
 use self::log::Log;
 pub use self::memory::share_allocator;
 pub use self::reopen::Reopening;
@@ -42,7 +44,6 @@ use self::view::{SqliteTxn, SqliteView};
 use super::memory::MemoryEngine;
 use super::{Engine, Snapshot, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::Version;
 use crate::sys;
 pub use crate::sys::{FileSystem, LockHolder};
 
@@ -112,6 +113,7 @@ pub struct SqliteEngine {
     frozen: Option<FrozenState>,
     log: Log,
     turnstile: OnceCell<Turnstile>,
+    image: OnceCell<Image>,
     /// The schema of the file, once that is known to be the latest or for the transaction that it was looked up in.
     schema: Cell<usize>,
     options: OpenOptions,
@@ -159,7 +161,15 @@ impl SqliteEngine {
         let (mut connection, frozen) = connect::open(&options)?;
         let log =
             Log::watch(&mut connection, options.lifetime).map_err(|e| error::translate(e, &options.path))?;
-        Ok(Self { connection, frozen, log, turnstile: OnceCell::new(), schema: Cell::new(0), options })
+        Ok(Self {
+            connection,
+            frozen,
+            log,
+            turnstile: OnceCell::new(),
+            image: OnceCell::new(),
+            schema: Cell::new(0),
+            options,
+        })
     }
 
     /// Tells about the file, its surroundings and the library underneath.
@@ -219,6 +229,25 @@ impl SqliteEngine {
     /// Whether the log is there; other programs remove it when they close the database last.
     fn has_log(&self) -> bool {
         side_file(&self.real_path(), "-wal").exists()
+    }
+
+    /// Whether what is written goes to a log first.
+    fn is_logged(&self) -> Result<bool> {
+        if self.frozen.is_some() {
+            return Ok(false);
+        }
+        let mode: rusqlite::Result<String> =
+            self.connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0));
+        mode.map(|mode| mode == "wal").map_err(|e| error::translate(e, &self.options.path))
+    }
+
+    /// The files, to be read without SQLite.
+    fn image(&self) -> Result<&Image> {
+        if let Some(image) = self.image.get() {
+            return Ok(image);
+        }
+        let image = Image::open(&self.options.path, &self.real_path())?;
+        Ok(self.image.get_or_init(|| image))
     }
 
     /// Sets the mode of a file without a log: copies that other programs make may be in another one.
@@ -441,19 +470,19 @@ impl Engine for SqliteEngine {
         emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
     }
 
-    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+    fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
         self.set_busy_timeout(self.options.busy_timeout)?;
-        let (mut copy, mut revision, mut schema) = (snapshot::Copy::begin(dest)?, Version(0), 0);
+        let mut copy = snapshot::Copy::begin(dest)?;
         let copied = self.transact(sql::BEGIN_READ, &mut || {
-            revision = self.view().revision()?;
-            schema = connect::schema_version(&self.connection, &self.options.path)?;
-            copy.fill(&self.connection, &self.options.path)
+            // The transaction takes hold of a state with the first look at it.
+            self.view().revision()?;
+            copy.fill(self.image()?, self.is_logged()?, watch)
         });
         self.refuse_thawed(copied)?;
         if self.frozen.is_none() {
             self.log.fold(&self.connection);
         }
-        copy.finish(revision, schema)
+        copy.finish(&self.options.path)
     }
 }
 

@@ -95,7 +95,7 @@ impl Engine for Reopening {
         self.engine.borrow().scrub()
     }
 
-    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
-        self.engine.borrow().snapshot(dest)
+    fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
+        self.engine.borrow().snapshot(dest, watch)
     }
 }

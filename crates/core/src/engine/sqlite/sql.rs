@@ -34,9 +34,6 @@ pub(super) const DATA_VERSION: &str = "PRAGMA data_version";
 pub(super) const SYNC_NORMAL: &str = "PRAGMA synchronous = NORMAL";
 pub(super) const SYNC_FULL: &str = "PRAGMA synchronous = FULL";
 
-/// For a file that nobody else knows yet, and that is thrown away unless it becomes whole.
-pub(super) const CARELESS: &str = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF";
-
 pub(super) const LOCATIONS: &str = "SELECT location, count(*) FROM sys_namespaces GROUP BY location";
 
 pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
@@ -172,9 +169,15 @@ pub(super) const SPACES_THAT_MISS_A_CACHE: &str = "
     WHERE is_cache <> (id IN (SELECT ns FROM sys_caches)) LIMIT 200";
 pub(super) const CACHES_OF_NOBODY: &str =
     "SELECT ns FROM sys_caches WHERE ns NOT IN (SELECT id FROM sys_namespaces) LIMIT 200";
+/// Goes from one space to the next by the key, and looks at no entry but the first of each.
 pub(super) const ENTRIES_OF_NOBODY: &str = "
-    SELECT ns, count(*) FROM {table}
-    WHERE ns NOT IN (SELECT id FROM sys_namespaces WHERE location = ?1) GROUP BY ns LIMIT 200";
+    WITH RECURSIVE present(ns) AS (
+        SELECT min(ns) FROM {table}
+        UNION ALL
+        SELECT (SELECT min(t.ns) FROM {table} AS t WHERE t.ns > present.ns) FROM present
+        WHERE present.ns IS NOT NULL)
+    SELECT ns, (SELECT count(*) FROM {table} AS t WHERE t.ns = present.ns) FROM present
+    WHERE ns IS NOT NULL AND ns NOT IN (SELECT id FROM sys_namespaces WHERE location = ?1) LIMIT 200";
 /// The spaces that records of a catalog are about.
 pub(super) const SPACES_OF_RECORDS: &str = "SELECT json_extract(record, '$.space') FROM {table}";
 /// Entries that cannot be as they are, and why, as a number. `{plain}` holds for values that are kept as they are, and
@@ -197,12 +200,17 @@ pub(super) const IS_PLAIN: &str = "coding IS NULL";
 pub(super) const ALWAYS: &str = "1";
 pub(super) const LARGE_VALUES: &str = "large_values";
 pub(super) const NO_LARGE_VALUES: &str = "(SELECT 0 AS id, NULL AS value WHERE 0)";
-pub(super) const LARGE_SHARED: &str = "
-    SELECT large FROM {table} WHERE large IS NOT NULL GROUP BY large HAVING count(*) > 1 LIMIT 200";
-/// `{used}` are all numbers that entries hold.
-pub(super) const LARGE_OF_NOBODY: &str =
-    "SELECT id FROM large_values WHERE id NOT IN ({used}) OR id > (SELECT large FROM sys_state) LIMIT 200";
-pub(super) const LARGE_USED: &str = "SELECT large FROM {table} WHERE large IS NOT NULL";
+/// Large values that several entries of a table hold, with the table, and those that none holds. `{used}` is all that entries
+/// hold.
+pub(super) const ODD_LARGE_VALUES: &str = "
+    WITH used(place, id) AS MATERIALIZED ({used})
+    SELECT place, id FROM used GROUP BY place, id HAVING count(*) > 1
+    UNION ALL
+    SELECT NULL, id FROM large_values
+    WHERE id NOT IN (SELECT id FROM used) OR id > (SELECT large FROM sys_state)
+    LIMIT 200";
+pub(super) const NOTHING_USED: &str = "SELECT NULL, NULL WHERE 0";
+pub(super) const LARGE_USED: &str = "SELECT '{table}', large FROM {table} WHERE large IS NOT NULL";
 /// Entries at the beginning of a space, to be removed: how large those are that lie apart.
 pub(super) const LEFT_BEHIND: &str =
     "SELECT name, large, size FROM {table} WHERE ns = ?1 ORDER BY name LIMIT ?2";

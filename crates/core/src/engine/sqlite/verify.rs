@@ -1,7 +1,11 @@
 //! Whether a file that nobody uses is a database of ours, and a sound one.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use rusqlite::Connection;
 
@@ -11,6 +15,9 @@ use super::view::SqliteView;
 use super::{SqliteEngine, check, intruders, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
+
+/// After how many instructions of SQLite's machine a look finds out that it is over.
+const STEPS_A_LOOK: i32 = 100_000;
 
 /// What was found in a sound database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +48,13 @@ impl SqliteEngine {
         }
         // Files of the latest schema are taken for ours by that alone where it is quick that counts.
         refuse_foreign(&connection, path)?;
-        let verdict = connection.query_row(sql::INTEGRITY, [], |row| row.get::<_, String>(0));
-        let verdict = verdict.map_err(|e| translate(e, path))?;
-        if verdict != "ok" {
-            return Err(unsound(path, &verdict));
-        }
+        let schema = schema_version(&connection, path)?;
+        let problems = look_at_all(&connection, path, schema)?;
         if let Some(intruder) = intruders::find(&connection).map_err(|e| misshapen(e, path))?.first() {
             let what = format!("{} holds the {intruder}, which prontodb has not made", path.display());
             return Err(Error::new(ErrorKind::Foreign, what));
         }
-        let schema = schema_version(&connection, path)?;
-        let view = SqliteView::new(&connection, path, usize::try_from(schema).unwrap_or(usize::MAX));
-        if let Some(problem) = check::structure(&view)?.first() {
+        if let Some(problem) = problems?.first() {
             return Err(unsound(path, problem));
         }
         let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));
@@ -60,6 +62,29 @@ impl SqliteEngine {
         let namespaces = count_namespaces(&connection, path)?;
         Ok(Verified { schema, revision, namespaces, bytes })
     }
+}
+
+/// Has SQLite check pages and indexes, and looks at what they hold on another thread meanwhile. What is found wrong there means
+/// something only where SQLite finds nothing; where it does, that alone is told, and the other look ends.
+fn look_at_all(connection: &Connection, path: &Path, schema: u64) -> Result<Result<Vec<String>>> {
+    let mut other = connect_frozen(path)?;
+    let is_unsound = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&is_unsound);
+    let ended = other.progress_handler(STEPS_A_LOOK, Some(move || is_over.load(Ordering::Relaxed)));
+    ended.map_err(|e| translate(e, path))?;
+    thread::scope(|scope| {
+        let structure = scope.spawn(move || {
+            let view = SqliteView::new(&other, path, usize::try_from(schema).unwrap_or(usize::MAX));
+            check::structure(&view)
+        });
+        let verdict = connection.query_row(sql::INTEGRITY, [], |row| row.get::<_, String>(0));
+        is_unsound.store(!matches!(verdict.as_deref(), Ok("ok")), Ordering::Relaxed);
+        let structure = structure.join().unwrap_or_else(|panic| resume_unwind(panic));
+        match verdict.map_err(|e| translate(e, path))? {
+            verdict if verdict == "ok" => Ok(structure),
+            verdict => Err(unsound(path, &verdict)),
+        }
+    })
 }
 
 /// Counts the namespaces, each of which has to have a table.
