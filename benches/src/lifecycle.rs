@@ -2,6 +2,7 @@
 //! them, and how long `admin status` takes.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -21,6 +22,8 @@ const ROUNDS: u64 = 5;
 const KEYS: u64 = 1_000_000;
 const STATUS_ROUNDS: u64 = 15;
 const SECONDS: u64 = 20;
+/// So many copies are made beside a writer; more would fill the disk.
+const COPIES: u64 = 5;
 
 pub(crate) fn run(lab: &Lab) -> Result {
     let folder = lab.folder("lifecycle")?;
@@ -63,13 +66,12 @@ fn copies(lab: &Lab, folder: &Path, database: &Path) -> Result<Vec<Row>> {
 /// the disk and the processor are taken up by both alike.
 fn stalls(lab: &Lab, folder: &Path, database: &Path) -> Result<Vec<Row>> {
     let seconds = lab.scaled(SECONDS);
+    let place = |serial: u64| folder.join(format!("beside-{serial}.tar.gz"));
     let alone = worst_wait(database, seconds, |_| None)?;
-    let beside_copies = worst_wait(database, seconds, |serial| {
-        Some(copy(database, &fresh(folder, "copy", "prdb", Turn { number: 0, serial })))
-    })?;
-    let beside_backups = worst_wait(database, seconds, |serial| {
-        Some(backup(lab, database, &fresh(folder, "taken", "tar.gz", Turn { number: 0, serial })))
-    })?;
+    let beside_copies = worst_wait(database, seconds, |serial| Some(copy(database, &place(serial))))?;
+    remove(place)?;
+    let beside_backups = worst_wait(database, seconds, |serial| Some(backup(lab, database, &place(serial))))?;
+    remove(place)?;
     let row = |what: &str, wait: Duration| {
         Row::new(format!("worst wait of a writer, {what}"), Unit::Seconds, wait.as_secs_f64())
     };
@@ -80,7 +82,18 @@ fn stalls(lab: &Lab, folder: &Path, database: &Path) -> Result<Vec<Row>> {
     ])
 }
 
-/// Has a process write for some seconds while `work` is done over and over beside it.
+/// What was made is removed only when nobody is measured: the disk may have to be told of each gigabyte that it may forget.
+fn remove(place: impl Fn(u64) -> PathBuf) -> Result {
+    for serial in 1..=COPIES {
+        match fs::remove_file(place(serial)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Has a process write for some seconds while `work` is done up to [`COPIES`] times beside it.
 fn worst_wait(database: &Path, seconds: u64, work: impl Fn(u64) -> Option<Command>) -> Result<Duration> {
     let store = Database { file: database.to_owned(), keys: 1, namespaces: 1 };
     let mut writer = Writer::start(&store, 0, seconds)?;
@@ -89,7 +102,7 @@ fn worst_wait(database: &Path, seconds: u64, work: impl Fn(u64) -> Option<Comman
     let mut serial = 0;
     while !writer.has_ended()? {
         serial += 1;
-        match work(serial) {
+        match work(serial).filter(|_| serial <= COPIES) {
             Some(mut command) => drop(process::output(&mut command)?),
             None => std::thread::sleep(Duration::from_millis(100)),
         }

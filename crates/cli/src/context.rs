@@ -287,6 +287,12 @@ impl Context {
         held.map_err(|error| self.with_hint(error.into()))
     }
 
+    /// The same to remove it.
+    pub fn hold_to_remove(&self, path: &Path) -> Result<Alone, Failure> {
+        let held = engines::hold_to_remove(&self.open_options(path.to_owned(), Access::Write));
+        held.map_err(|error| self.with_hint(error.into()))
+    }
+
     /// Finds out whose credentials these are.
     pub fn identify(&self, store: &Session, credentials: &Credentials) -> Result<Identity, Failure> {
         let known = store.authenticate(credentials);

@@ -4,7 +4,7 @@
 //! it, so that no name, link or length of an archive is ever acted upon.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tar::{EntryType, Header};
@@ -109,8 +109,8 @@ pub trait Visit {
 ///
 /// # Errors
 /// Whatever is not exactly an archive of ours, and those of `visit`.
-pub fn read(from: impl Read, path: &Path, visit: &mut dyn Visit) -> Result<Manifest, Broken> {
-    let mut reader = Reader { from, path, buffer: vec![0; PIECE] };
+pub fn read(from: impl BufRead, path: &Path, visit: &mut dyn Visit) -> Result<Manifest, Broken> {
+    let mut reader = Reader { from, path };
     let manifest = reader.manifest()?;
     visit.manifest(&manifest)?;
     for (number, item) in manifest.files.iter().enumerate() {
@@ -127,17 +127,16 @@ pub fn read(from: impl Read, path: &Path, visit: &mut dyn Visit) -> Result<Manif
 ///
 /// # Errors
 /// Whatever does not begin as an archive of ours.
-pub fn read_manifest(from: impl Read, path: &Path) -> Result<Manifest, Broken> {
-    Reader { from, path, buffer: vec![0; PIECE] }.manifest()
+pub fn read_manifest(from: impl BufRead, path: &Path) -> Result<Manifest, Broken> {
+    Reader { from, path }.manifest()
 }
 
 struct Reader<'a, R> {
     from: R,
     path: &'a Path,
-    buffer: Vec<u8>,
 }
 
-impl<R: Read> Reader<'_, R> {
+impl<R: BufRead> Reader<'_, R> {
     fn manifest(&mut self) -> Result<Manifest, Broken> {
         let is_ours = |header: &Header| {
             header.path_bytes().as_ref() == MANIFEST.as_bytes() && header.entry_type() == EntryType::Regular
@@ -212,10 +211,13 @@ impl<R: Read> Reader<'_, R> {
     ) -> Result<(), Broken> {
         let mut left = bytes;
         while left > 0 {
-            let length = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            let piece = &mut self.buffer[..length];
-            self.from.read_exact(piece).map_err(|error| Broken::reading(&error, self.path))?;
-            hand_on(piece)?;
+            let piece = self.piece()?;
+            if piece.is_empty() {
+                return Err(Broken::reading(&io::ErrorKind::UnexpectedEof.into(), self.path));
+            }
+            let length = usize::try_from(left).unwrap_or(usize::MAX).min(piece.len());
+            hand_on(&piece[..length])?;
+            self.from.consume(length);
             left -= length as u64;
         }
         let padding = &mut [0; BLOCK][..padding_of(bytes)];
@@ -229,13 +231,19 @@ impl<R: Read> Reader<'_, R> {
         self.from.read_exact(&mut ending).map_err(|error| Broken::reading(&error, self.path))?;
         nothing_but_zeros(&ending)?;
         loop {
-            match self.from.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(length) => nothing_but_zeros(&self.buffer[..length])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Broken::reading(&error, self.path)),
+            let piece = self.piece()?;
+            if piece.is_empty() {
+                return Ok(());
             }
+            nothing_but_zeros(piece)?;
+            let length = piece.len();
+            self.from.consume(length);
         }
+    }
+
+    /// What comes next and is in memory; empty at the end.
+    fn piece(&mut self) -> Result<&[u8], Broken> {
+        self.from.fill_buf().map_err(|error| Broken::reading(&error, self.path))
     }
 }
 

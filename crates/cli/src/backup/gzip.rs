@@ -10,17 +10,21 @@ use std::thread::Scope;
 
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use flate2::{Compress, Compression, FlushCompress, Status};
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// What is compressed at a time.
-const BLOCK: usize = 512 * 1024;
+const BLOCK: usize = 256 * 1024;
 const WORKERS: usize = 2;
 /// Blocks on their way, so that nobody waits and memory stays bounded.
 const AHEAD: usize = 2 * WORKERS;
 /// What a member takes besides its block, when that is stored.
 const ROOM: usize = 1024;
 /// How much of a block is tried to find out whether it is worth compressing.
-const SAMPLE: usize = 16 * 1024;
+const SAMPLE: usize = 8 * 1024;
+/// How a member begins that says nothing of itself: RFC 1952, section 2.3.
+const MEMBER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+/// What one stored block of deflate holds at most: RFC 1951, section 3.2.4.
+const MAX_STORED: usize = 65535;
 
 /// What is written to it arrives compressed.
 pub struct Compressor<W> {
@@ -110,12 +114,13 @@ impl Worker {
         scope.spawn(move || {
             let mut trial = Trial::new();
             for (block, buffer) in taken {
-                let level = if trial.is_worth_it(&block) { Compression::fast() } else { Compression::none() };
-                let member = compress(&block, level, buffer).and_then(|member| {
-                    match proves && !holds(&member, &block) {
-                        true => Err(io::Error::other("what was compressed is not what comes out again")),
-                        false => Ok((block, member)),
-                    }
+                let member = match trial.is_worth_it(&block) {
+                    true => compress(&block, buffer),
+                    false => Ok(store(&block, buffer)),
+                };
+                let member = member.and_then(|member| match proves && !holds(&member, &block) {
+                    true => Err(io::Error::other("what was compressed is not what comes out again")),
+                    false => Ok((block, member)),
                 });
                 if done.send(member).is_err() {
                     break;
@@ -130,21 +135,41 @@ fn gone() -> io::Error {
     io::Error::other("a thread that compresses has ended")
 }
 
-fn compress(bytes: &[u8], level: Compression, buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(buffer, level);
+fn compress(bytes: &[u8], buffer: Vec<u8>) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(buffer, Compression::fast());
     encoder.write_all(bytes)?;
     encoder.finish()
 }
 
+/// A member that holds its block as it is. The library would make room for a compressor first, which takes longer than this.
+fn store(bytes: &[u8], mut member: Vec<u8>) -> Vec<u8> {
+    member.extend_from_slice(&MEMBER);
+    let mut pieces = bytes.chunks(MAX_STORED).peekable();
+    while let Some(piece) = pieces.next() {
+        let length = u16::try_from(piece.len()).unwrap_or(u16::MAX);
+        member.push(u8::from(pieces.peek().is_none()));
+        member.extend_from_slice(&length.to_le_bytes());
+        member.extend_from_slice(&(!length).to_le_bytes());
+        member.extend_from_slice(piece);
+    }
+    let mut sum = Crc::new();
+    sum.update(bytes);
+    member.extend_from_slice(&sum.sum().to_le_bytes());
+    member.extend_from_slice(&sum.amount().to_le_bytes());
+    member
+}
+
 /// Finds out whether blocks are worth compressing.
 struct Trial {
+    compress: Compress,
     sample: Vec<u8>,
     result: Vec<u8>,
 }
 
 impl Trial {
     fn new() -> Self {
-        Self { sample: Vec::with_capacity(2 * SAMPLE), result: Vec::with_capacity(4 * SAMPLE) }
+        let compress = Compress::new(Compression::fast(), false);
+        Self { compress, sample: Vec::with_capacity(2 * SAMPLE), result: Vec::with_capacity(4 * SAMPLE) }
     }
 
     /// Whether compression saves half of what is tried, from the start and from the middle. Where it saves less, to compress
@@ -155,9 +180,14 @@ impl Trial {
         self.sample.extend_from_slice(piece(0));
         self.sample.extend_from_slice(piece(block.len() / 2));
         self.result.clear();
-        let mut compress = Compress::new(Compression::fast(), false);
-        let done = compress.compress_vec(&self.sample, &mut self.result, FlushCompress::Finish);
-        matches!(done, Ok(Status::StreamEnd)) && self.result.len() < self.sample.len() / 2
+        let done = self.compress.compress_vec(&self.sample, &mut self.result, FlushCompress::Finish);
+        if !matches!(done, Ok(Status::StreamEnd)) {
+            // One that is reset before it was done panics (zlib-rs 0.6).
+            self.compress = Compress::new(Compression::fast(), false);
+            return false;
+        }
+        self.compress.reset();
+        self.result.len() < self.sample.len() / 2
     }
 }
 
@@ -205,7 +235,14 @@ mod tests {
         let mut mixed = noise(3 * BLOCK / 2);
         mixed.extend(vec![7; 5 * BLOCK]);
         mixed.extend(noise(100));
-        for bytes in [&b"x"[..], &mixed[..BLOCK], &mixed[..BLOCK + 1], &mixed] {
+        for bytes in [
+            &b"x"[..],
+            &noise(MAX_STORED),
+            &noise(MAX_STORED + 1),
+            &mixed[..BLOCK],
+            &mixed[..BLOCK + 1],
+            &mixed,
+        ] {
             for proves in [false, true] {
                 let mut back = Vec::new();
                 MultiGzDecoder::new(&compressed(bytes, proves)[..]).read_to_end(&mut back).unwrap();
@@ -223,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_member_that_holds_something_else_is_noticed() {
-        let member = compress(b"some text", Compression::fast(), Vec::new()).unwrap();
+        let member = compress(b"some text", Vec::new()).unwrap();
         assert!(holds(&member, b"some text"));
         assert!(
             !holds(&member, b"some tex")

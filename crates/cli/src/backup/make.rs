@@ -1,6 +1,6 @@
 //! How a backup comes about: a snapshot, an archive of it, the proof, and only then its name.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::archive::{self, Content, Visit};
 use super::broken::Broken;
+use super::digest::Digester;
 use super::gzip::Compressor;
 use super::manifest::{Manifest, database_file};
 use super::names::{Day, Name};
+use super::pace::Paced;
 use super::partial::{Partial, cannot_write, rename_new};
 use super::{Order, Target, item_of_file, small_files, source, with_items};
 use crate::context::Context;
@@ -53,15 +55,20 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     let beside =
         order.recipients.map(|_| Partial::within(&folder_near(&real_path(order.path)))).transpose()?;
     let database = beside.as_ref().unwrap_or(&partial).path().join("database");
-    let snapshot = store.snapshot(&database).map_err(|error| cx.with_hint(error.into()))?;
     let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
+    let mut digester = Digester::new();
+    let snapshot = store.snapshot_watched(&database, &mut |bytes| digester.update(bytes));
+    let snapshot = snapshot.map_err(|error| cx.with_hint(error.into()))?;
     (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
+    let (mut items, mut contents) = with_items(small_files(cx)?);
+    items.insert(0, digester.finish(&database_file(&manifest.database)));
+    contents.insert(0, Content::File(database.clone()));
+    manifest.files = items;
     let archive = partial.path().join("archive");
     // The check takes as long as the rest, and it only has to be done before the archive gets its name.
     let (found, written) = thread::scope(|scope| {
         let check = scope.spawn(|| engines::verify(&database));
-        let written = describe(cx, &mut manifest, &database)
-            .and_then(|contents| write(&archive, &manifest, &contents, order.recipients));
+        let written = write(&archive, &manifest, &contents, order.recipients);
         (check.join(), written)
     });
     let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -79,15 +86,6 @@ fn late(failure: Failure, path: &Path) -> Failure {
     let message = format!("the backup {} is whole; {}", path.display(), failure.message);
     let hint = "it can be restored; once that is mended, make another";
     Failure { message, retryable: false, ..failure }.hint(hint)
-}
-
-/// Says in the manifest what the archive will hold.
-fn describe(cx: &Context, manifest: &mut Manifest, database: &Path) -> Result<Vec<Content>, Failure> {
-    let (mut items, mut contents) = with_items(small_files(cx)?);
-    items.insert(0, item_of_file(&database_file(&manifest.database), database)?);
-    contents.insert(0, Content::File(database.to_owned()));
-    manifest.files = items;
-    Ok(contents)
 }
 
 /// What is wrong with a copy is wrong with the database.
@@ -113,7 +111,7 @@ fn write(
     let cannot = |error: io::Error| cannot_write(path, &error);
     let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
     let file = made.map_err(cannot)?;
-    let out = Out::to(file.try_clone().map_err(cannot)?, recipients)?;
+    let out = Out::to(Paced::new(file.try_clone().map_err(cannot)?), recipients)?;
     let seconds = (SystemClock.now().0 / 1000).unsigned_abs();
     let is_sealed = recipients.is_some();
     let digest = thread::scope(|scope| {
@@ -121,12 +119,17 @@ fn write(
         archive::write(manifest, contents, seconds, compressor)?.finish()?.finish()
     });
     let digest = digest.map_err(cannot)?;
-    file.sync_all().map_err(cannot)?;
-    match is_sealed {
-        // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
-        true => prove_bytes(path, &digest),
-        false => prove_content(path, manifest, contents),
-    }?;
+    let (synced, proven) = thread::scope(|scope| {
+        let sync = scope.spawn(|| file.sync_all());
+        let proven = match is_sealed {
+            // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
+            true => prove_bytes(path, &digest),
+            false => prove_content(path, manifest, contents),
+        };
+        (sync.join(), proven)
+    });
+    synced.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(cannot)?;
+    proven?;
     file.metadata().map(|about| about.len()).map_err(cannot)
 }
 
@@ -137,7 +140,7 @@ enum Out {
 }
 
 impl Out {
-    fn to(file: File, recipients: Option<&Recipients>) -> Result<Self, Failure> {
+    fn to(file: Paced, recipients: Option<&Recipients>) -> Result<Self, Failure> {
         let tally = Tally { file, digest: recipients.map(|_| Sha256::new()) };
         Ok(match recipients {
             Some(recipients) => Self::Sealed(Box::new(seal_stream(tally, recipients)?)),
@@ -170,7 +173,7 @@ impl Write for Out {
 
 /// A file, and the digest of what was written to it.
 struct Tally {
-    file: File,
+    file: Paced,
     digest: Option<Sha256>,
 }
 

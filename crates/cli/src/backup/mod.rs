@@ -2,15 +2,18 @@
 //!
 //! `make` is how one comes about. `archive` knows how it lies on disk, `gzip` and `source` how it is compressed and read,
 //! `manifest` what it says of itself, `names` what it is called. `unpack` takes one apart and checks it, `restore` puts it in
-//! place; `rotate` and `list` look at folders of them, `partial` keeps what is not whole yet.
+//! place; `rotate` and `list` look at folders of them, `partial` keeps what is not whole yet. `digest` and `pace` are what both
+//! do with large files as they pass by.
 
 mod archive;
 mod broken;
+mod digest;
 mod gzip;
 pub mod list;
 mod make;
 mod manifest;
 pub mod names;
+mod pace;
 pub mod partial;
 pub mod restore;
 pub mod rotate;
@@ -34,8 +37,7 @@ use crate::files;
 use crate::output;
 
 pub use self::make::{Made, make, next_name};
-pub use self::partial::Partial;
-pub use self::unpack::Unpacked;
+pub use self::unpack::{Given, Unpacked};
 
 /// Where a backup goes.
 #[derive(Clone, Debug)]

@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prontodb_core::auth::Identity;
-use prontodb_core::store::Unlock;
 use prontodb_core::{Error, ErrorKind};
 
 use super::archive::Content;
 use super::manifest::{CURSORS, Item, MANIFEST, Manifest, database_file};
 use super::names::{Day, safety_name};
 use super::partial::{Partial, cannot_write, rename_new};
-use super::unpack::{Unpacked, refuse_full};
+use super::unpack::{Given, Unpacked, refuse_full};
 use super::{cannot_read, item_of_file, name_of, small_files, with_items};
 use crate::config;
 use crate::context::{Context, Session};
@@ -43,16 +42,6 @@ pub struct Restored {
     pub failure: Option<Failure>,
 }
 
-/// A backup that is to be restored.
-pub struct Given<'a> {
-    /// Its file.
-    pub file: &'a Path,
-    /// Where the database was that it is of, when that is known from elsewhere.
-    pub origin: Option<&'a Path>,
-    /// What opens it.
-    pub unlock: &'a Unlock,
-}
-
 /// Restores a database alone.
 ///
 /// # Errors
@@ -61,7 +50,7 @@ pub struct Given<'a> {
 pub fn database(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let mut restore = Restore::begin(cx, given, target)?;
     let revision = restore.put_database()?;
-    restore.note(given.file);
+    restore.note(given.place);
     Ok(restore.done(revision, Vec::new()))
 }
 
@@ -71,7 +60,7 @@ pub fn database(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restor
 /// Those of [`database`], and a cursor or a configuration that makes no sense.
 pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let mut restore = Restore::begin(cx, given, target)?;
-    restore.unpacked.check_others(given.file)?;
+    restore.unpacked.check_others(given.place)?;
     let (turn, coming) = restore.turn_and_coming_files()?;
     if !coming.is_empty() && restore.present.is_none() {
         restore.keep_small()?;
@@ -85,7 +74,7 @@ pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, F
         }
     }
     drop(turn);
-    restore.note(given.file);
+    restore.note(given.place);
     Ok(restore.done(revision, changed))
 }
 
@@ -99,8 +88,8 @@ pub fn folder(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Restored
         refuse_filled(folder)?;
     }
     let near = folder_near(folder);
-    let unpacked = Unpacked::of(given.file, &near, given.unlock, 0)?;
-    judge(cx, &unpacked, given.origin)?;
+    let unpacked = Unpacked::of(given, &near, 0)?;
+    judge(cx, &unpacked)?;
     sync_all_in(unpacked.folder.path())?;
     make_private_directory(&near).map_err(|error| cannot_write(&near, &error))?;
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -121,12 +110,11 @@ pub fn folder(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Restored
 ///
 /// # Errors
 /// [`ErrorKind::Denied`], and those of reading.
-pub fn judge(cx: &Context, unpacked: &Unpacked, origin: Option<&Path>) -> Result<Option<Identity>, Failure> {
+pub fn judge(cx: &Context, unpacked: &Unpacked) -> Result<Option<Identity>, Failure> {
     if !cx.settings.security_local.value {
         return Ok(None);
     }
-    let described = unpacked.manifest.as_ref().map(|manifest| Path::new(&manifest.database_path));
-    let origin = origin.or(described).filter(|path| path.is_absolute());
+    let origin = unpacked.origin.as_deref().filter(|path| path.is_absolute());
     if let Some(path) = origin.filter(|path| matches!(bytes_of(path), Ok(Some(_)))) {
         match cx.admin_at(path) {
             // One that cannot be read any more tells nothing, either.
@@ -183,16 +171,16 @@ impl<'a> Restore<'a> {
         if let Some(store) = &present {
             store.require_admin().map_err(|error| cx.with_hint(error.into()))?;
         }
-        refuse_itself(given.file, target)?;
+        refuse_itself(given.place, target)?;
         let place = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let is_by_name = cx.roots().is_by_name(target);
         let near = if is_by_name { folder_near(target) } else { place.to_owned() };
         // Room for the copy that is kept, and for the log that the new content goes through.
-        let unpacked = Unpacked::of(given.file, &near, given.unlock, bytes.unwrap_or(0).saturating_mul(2))?;
+        let unpacked = Unpacked::of(given, &near, bytes.unwrap_or(0).saturating_mul(2))?;
         // Where nothing is replaced, nobody but the backup itself can tell who may have it.
         let identity = match present {
             Some(_) => None,
-            None => judge(cx, &unpacked, given.origin)?,
+            None => judge(cx, &unpacked)?,
         };
         if is_by_name {
             make_private_directory(place).map_err(|error| cannot_write(place, &error))?;

@@ -1,9 +1,9 @@
 //! Files that something is restored from: what kind they are of, and how they are read.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek as _};
+use std::io::{self, BufRead, BufReader, Read, Seek as _};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
 use flate2::bufread::MultiGzDecoder;
@@ -62,7 +62,7 @@ impl Kind {
 pub fn read<T>(
     path: &Path,
     unlock: &Unlock,
-    body: impl FnOnce(&mut dyn Read) -> Result<T, Broken>,
+    body: impl FnOnce(&mut dyn BufRead) -> Result<T, Broken>,
 ) -> Result<T, Broken> {
     let file = File::open(path);
     let file = file.map_err(|error| Failure::io(format_args!("cannot read {}", path.display()), &error))?;
@@ -74,7 +74,7 @@ pub fn read_open<T>(
     mut file: File,
     path: &Path,
     unlock: &Unlock,
-    body: impl FnOnce(&mut dyn Read) -> Result<T, Broken>,
+    body: impl FnOnce(&mut dyn BufRead) -> Result<T, Broken>,
 ) -> Result<T, Broken> {
     let mut sign = [0; 2];
     let rewound = file.read(&mut sign).and_then(|_| file.rewind());
@@ -91,17 +91,18 @@ pub fn read_open<T>(
         })?),
     };
     thread::scope(|scope| {
-        let (sender, pieces) = sync_channel(AHEAD);
-        scope.spawn(move || decompress(from, &sender));
-        body(&mut Pieces { pieces, piece: Vec::new(), at: 0 })
+        let ((sender, pieces), (done, spare)) = (sync_channel(AHEAD), channel());
+        scope.spawn(move || decompress(from, &sender, &spare));
+        body(&mut Pieces { pieces, done, piece: Vec::new(), at: 0 })
     })
 }
 
 /// Sends what a gzip file holds, until nobody takes it any more.
-fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
+fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>, spare: &Receiver<Vec<u8>>) {
     let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(PIECE, from));
     loop {
-        let mut piece = Vec::with_capacity(PIECE);
+        let mut piece = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
+        piece.clear();
         let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece);
         let is_last = !matches!(read, Ok(length) if length > 0);
         // What came before an error has to be seen, too.
@@ -121,20 +122,35 @@ fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>) {
 /// Reads what another thread sends.
 struct Pieces {
     pieces: Receiver<io::Result<Vec<u8>>>,
+    /// Takes pieces that can be used again: fresh ones of this size come from the kernel page by page.
+    done: Sender<Vec<u8>>,
     piece: Vec<u8>,
     at: usize,
 }
 
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.piece.len() {
+            let Ok(piece) = self.pieces.recv() else { return Ok(&[]) };
+            let read = std::mem::replace(&mut self.piece, piece?);
+            self.at = 0;
+            // The thread may have come to its end already.
+            let _ = self.done.send(read);
+        }
+        Ok(&self.piece[self.at..])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.at += length;
+    }
+}
+
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at == self.piece.len() {
-            let Ok(piece) = self.pieces.recv() else { return Ok(0) };
-            self.piece = piece?;
-            self.at = 0;
-        }
-        let length = buffer.len().min(self.piece.len() - self.at);
-        buffer[..length].copy_from_slice(&self.piece[self.at..self.at + length]);
-        self.at += length;
+        let piece = self.fill_buf()?;
+        let length = buffer.len().min(piece.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        self.consume(length);
         Ok(length)
     }
 }

@@ -5,19 +5,34 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use prontodb_core::Millis;
 use prontodb_core::store::Unlock;
-use sha2::{Digest as _, Sha256};
 
 use super::archive::{self, Visit};
 use super::broken::Broken;
-use super::manifest::{CURSORS, Item, MANIFEST, MAX_BYTES, Manifest};
-use super::partial::Partial;
+use super::digest::Digester;
+use super::manifest::{CURSORS, Item, MANIFEST, MAX_BYTES, Manifest, database_file};
+use super::names;
+use super::pace::Paced;
+use super::partial::{Partial, cannot_write};
 use super::source::{self, Kind};
-use super::{hex, names};
+
 use crate::config;
 use crate::cursors::Selected;
-use crate::engines;
+use crate::engines::{self, Verified};
 use crate::exit::{Code, Failure};
+use crate::{output, replica};
+
+/// A backup that is to be looked at or restored.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// Where it is.
+    pub place: &'a Path,
+    /// Of a replica, the moment that is meant; else its last one.
+    pub until: Option<Millis>,
+    /// What opens it.
+    pub unlock: &'a Unlock,
+}
 
 /// A backup that has been taken apart, and is sound.
 pub struct Unpacked {
@@ -29,36 +44,43 @@ pub struct Unpacked {
     pub name: String,
     /// The file of the database.
     pub database: PathBuf,
+    /// Where the database was, where the backup says that.
+    pub origin: Option<PathBuf>,
     /// The version of the last write in it.
     pub revision: u64,
 }
 
 impl Unpacked {
-    /// Takes the backup at `path` apart, in a folder of its own within `place`. `reserve` is how many bytes have to be free
-    /// besides.
-    pub fn of(path: &Path, place: &Path, unlock: &Unlock, reserve: u64) -> Result<Self, Failure> {
-        Self::try_of(path, place, unlock, reserve).map_err(|broken| broken.told(path))
+    /// Takes a backup apart, in a folder of its own within `place`. `reserve` is how many bytes have to be free besides.
+    pub fn of(given: &Given<'_>, place: &Path, reserve: u64) -> Result<Self, Failure> {
+        let unpacked = match replica::is_replica(given.place) {
+            true => Self::of_replica(given, Partial::within(place)?),
+            false => Self::of_file(given, place, reserve),
+        };
+        unpacked.map_err(|broken| broken.told(given.place))
     }
 
-    fn try_of(path: &Path, place: &Path, unlock: &Unlock, reserve: u64) -> Result<Self, Broken> {
+    fn of_file(given: &Given<'_>, place: &Path, reserve: u64) -> Result<Self, Broken> {
+        let path = given.place;
         let kind = Kind::of(path)?;
         let folder = Partial::within(place)?;
         let manifest = match kind {
             Kind::Database => return Self::of_database(path, folder, reserve),
             Kind::Archive | Kind::Sealed => {
                 let mut unpacker = Unpacker::into(folder.path(), reserve);
-                source::read(path, unlock, |from| archive::read(from, path, &mut unpacker))?
+                source::read(path, given.unlock, |from| archive::read(from, path, &mut unpacker))?
             }
             Kind::Folder => copy_folder(path, &mut Unpacker::into(folder.path(), reserve))?,
         };
         let Some(item) = manifest.database_item() else { return Err(Broken::damaged("it has no database")) };
         let database = folder.path().join(&item.name);
-        let found = engines::verify(&database).map_err(|error| not_sound(error, path))?;
+        let found = verify(&database, path)?;
         if (found.schema, found.revision.0) != (manifest.schema, manifest.revision) {
             return Err(Broken::damaged("its database is not the one that the manifest describes"));
         }
         let (name, revision) = (manifest.database.clone(), manifest.revision);
-        Ok(Self { folder, manifest: Some(manifest), name, database, revision })
+        let origin = Some(PathBuf::from(&manifest.database_path));
+        Ok(Self { folder, manifest: Some(manifest), name, database, origin, revision })
     }
 
     /// A database file may have a log, and be in use.
@@ -66,11 +88,24 @@ impl Unpacked {
         let bytes = fs::metadata(path).map_or(0, |about| about.len());
         refuse_full(folder.path(), bytes.saturating_add(reserve))?;
         let name = names::of_file(path);
-        let database = folder.path().join(super::manifest::database_file(&name));
-        let copied = engines::snapshot_of(path, &database);
-        let found =
-            copied.and_then(|_| engines::verify(&database)).map_err(|error| not_sound(error, path))?;
-        Ok(Self { folder, manifest: None, name, database, revision: found.revision.0 })
+        let database = folder.path().join(database_file(&name));
+        engines::snapshot_of(path, &database).map_err(|error| not_sound(error, &database, path))?;
+        let revision = verify(&database, path)?.revision.0;
+        Ok(Self { folder, manifest: None, name, database, origin: None, revision })
+    }
+
+    fn of_replica(given: &Given<'_>, folder: Partial) -> Result<Self, Broken> {
+        let storage = replica::open(given.place)?;
+        let unfinished = folder.path().join("replica");
+        let rebuilt = replica::rebuild(&*storage, given.until, given.unlock, &unfinished)?;
+        // A replica says what it likes.
+        let name = names::of_file(Path::new(&format!("{}.prdb", rebuilt.database)));
+        let database = folder.path().join(database_file(&name));
+        fs::rename(&unfinished, &database).map_err(|error| cannot_write(folder.path(), &error))?;
+        let revision = verify(&database, given.place)?.revision.0;
+        let end = if rebuilt.is_last { ", the last moment that it holds" } else { "" };
+        output::note(&format!("{} is taken as of {}{end}", given.place.display(), rebuilt.moment));
+        Ok(Self { folder, manifest: None, name, database, origin: Some(rebuilt.path), revision })
     }
 
     /// The files besides the database.
@@ -100,14 +135,21 @@ impl Unpacked {
     }
 }
 
-/// A database that is no use, in the words for backups.
-fn not_sound(error: prontodb_core::Error, path: &Path) -> Broken {
+/// Checks the database that was taken out of the backup at `path`.
+fn verify(database: &Path, path: &Path) -> Result<Verified, Broken> {
+    engines::verify(database).map_err(|error| not_sound(error, database, path))
+}
+
+/// A database that is no use, in the words for backups. Where it lies meanwhile tells nobody anything.
+fn not_sound(error: prontodb_core::Error, database: &Path, path: &Path) -> Broken {
     use prontodb_core::ErrorKind;
-    match error.kind() {
-        ErrorKind::Damaged => Broken::damaged(Failure::from(error).message),
-        ErrorKind::Foreign => Broken::foreign(Failure::from(error).message),
+    let kind = error.kind();
+    let mut failure = Failure::from(error);
+    failure.message = failure.message.replace(&database.display().to_string(), "its database");
+    match kind {
+        ErrorKind::Damaged => Broken::damaged(failure.message),
+        ErrorKind::Foreign => Broken::foreign(failure.message),
         _ => {
-            let failure = Failure::from(error);
             let message = format!("cannot check the backup {}; {}", path.display(), failure.message);
             Broken::Failed(Failure { message, ..failure })
         }
@@ -119,13 +161,13 @@ struct Unpacker<'a> {
     folder: &'a Path,
     reserve: u64,
     items: Vec<Item>,
-    file: Option<File>,
-    digest: Sha256,
+    /// The file that is being written, and its checksum.
+    file: Option<(Paced, Digester)>,
 }
 
 impl<'a> Unpacker<'a> {
     fn into(folder: &'a Path, reserve: u64) -> Self {
-        Self { folder, reserve, items: Vec::new(), file: None, digest: Sha256::new() }
+        Self { folder, reserve, items: Vec::new(), file: None }
     }
 
     fn create(&self, name: &str) -> Result<File, Broken> {
@@ -135,7 +177,7 @@ impl<'a> Unpacker<'a> {
     }
 
     fn cannot(&self, error: &io::Error) -> Broken {
-        super::partial::cannot_write(self.folder, error).into()
+        cannot_write(self.folder, error).into()
     }
 }
 
@@ -152,22 +194,22 @@ impl Visit for Unpacker<'_> {
     }
 
     fn begin(&mut self, number: usize) -> Result<(), Broken> {
-        self.file = Some(self.create(&self.items[number].name)?);
-        self.digest = Sha256::new();
+        let file = self.create(&self.items[number].name)?;
+        self.file = Some((Paced::new(file), Digester::new()));
         Ok(())
     }
 
     fn bytes(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let Some((file, digester)) = &mut self.file else { return Ok(()) };
+        digester.update(bytes);
         let written = file.write_all(bytes);
-        self.digest.update(bytes);
         written.map_err(|error| self.cannot(&error))
     }
 
     fn end(&mut self, number: usize) -> Result<(), Broken> {
-        self.file = None;
-        let (found, item) = (hex(&std::mem::take(&mut self.digest).finalize()), &self.items[number]);
-        match found.eq_ignore_ascii_case(&item.sha256) {
+        let Some((_, digester)) = self.file.take() else { return Ok(()) };
+        let item = &self.items[number];
+        match digester.finish(&item.name).sha256.eq_ignore_ascii_case(&item.sha256) {
             true => Ok(()),
             false => Err(Broken::damaged(format!("the checksum of {} is another one", item.name))),
         }

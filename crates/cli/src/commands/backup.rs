@@ -10,7 +10,7 @@ use crate::backup::list::{self, Listed};
 use crate::backup::names::Name;
 use crate::backup::restore::{judge, require_admin_of};
 use crate::backup::rotate::{self, Rules};
-use crate::backup::{self, Made, Order, Target, Unpacked, names};
+use crate::backup::{self, Given, Made, Order, Target, Unpacked, names};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
@@ -70,7 +70,7 @@ pub struct Backup {
     #[arg(long, conflicts_with_all = MAKING, conflicts_with_all = ["verify", "restore"])]
     list: bool,
 
-    /// Check a backup as a restore would, and restore nothing
+    /// Check a backup as a restore would, or the last moment of a replica, and restore nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = MAKING, conflicts_with_all = ["output", "out", "restore"])]
     verify: Option<PathBuf>,
 
@@ -391,8 +391,9 @@ fn show_as_json(out: &mut Vec<u8>, backup: &Listed) {
 fn verify(cx: &mut Context, file: &Path, identity: Option<&Path>) -> Result<Code, Failure> {
     cx.require_proof()?;
     let unlock = restore::unlock(cx, identity);
-    let unpacked = Unpacked::of(file, &cx.spill_folder()?, &unlock, 0)?;
-    judge(cx, &unpacked, None)?;
+    let given = Given { place: file, until: None, unlock: &unlock };
+    let unpacked = Unpacked::of(&given, &cx.spill_folder()?, 0)?;
+    judge(cx, &unpacked)?;
     unpacked.check_others(file)?;
     let manifest = unpacked.manifest.as_ref();
     let created = manifest.map(|manifest| manifest.created.as_str());

@@ -2,16 +2,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf, absolute};
 
 use prontodb_core::store::Unlock;
-use prontodb_core::{Clock as _, SystemClock};
+use prontodb_core::{Clock as _, Millis, SystemClock};
 
 use super::{Addressing, Run};
 use crate::args::Globals;
-use crate::backup::Partial;
-use crate::backup::restore::{self, Given, Restored};
+use crate::backup::Given;
+use crate::backup::restore::{self, Restored};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
-use crate::paths::folder_near;
 use crate::replica;
 use crate::{output, secret};
 
@@ -40,16 +39,12 @@ pub struct Restore {
     /// else the last there is
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
-
-    /// Where the database is that a replica is of.
-    #[arg(skip)]
-    origin: Option<PathBuf>,
 }
 
 impl Restore {
     /// The same as the flags of another command say it.
     pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>) -> Self {
-        Self { file, to, age_identity, at: None, origin: None }
+        Self { file, to, age_identity, at: None }
     }
 }
 
@@ -60,15 +55,13 @@ impl Run for Restore {
         Context::undecided(globals)
     }
 
-    fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.to.is_some() {
             refuse_choice(cx, "--to says where to")?;
         }
         cx.require_proof()?;
         let unlock = unlock(cx, self.age_identity.as_deref());
-        // What is made of a replica is there until it has been restored.
-        let _made = self.make_of_replica(cx, &unlock)?;
-        let given = Given { file: &self.file, origin: self.origin.as_deref(), unlock: &unlock };
+        let given = Given { place: &self.file, until: self.until()?, unlock: &unlock };
         let restored = match &self.to {
             Some(word) if restore::is_folder(word) => {
                 let folder = absolute(word).map_err(|error| Failure::io("no such path", &error))?;
@@ -86,32 +79,14 @@ impl Run for Restore {
 }
 
 impl Restore {
-    /// Makes a database of a replica, and takes that for the backup.
-    fn make_of_replica(&mut self, cx: &Context, unlock: &Unlock) -> Result<Option<Partial>, Failure> {
-        if !replica::is_replica(&self.file) {
-            return match self.at {
-                Some(_) => Err(Failure::usage(format!(
-                    "{} is no replica, and holds one moment alone",
-                    self.file.display()
-                ))
-                .hint("--at goes with the folder of prontodb backup --follow")),
-                None => Ok(None),
-            };
+    /// The moment that is meant, which only a replica has.
+    fn until(&self) -> Result<Option<Millis>, Failure> {
+        let Some(text) = &self.at else { return Ok(None) };
+        if replica::is_replica(&self.file) {
+            return replica::moment(text, SystemClock.now()).map(Some);
         }
-        let until = self.at.as_deref().map(|text| replica::moment(text, SystemClock.now())).transpose()?;
-        let near = match &self.to {
-            Some(word) if restore::is_folder(word) => folder_near(Path::new(word)),
-            Some(word) => folder_near(&cx.roots().database_file(text(word)?)?),
-            None => folder_near(&cx.selection()?.path),
-        };
-        let partial = Partial::within(&near)?;
-        let file = partial.path().join("pronto.replica.prdb");
-        let storage = replica::open(&self.file)?;
-        let rebuilt = replica::rebuild(&*storage, until, unlock, &file)?;
-        let end = if rebuilt.is_last { ", the last moment that it holds" } else { "" };
-        output::note(&format!("{} is taken as of {}{end}", self.file.display(), rebuilt.moment));
-        (self.file, self.origin) = (file, Some(rebuilt.path));
-        Ok(Some(partial))
+        let what = format!("{} is no replica, and holds one moment alone", self.file.display());
+        Err(Failure::usage(what).hint("--at goes with the folder of prontodb backup --follow"))
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Rebuilt {
     pub is_last: bool,
     /// Where the database is that the replica is of.
     pub path: PathBuf,
+    /// What it is called.
+    pub database: String,
 }
 
 /// Makes a new file at `dest` with the database as it was at a moment, or as it is at the end.
@@ -44,7 +46,7 @@ pub fn rebuild(
     let mut rebuild = Rebuild { storage, generation, unlock, moment: before };
     let moment = rebuild.run(until, dest).map_err(|failure| rebuild.with_last(failure))?;
     let is_last = chosen + 1 == catalog.generations.len() && moment >= generation.end();
-    Ok(Rebuilt { moment, is_last, path: catalog.path })
+    Ok(Rebuilt { moment, is_last, path: catalog.path, database: catalog.database })
 }
 
 fn too_early(storage: &dyn Storage, catalog: &Catalog, until: Millis) -> Failure {

@@ -291,6 +291,32 @@ fn a_disk_that_is_full_from_the_start_can_be_used_once_there_is_room() {
     reports(&report, &[("full", "1"), ("after", "0"), ("get", "v")]);
 }
 
+const DELETE_ON_A_FULL_DISK: &str = r#"
+    exec 2>&1
+    mount -t tmpfs -o size=2m none "$HOME" || exit 1
+    "$0" --database store set p.n.k v
+    head -c 100000 /dev/urandom | "$0" --database store set p.n.more
+    head -c 4000000 /dev/zero > "$HOME/filler"
+    "$0" admin rename-db store other
+    echo "rename: $?"
+    echo "get: $("$0" --database store get p.n.k)"
+    "$0" admin delete-db store --force
+    echo "delete: $?"
+    echo "files: $(ls "$HOME/.local/data/odx/prontodb/store" 2>/dev/null | wc -l)"
+    rm "$HOME/filler"
+    "$0" --database store get p.n.k
+    echo "gone: $?"
+"#;
+
+#[test]
+fn a_database_can_be_removed_from_a_full_disk() {
+    let s = sandbox();
+    let Some(report) = in_own_mounts(&s, DELETE_ON_A_FULL_DISK) else {
+        return say_skipped();
+    };
+    reports(&report, &[("rename", "1"), ("get", "v"), ("delete", "0"), ("files", "0"), ("gone", "2")]);
+}
+
 const READ_ONLY_MOUNT: &str = r#"
     exec 2>&1
     mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" || exit 1

@@ -379,6 +379,26 @@ fn what_is_damaged_or_missing_is_told_with_the_last_moment_before() {
 }
 
 #[test]
+fn a_replica_is_checked_without_being_restored() {
+    let (s, segments, moments) = with_three_segments();
+    let verify = ["backup", "--verify", "rep"];
+    let whole = s.run(verify).prints("rep is whole: database main, revision 4\n");
+    whole.stderr_has(&format!("is taken as of {}, the last moment that it holds", moments[3]));
+    let left: Vec<_> = fs::read_dir(database_file(&s, "main").parent().unwrap()).unwrap().collect();
+    assert!(!format!("{left:?}").contains("partial"), "{left:?}");
+    let bytes = fs::read(&segments[2]).unwrap();
+    fs::write(&segments[2], &bytes[..bytes.len() - 9]).unwrap();
+    refused(&s, &verify, 7, "damaged").stderr_has(&format!("--at {}", moments[2]));
+}
+
+#[test]
+fn the_files_of_a_replica_are_called_as_those_of_an_archive() {
+    let (s, ..) = with_three_segments();
+    s.run(["restore", "rep", "--to", "files/"]).succeeds();
+    assert_eq!(s.run(["get", "-d", "files/pronto.main.prdb", "p.n.k"]).succeeds().stdout(), "3\n");
+}
+
+#[test]
 fn a_later_generation_that_is_damaged_leaves_the_earlier_one() {
     let s = sandbox_with([("p.n.k", "0")]);
     s.run(["backup", "--follow", "rep", "--once"]).prints("");

@@ -19,7 +19,7 @@ use crate::backup::backup;
 use crate::bad_luck::{OrdinaryUser, set_mode};
 use crate::common::{
     RECIPIENT, assert_whole, contents, data_folder, database_file, databases, fold_log, identity_file,
-    json_of, sandbox, sandbox_with, side_file, sql, wait_until,
+    json_of, refused, sandbox, sandbox_with, side_file, sql, wait_until,
 };
 use crate::many_processes::{Dice, kill_at_some_moment, kills_of_a_worker};
 
@@ -735,4 +735,16 @@ fn a_restore_that_is_killed_leaves_one_state_or_the_other() {
         let partial = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
         assert!(partial.into_iter().all(|name| !name.to_str().unwrap().starts_with(".prontodb")));
     }
+}
+
+#[test]
+fn what_is_wrong_is_told_without_paths_that_are_gone_by_then() {
+    let s = sandbox_with([("p.n.k", "0")]);
+    let file = database_file(&s, "main");
+    sql(&s, &file, "UPDATE sys_state SET revision = 0");
+    let file = file.to_str().unwrap();
+    let outcome = refused(&s, &["backup", "--verify", file], 7, "damaged");
+    let outcome =
+        outcome.stderr_has("its database is damaged; p.n.k: the entry is of a write that has not been yet");
+    outcome.require(!outcome.stderr().contains("partial"), "no private folder is named");
 }

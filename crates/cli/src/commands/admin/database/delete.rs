@@ -52,7 +52,7 @@ impl Run for Delete {
         let cursors = cx.cursors()?;
         let turn = cursors.turn(cx.patience())?;
         let leads = cursors.leading_to(&path)?;
-        let alone = cx.hold_alone(&path)?;
+        let alone = cx.hold_to_remove(&path)?;
         let selections: Vec<_> = leads.iter().filter(|lead| lead.is_selection()).collect();
         let named: Vec<_> = leads.iter().filter(|lead| !lead.is_selection()).cloned().collect();
         // First, so that whoever is stopped in between can say it again.
