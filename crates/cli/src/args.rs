@@ -25,6 +25,7 @@ const VALUE_FLAGS: &[&str] = &[
     "context",
     "cursor",
     "database",
+    "fence",
     "file",
     "follow",
     "format",
@@ -42,6 +43,7 @@ const VALUE_FLAGS: &[&str] = &[
     "ns",
     "ns-delim",
     "on-conflict",
+    "on-lost",
     "out",
     "output",
     "pass-file",
@@ -59,6 +61,7 @@ const VALUE_FLAGS: &[&str] = &[
     "ttl",
     "user",
     "verify",
+    "wait",
     "where",
 ];
 /// The same for flags of one letter.
@@ -119,6 +122,10 @@ pub struct Globals {
     /// Writes that survive a power cut once they are acknowledged
     #[arg(long)]
     pub durable: bool,
+
+    /// Write nothing unless the lease stands that this token is of; see prontodb lock acquire
+    #[arg(long, value_name = "TOKEN")]
+    pub fence: Option<String>,
 
     /// Answers and errors as JSON
     #[arg(long)]
@@ -203,6 +210,7 @@ impl Globals {
             "--config" => Slot::Path(&mut self.config),
             "--busy-timeout-ms" => Slot::Text(&mut self.busy_timeout_ms),
             "--durable" => Slot::Truth(&mut self.durable),
+            "--fence" => Slot::Text(&mut self.fence),
             "--explain" => Slot::Truth(&mut self.explain),
             _ => return None,
         })

@@ -16,6 +16,7 @@ use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
 use crate::cursors::Cursors;
 use crate::engines::{self, Access, Alone, Lifetime, OpenOptions};
 use crate::exit::{Code, Failure};
+use crate::fence;
 use crate::output::{self, Out};
 use crate::paths::{self, Roots};
 use crate::secret;
@@ -35,6 +36,8 @@ pub struct Context {
     pub user: User,
     /// The database it works on, once that has been asked for.
     selection: OnceCell<Selection>,
+    /// The lease that it writes under, if it was given one.
+    pub fence: Option<fence::Given>,
     /// How addresses are read.
     pub notation: Notation,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
@@ -69,7 +72,8 @@ impl Context {
     pub fn undecided(globals: Globals) -> Result<Self, Failure> {
         let settings = load_settings(&globals)?;
         let user = user::find(&globals, &variable)?;
-        Self::of(globals, settings, user)
+        let fence = fence::find(globals.fence.as_deref(), &variable)?;
+        Ok(Self { fence, ..Self::of(globals, settings, user)? })
     }
 
     /// The context of a command that looks at the configuration: flags that choose a database are let be, but nothing is
@@ -89,7 +93,7 @@ impl Context {
 
     fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
         let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
-        Ok(Self { globals, settings, user, selection, notation, has_dashes: false, out })
+        Ok(Self { globals, settings, user, selection, fence: None, notation, has_dashes: false, out })
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -142,7 +146,7 @@ impl Context {
         let store = self.make(selection)?;
         let store = store.map_err(|error| self.with_hint(chosen(error.into(), selection)))?;
         selection.remember(self.surroundings(), self.patience())?;
-        Ok(self.configure(store, identity))
+        Ok(self.configure(&selection.path, store, identity))
     }
 
     /// Opens a database to write, with the folder that one by name lies in. That folder goes when somebody renames or deletes
@@ -174,12 +178,13 @@ impl Context {
             Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
         };
         selection.select(self.surroundings(), self.patience())?;
-        Ok(self.configure(store, identity))
+        Ok(self.configure(&selection.path, store, identity))
     }
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
     pub fn open_for_login(&self) -> Result<Session, Failure> {
-        Ok(self.configure(self.open_or_empty(&self.selection()?.path)?, None))
+        let path = &self.selection()?.path;
+        Ok(self.configure(path, self.open_or_empty(path)?, None))
     }
 
     /// The same to look at what is there, for a command that tells what it would do.
@@ -191,13 +196,13 @@ impl Context {
     pub fn open_at(&self, path: &Path) -> Result<Session, Failure> {
         let identity = self.local_identity_at(path)?;
         let store = self.open_path(path, Access::Read)?;
-        Ok(self.configure(store, identity))
+        Ok(self.configure(path, store, identity))
     }
 
     /// The same for one that answers as an empty one when it is not there.
     pub fn open_at_or_empty(&self, path: &Path) -> Result<Session, Failure> {
         let identity = self.local_identity_at(path)?;
-        Ok(self.configure(self.open_or_empty(path)?, identity))
+        Ok(self.configure(path, self.open_or_empty(path)?, identity))
     }
 
     /// The same for one that is written, and made if need be.
@@ -207,7 +212,7 @@ impl Context {
             make_folder(path)?;
         }
         let store = self.open_path(path, Access::Write)?;
-        Ok(self.configure(store, identity))
+        Ok(self.configure(path, store, identity))
     }
 
     fn open_path(&self, path: &Path, access: Access) -> Result<Store, Failure> {
@@ -234,7 +239,7 @@ impl Context {
             return Ok(None);
         }
         let Some(credentials) = self.credentials()? else { return Ok(None) };
-        let store = self.configure(self.open_or_empty(path)?, None);
+        let store = self.configure(path, self.open_or_empty(path)?, None);
         self.identify(&store, &credentials).map(Some)
     }
 
@@ -261,7 +266,7 @@ impl Context {
             return Ok(None);
         }
         let Some(credentials) = self.credentials()? else { return Ok(None) };
-        let store = self.configure(self.open_or_empty(path)?, None);
+        let store = self.configure(path, self.open_or_empty(path)?, None);
         let identity = self.identify(&store, &credentials)?;
         let store = ManuallyDrop::into_inner(store).act_as(identity.clone());
         store.require_admin()?;
@@ -278,7 +283,7 @@ impl Context {
 
     /// Opens a database to write for somebody who has proved who they are elsewhere.
     pub fn open_for(&self, path: &Path, identity: Identity) -> Result<Session, Failure> {
-        Ok(self.configure(self.open_path(path, Access::Write)?, Some(identity)))
+        Ok(self.configure(path, self.open_path(path, Access::Write)?, Some(identity)))
     }
 
     /// Takes the database at `path` for this process alone, which may have no other connection to it.
@@ -324,7 +329,8 @@ impl Context {
         }
     }
 
-    fn configure(&self, store: Store, identity: Option<Identity>) -> Session {
+    fn configure(&self, path: &Path, store: Store, identity: Option<Identity>) -> Session {
+        let store = store.with_fence(self.fence.as_ref().and_then(|fence| fence.at(path)));
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
         let store = store.with_writer(self.writer().value).with_seed(secret::seed);
         let compress_above = Some(self.settings.compress_above_bytes.value).filter(|bytes| *bytes > 0);

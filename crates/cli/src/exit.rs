@@ -10,25 +10,46 @@ use prontodb_core::{Error, ErrorKind};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// It is done.
-    Done = 0,
+    Done,
     /// An error that no other code names.
-    Error = 1,
+    Error,
     /// The key is missing or has expired, or the namespace keeps no TTL.
-    Missing = 2,
+    Missing,
     /// A condition was not met.
-    Conflict = 3,
+    Conflict,
     /// Waited too long.
-    TimedOut = 4,
+    TimedOut,
     /// Not allowed.
-    Denied = 5,
+    Denied,
     /// Over a limit.
-    Limit = 6,
+    Limit,
     /// Damaged data.
-    Damaged = 7,
+    Damaged,
     /// The command line makes no sense.
-    Usage = 64,
+    Usage,
     /// Ctrl-C was typed at a question; what a shell says of a program that the signal ends.
-    Interrupted = 130,
+    Interrupted,
+    /// A command that was run under a lock has ended like this.
+    Child(u8),
+}
+
+impl Code {
+    /// The number that the process ends with.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Error => 1,
+            Self::Missing => 2,
+            Self::Conflict => 3,
+            Self::TimedOut => 4,
+            Self::Denied => 5,
+            Self::Limit => 6,
+            Self::Damaged => 7,
+            Self::Usage => 64,
+            Self::Interrupted => 130,
+            Self::Child(code) => code,
+        }
+    }
 }
 
 /// Why a command did not do what it was asked: one line, and a hint where there is one.

@@ -14,6 +14,7 @@ mod directory;
 mod engines;
 mod exit;
 mod explain;
+mod fence;
 mod files;
 mod grammar;
 mod help;
@@ -39,8 +40,8 @@ mod user;
 static ARENA: arena::Arena = arena::Arena::new();
 
 fn main() {
-    std::panic::set_hook(Box::new(|panic| std::process::exit(run::report_panic(panic) as i32)));
+    std::panic::set_hook(Box::new(|panic| std::process::exit(run::report_panic(panic).number().into())));
     engines::share_allocator();
     let code = run::run(std::env::args_os().skip(1).collect());
-    std::process::exit(code as i32);
+    std::process::exit(code.number().into());
 }

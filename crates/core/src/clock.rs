@@ -1,8 +1,10 @@
 //! Time as the store sees it: milliseconds, durations that are never zero, and the clock that says what time it is.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::sys;
 
 /// A moment: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,10 +101,36 @@ impl Millis {
     }
 }
 
+/// A moment on the clock of a machine that nobody can set: it begins when the machine starts, and goes on while it sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uptime {
+    /// Which start of the machine it was.
+    pub boot: u128,
+    /// Milliseconds since then.
+    pub millis: u64,
+}
+
+impl Uptime {
+    /// The moment `ttl` after this one.
+    pub fn after(self, ttl: Ttl) -> Self {
+        Self { millis: self.millis.saturating_add(ttl.millis().unsigned_abs()), ..self }
+    }
+
+    /// How long it is from here to `later`; `None` when that has come, or is of another start of the machine: whatever ran
+    /// then has ended.
+    pub fn until(self, later: Self) -> Option<Duration> {
+        let left = later.millis.checked_sub(self.millis).filter(|left| *left > 0)?;
+        (later.boot == self.boot).then(|| Duration::from_millis(left))
+    }
+}
+
 /// Where the store learns what time it is.
 pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Millis;
+
+    /// The same on a clock that nobody sets, for what must not depend on when somebody does.
+    fn uptime(&self) -> Uptime;
 }
 
 /// The system's wall clock.
@@ -114,33 +142,62 @@ impl Clock for SystemClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
+
+    fn uptime(&self) -> Uptime {
+        sys::uptime()
+    }
 }
 
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    boot: AtomicU64,
+    uptime: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that shows `now`.
     pub fn at(now: Millis) -> Self {
-        Self(AtomicI64::new(now.0))
+        Self { now: AtomicI64::new(now.0), boot: AtomicU64::new(1), uptime: AtomicU64::new(0) }
     }
 
-    /// Moves on by `millis` milliseconds (back, when negative).
+    /// Moves on by `millis` milliseconds. Negative ones set the wall clock back, as [`ManualClock::set`] does.
     pub fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.set(millis);
+        self.uptime.fetch_add(u64::try_from(millis).unwrap_or(0), Ordering::SeqCst);
+    }
+
+    /// Sets the wall clock by `millis` milliseconds, forwards or back, while no time passes.
+    pub fn set(&self, millis: i64) {
+        self.now.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Starts the machine anew.
+    pub fn reboot(&self) {
+        self.boot.fetch_add(1, Ordering::SeqCst);
+        self.uptime.store(0, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Millis {
-        Millis(self.0.load(Ordering::SeqCst))
+        Millis(self.now.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Uptime {
+        let boot = u128::from(self.boot.load(Ordering::SeqCst));
+        Uptime { boot, millis: self.uptime.load(Ordering::SeqCst) }
     }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Millis {
         (**self).now()
+    }
+
+    fn uptime(&self) -> Uptime {
+        (**self).uptime()
     }
 }
 
@@ -176,6 +233,30 @@ mod tests {
             let ttl = Ttl::from_millis(ttl).unwrap();
             assert_eq!(Ttl::parse(&ttl.to_string()), Ok(ttl));
         }
+    }
+
+    #[test]
+    fn the_clock_that_nobody_sets_goes_on_until_the_machine_starts_anew() {
+        let clock = ManualClock::at(Millis(1_000_000));
+        let second = Ttl::from_millis(1000).unwrap();
+        let later = clock.uptime().after(second);
+        assert_eq!(clock.uptime().until(later), Some(Duration::from_secs(1)));
+        clock.set(-86_400_000);
+        assert_eq!(clock.uptime().until(later), Some(Duration::from_secs(1)));
+        clock.advance(999);
+        assert_eq!(clock.uptime().until(later), Some(Duration::from_millis(1)));
+        clock.advance(1);
+        assert_eq!(clock.uptime().until(later), None);
+        let far = clock.uptime().after(second);
+        clock.reboot();
+        assert_eq!(clock.uptime().until(far), None);
+    }
+
+    #[test]
+    fn the_system_tells_how_long_it_has_been_up() {
+        let (one, next) = (SystemClock.uptime(), SystemClock.uptime());
+        assert_eq!(one.boot, next.boot);
+        assert!(one.millis <= next.millis && next.millis - one.millis < 60_000);
     }
 
     #[test]

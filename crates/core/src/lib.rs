@@ -29,9 +29,9 @@ mod sys;
 pub mod transfer;
 
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
-pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl};
+pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl, Uptime};
 pub use error::{Error, ErrorKind, Result};
 pub use metakeys::Metakeys;
 pub use record::{Coding, Head, Record, Version};
 pub use store::Store;
-pub use sys::Endings;
+pub use sys::{Ending, Endings};

@@ -6,8 +6,11 @@ use std::cell::Cell;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::clock::Uptime;
 
 /// Takes the exclusive lock on `file`, waiting for at most `limit`; `false` when the time ran out.
 ///
@@ -123,6 +126,15 @@ pub struct Endings {
     has_come: Cell<bool>,
 }
 
+/// That somebody wishes this process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// SIGINT; else it was SIGTERM.
+    pub is_interrupt: bool,
+    /// It was typed at a terminal, and has come to all processes in front of it.
+    pub is_typed: bool,
+}
+
 impl Endings {
     /// Takes these signals for the calling thread and those that it starts.
     ///
@@ -135,10 +147,22 @@ impl Endings {
     /// Waits for so long, but no longer than until the process is to end; whether it is.
     pub fn wait(&self, limit: Duration) -> bool {
         if !self.has_come.get() {
-            self.has_come.set(self.signals.wait(limit));
+            self.has_come.set(self.signals.wait(limit).is_some());
         }
         self.has_come.get()
     }
+
+    /// Waits for so long, but no longer than until the next wish; for processes that pass it on.
+    pub fn next(&self, limit: Duration) -> Option<Ending> {
+        self.signals.wait(limit)
+    }
+}
+
+/// How long this machine has been up, and which start that was. Where a system does not say, it counts from 1970 and has
+/// started once: leases then trust its wall clock.
+pub(crate) fn uptime() -> Uptime {
+    static BOOT: OnceLock<u128> = OnceLock::new();
+    Uptime { boot: *BOOT.get_or_init(platform::boot), millis: platform::uptime_millis() }
 }
 
 #[cfg(target_os = "linux")]
@@ -156,13 +180,29 @@ mod platform {
     use std::ptr;
     use std::time::{Duration, Instant};
 
-    use super::{FileSystem, LockHolder};
+    use super::{Ending, FileSystem, LockHolder};
 
     /// How often a wait is interrupted once its time is over, should the first signal come before the wait begins.
     const NUDGE: Duration = Duration::from_millis(5);
 
     /// Byte of the WAL index on which every attached process holds a shared lock (`UNIX_SHM_DMS` in SQLite's os_unix.c).
     const DEAD_MANS_SWITCH: libc::off_t = 128;
+
+    /// The number that the kernel draws as it starts.
+    pub(super) fn boot() -> u128 {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        u128::from_str_radix(&digits, 16).unwrap_or_default()
+    }
+
+    pub(super) fn uptime_millis() -> u64 {
+        // SAFETY: all zeros are a value of this type.
+        let mut time: libc::timespec = unsafe { mem::zeroed() };
+        // SAFETY: the kernel writes to `time`, which is as large as it has to be.
+        unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+        let part = |part: i64, times: u64| u64::try_from(part).unwrap_or(0).saturating_mul(times);
+        part(time.tv_sec, 1000).saturating_add(part(time.tv_nsec, 1) / 1_000_000)
+    }
 
     pub(super) fn wait_for_lock(file: &File, deadline: Instant) -> io::Result<bool> {
         if !signal_is_ours() {
@@ -272,10 +312,15 @@ mod platform {
             if failed == 0 { Ok(Self(signals)) } else { Err(io::Error::from_raw_os_error(failed)) }
         }
 
-        pub(super) fn wait(self, limit: Duration) -> bool {
+        pub(super) fn wait(self, limit: Duration) -> Option<Ending> {
             let spec = timespec(limit);
-            // SAFETY: set and time outlive the call, and nothing is asked about the signal.
-            unsafe { libc::sigtimedwait(&raw const self.0, ptr::null_mut(), &raw const spec) > 0 }
+            // SAFETY: all zeros are a value of this type.
+            let mut about: libc::siginfo_t = unsafe { mem::zeroed() };
+            // SAFETY: set, time and answer outlive the call.
+            let signal = unsafe { libc::sigtimedwait(&raw const self.0, &raw mut about, &raw const spec) };
+            // What the kernel sends of itself has a positive code.
+            (signal > 0)
+                .then_some(Ending { is_interrupt: signal == libc::SIGINT, is_typed: about.si_code > 0 })
         }
     }
 
@@ -487,6 +532,15 @@ mod platform {
 
     pub(super) use super::look_and_rename as rename_new;
 
+    pub(super) fn boot() -> u128 {
+        0
+    }
+
+    pub(super) fn uptime_millis() -> u64 {
+        let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(super) fn lock_holder(_path: &Path) -> Option<super::LockHolder> {
         None
     }
@@ -505,9 +559,9 @@ mod platform {
             Ok(Self)
         }
 
-        pub(super) fn wait(self, limit: std::time::Duration) -> bool {
+        pub(super) fn wait(self, limit: std::time::Duration) -> Option<super::Ending> {
             std::thread::sleep(limit);
-            false
+            None
         }
     }
 

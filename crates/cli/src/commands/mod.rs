@@ -24,6 +24,7 @@ mod import_fs;
 mod incr;
 mod install;
 mod list;
+mod lock;
 mod man;
 mod namespaces;
 mod nss;
@@ -146,6 +147,11 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<lock::acquire::Acquire>("lock acquire"),
+    command::<lock::renew::Renew>("lock renew"),
+    command::<lock::release::Release>("lock release"),
+    command::<lock::list::List>("lock list"),
+    command::<lock::run::Under>("lock run"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
     command::<export_fs::ExportFs>("export-fs"),
@@ -279,6 +285,7 @@ const fn group(name: &'static str, about: &'static str, otherwise: Option<Otherw
 /// All groups.
 pub static GROUPS: &[Group] = &[
     group("cursor", "Save, list and select databases", Some(("cursor NAME", |_| true))),
+    group("lock", "Take turns: leases on names, with fencing tokens", None),
     group("config", "Read and change the configuration", None),
     group("auth", "Prove who you are", None),
     group("proto", "The same in the words of the stream", None),

@@ -103,7 +103,7 @@ pub fn failure(failure: &Failure) -> String {
     let mut inner = Vec::new();
     let mut object = Object::begin(&mut inner);
     object
-        .number("code", failure.code as u64)
+        .number("code", u64::from(failure.code.number()))
         .text("kind", failure.kind)
         .text("message", &failure.message)
         .text_or_null("hint", failure.hint.as_deref())

@@ -38,6 +38,7 @@ mod json;
 mod key_verbs;
 mod keys;
 mod limits;
+mod locks;
 mod long_listings;
 mod many_processes;
 mod metakeys;

@@ -124,7 +124,7 @@ impl Store {
         change: impl Fn(&mut dyn Txn) -> Result<()>,
     ) -> Result<()> {
         self.allow_admin()?;
-        self.engine().write(&mut |txn| {
+        self.transact(&mut |txn| {
             change(txn)?;
             self.note_done(txn, action, target)
         })

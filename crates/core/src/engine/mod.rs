@@ -254,11 +254,15 @@ pub enum Catalog {
     Leftovers,
     /// Projects that were made before any namespace of theirs.
     Projects,
+    /// Locks by their names, and the leases they are held under.
+    Locks,
+    /// Leases by their fencing tokens.
+    Leases,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Users,
         Self::ApiKeys,
         Self::Sessions,
@@ -269,6 +273,8 @@ impl Catalog {
         Self::Moves,
         Self::Leftovers,
         Self::Projects,
+        Self::Locks,
+        Self::Leases,
     ];
 
     /// What it is called where names are needed.
@@ -284,6 +290,8 @@ impl Catalog {
             Self::Moves => "sys_moves",
             Self::Leftovers => "sys_leftovers",
             Self::Projects => "sys_projects",
+            Self::Locks => "sys_locks",
+            Self::Leases => "sys_leases",
         }
     }
 }

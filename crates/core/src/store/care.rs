@@ -64,7 +64,7 @@ impl Store {
     /// Those of writing.
     pub fn migrate(&self) -> Result<()> {
         self.require_admin()?;
-        self.engine.write(&mut |txn| self.note_done_by_others(txn, "migrate", ""))
+        self.transact(&mut |txn| self.note_done_by_others(txn, "migrate", ""))
     }
 
     /// Writes the database anew, without room for what has gone; false when others still read what was there before, and
@@ -78,7 +78,7 @@ impl Store {
         self.engine.read(&mut |_| Ok(()))?;
         let done = self.engine.scrub()?;
         if self.identity.is_some() {
-            self.engine.write(&mut |txn| self.note_done_by_others(txn, "vacuum", ""))?;
+            self.transact(&mut |txn| self.note_done_by_others(txn, "vacuum", ""))?;
         }
         Ok(done)
     }

@@ -108,7 +108,7 @@ impl Store {
     pub fn write<T>(&self, mut body: impl FnMut(&mut Writer<'_>) -> Result<T>) -> Result<T> {
         let mut answer = None;
         let written = self.coder.with_keys(|| {
-            self.engine.write(&mut |txn| {
+            self.transact(&mut |txn| {
                 let mut writer = self.writer_on(txn);
                 answer = Some(body(&mut writer)?);
                 writer.finish()

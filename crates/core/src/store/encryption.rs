@@ -98,7 +98,7 @@ impl Store {
     pub fn decrypt(&self, namespace: &Namespace) -> Result<Recoded> {
         self.allow(Action::Admin, Some(namespace))?;
         self.coder.with_keys(|| {
-            self.engine.write(&mut |txn| {
+            self.transact(&mut |txn| {
                 let space = sealed_space(txn, namespace)?;
                 if holds_sealed(txn, &space)? {
                     self.coder.require_all(txn, &space)?;
@@ -141,7 +141,7 @@ impl Store {
             return Err(not_encrypted(namespace));
         }
         let wrapped = self.wrapped_anew(&present, recipients)?;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = sealed_space(txn, namespace)?;
             txn.version()?;
             self.keep_wrapped(txn, &space, &wrapped, recipients)?;
@@ -162,7 +162,7 @@ impl Store {
         let key = DataKey::generate()?;
         let new = coding::wrap(&key, recipients)?;
         let (mut number, mut is_new) = (0, false);
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let present = txn.space(namespace)?;
             is_new = present.is_none();
             let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
@@ -253,7 +253,7 @@ impl Store {
                 break;
             }
         }
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = unchanged_space(txn, namespace, sealing)?;
             for record in keys_of(txn, &space)? {
                 if sealing.key() != Some(record.key) {
@@ -271,7 +271,7 @@ impl Store {
         let mut step = Step::default();
         let range = Range { after, fields: Fields::All, ..Range::default() };
         self.coder.with_keys(|| {
-            self.engine.write(&mut |txn| {
+            self.transact(&mut |txn| {
                 let space = unchanged_space(txn, namespace, sealing)?;
                 step = Step::find(txn, &space, &range)?;
                 step.entries

@@ -11,6 +11,7 @@ mod describe;
 mod encryption;
 mod list;
 mod load;
+mod locks;
 mod metakeys;
 mod moves;
 mod projects;
@@ -26,6 +27,7 @@ pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
+pub use self::locks::{Acquired, Fence, Lock, MAX_LOCK_NAME};
 pub use self::projects::ProjectInfo;
 pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
@@ -40,7 +42,7 @@ use crate::auth::Seed;
 use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
-use crate::engine::{Cache, Engine, Policy, Snapshot, Space, View};
+use crate::engine::{Cache, Engine, Policy, Snapshot, Space, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record, Version};
 
@@ -69,6 +71,7 @@ pub struct Store {
     origin: &'static str,
     seed: fn() -> Result<Seed>,
     coder: Coder,
+    fence: Option<Fence>,
 }
 
 impl Store {
@@ -83,6 +86,7 @@ impl Store {
             origin: "library",
             seed: || Ok(Seed::default()),
             coder: Coder::default(),
+            fence: None,
         }
     }
 
@@ -102,6 +106,13 @@ impl Store {
     #[must_use]
     pub fn with_max_value_bytes(mut self, bytes: u64) -> Self {
         self.max_value_bytes = bytes;
+        self
+    }
+
+    /// Writes nothing unless the lease stands that this token was given for: see [`Store::acquire_lock`].
+    #[must_use]
+    pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
+        self.fence = fence;
         self
     }
 
@@ -241,7 +252,7 @@ impl Store {
     pub fn note(&self, action: &str, target: &str) -> Result<()> {
         self.allow(Action::Admin, None)?;
         match self.identity {
-            Some(_) => self.engine.write(&mut |txn| self.note_done(txn, action, target)),
+            Some(_) => self.transact(&mut |txn| self.note_done(txn, action, target)),
             None => Ok(()),
         }
     }
@@ -349,6 +360,14 @@ impl Store {
     /// Runs `body` on one consistent state of the data, with the keys it needs.
     fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
         self.coder.with_keys(|| self.engine.read(body))
+    }
+
+    /// Runs `body` alone among writers, if the lease still stands under which this store writes.
+    pub(crate) fn transact(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.engine.write(&mut |txn| {
+            self.check_fence(txn)?;
+            body(txn)
+        })
     }
 
     /// Does what caches ask for when they are read: removes what was met expired, and notes what was used.

@@ -107,7 +107,7 @@ impl Store {
 
     fn begin_move(&self, namespace: &Namespace, to: &Table) -> Result<Begun> {
         let mut begun = Begun::Hindered;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = txn.space(namespace)?.ok_or_else(|| missing(namespace))?;
             let target = self.location(txn, &space, to)?;
             begun = match records::find::<MoveRecord, _>(txn, &key(space.id))? {
@@ -143,7 +143,7 @@ impl Store {
     /// Copies some entries; with the last of them the space lies in its new table. Says whether that is so.
     fn step_of_move(&self, namespace: &Namespace, id: u64, target: &str, to: &Table) -> Result<bool> {
         let mut is_done = false;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.id == id);
             let space = space.ok_or_else(|| hindered(namespace, "was dropped"))?;
             let moving = records::find::<MoveRecord, _>(txn, &key(id))?;
@@ -214,7 +214,7 @@ impl Store {
         }
         loop {
             let (mut swept, mut is_over) = (0, false);
-            self.engine.write(&mut |txn| {
+            self.transact(&mut |txn| {
                 (swept, is_over) = step_of_sweep(txn)?;
                 Ok(())
             })?;

@@ -61,7 +61,7 @@ impl Store {
     pub fn create_project(&self, name: &str) -> Result<()> {
         self.allow(Action::Admin, None)?;
         Namespace::new(name, "namespace")?;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let is_there = records::find::<ProjectRecord, _>(txn, name)?.is_some();
             if is_there || !txn.spaces(Some(name))?.is_empty() {
                 return Err(Error::new(
@@ -103,7 +103,7 @@ impl Store {
     pub fn drop_project(&self, name: &str) -> Result<Dropped> {
         self.allow(Action::Admin, None)?;
         let mut namespaces = Vec::new();
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let spaces = txn.spaces(Some(name))?;
             if spaces.is_empty() && created(txn, name)?.is_none() {
                 return Err(no_project(name));

@@ -146,7 +146,7 @@ impl Store {
         if settings.is_some_and(|settings| settings.timeout.is_none()) {
             return Err(Error::new(ErrorKind::Invalid, "a cache needs a timeout"));
         }
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             if txn.space(namespace)?.is_some() {
                 let what = format!("there is a namespace {} already", named(namespace));
                 return Err(Error::new(ErrorKind::Invalid, what));
@@ -169,7 +169,7 @@ impl Store {
     /// [`ErrorKind::Invalid`] when there is none of this name; [`ErrorKind::Denied`]; those of writing.
     pub fn drop_namespace(&self, namespace: &Namespace) -> Result<Dropped> {
         self.allow(Action::Admin, Some(namespace))?;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = txn.space(namespace)?.ok_or_else(|| missing(namespace))?;
             self.take_away(txn, &space)?;
             self.note_done_by_others(txn, "drop namespace", &named(namespace))
@@ -188,7 +188,7 @@ impl Store {
         }
         self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = match txn.space(namespace)? {
                 Some(space) => space,
                 None => txn.create_space(namespace, self.now())?,
@@ -206,7 +206,7 @@ impl Store {
     pub fn set_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
         self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             evicted = self.configure(txn, space.ok_or_else(not_a_cache)?, settings)?;
             self.note_done_by_others(txn, "set cache", &named(namespace))
@@ -220,7 +220,7 @@ impl Store {
     /// [`ErrorKind::Invalid`] when it is no cache.
     pub fn drop_cache(&self, namespace: &Namespace, discard: bool) -> Result<()> {
         self.allow(Action::Admin, Some(namespace))?;
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             let space = space.ok_or_else(not_a_cache)?;
             if discard {
@@ -255,7 +255,7 @@ impl Store {
         removed.leftovers = self.sweep_leftovers()?;
         if self.identity.is_some() {
             let target = removed.entries.to_string();
-            self.engine.write(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;
+            self.transact(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;
         }
         Ok(removed)
     }
@@ -265,7 +265,7 @@ impl Store {
         let mut removed = 0;
         loop {
             let mut swept = 0;
-            self.engine.write(&mut |txn| {
+            self.transact(&mut |txn| {
                 swept = self.sweep_chunk(txn, namespace)?;
                 Ok(())
             })?;

@@ -123,7 +123,7 @@ impl Store {
                 "`{name}` cannot be made: `{SHARED}` is there, and `{OWN}` is for one namespace"
             )));
         }
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             if records::find::<TableRecord, _>(txn, name)?.is_some() {
                 return Err(invalid(format!("there is a table {name} already")));
             }
@@ -182,7 +182,7 @@ impl Store {
         self.allow(Action::Admin, None)?;
         refuse_fixed(name)?;
         let mut namespaces = Vec::new();
-        self.engine.write(&mut |txn| {
+        self.transact(&mut |txn| {
             let record: TableRecord = records::find(txn, name)?.ok_or_else(|| no_table(name))?;
             let spaces = spaces_in(txn, &record.location)?;
             namespaces = spaces.iter().map(|space| space.namespace.clone()).collect();

@@ -30,6 +30,7 @@ mod histories;
 mod large;
 mod listing;
 mod load;
+mod locks;
 mod metakeys;
 mod model;
 mod seen;

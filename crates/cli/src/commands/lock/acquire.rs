@@ -1,0 +1,43 @@
+use super::{acquire, push_json, span};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// Take a lock for a while, and print the token of the lease
+///
+/// Names of locks are free, up to 255 bytes; each database has its own. The lease ends by itself when its time is over, whatever
+/// becomes of this process: keep it with prontodb lock renew, give it back with prontodb lock release. The token is a number
+/// that grows with each grant. A write with --fence TOKEN is refused, with exit code 3, once the lease has ended, so a holder that was
+/// stopped for too long harms nobody. Held by somebody else, the exit code is 3; 4 when --wait was not long enough.
+#[derive(clap::Args)]
+pub struct Acquire {
+    /// The lock
+    #[arg(value_name = "NAME")]
+    name: String,
+
+    /// How long the lease lasts: seconds, or 1m30s
+    #[arg(long, value_name = "D")]
+    ttl: String,
+
+    /// How long to wait while somebody else holds it
+    #[arg(long, value_name = "D")]
+    wait: Option<String>,
+}
+
+impl Run for Acquire {
+    const ADDRESSING: Addressing = Addressing::Nothing;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let ttl = span("--ttl", &self.ttl)?;
+        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let lock = acquire(cx, &cx.open_to_write()?, &self.name, ttl, wait)?;
+        if cx.json() {
+            push_json(cx.out.buffer(), &lock);
+            cx.out.push(b"\n");
+        } else {
+            cx.out.line(&lock.fence.0.to_string());
+        }
+        cx.out.flush()?;
+        Ok(Code::Done)
+    }
+}

@@ -1,0 +1,75 @@
+//! `lock`: names that one process has at a time, for as long as a lease lasts.
+
+pub mod acquire;
+pub mod list;
+pub mod release;
+pub mod renew;
+pub mod run;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prontodb_core::Ttl;
+use prontodb_core::auth::shown;
+use prontodb_core::store::{Acquired, Fence, Lock};
+
+use crate::context::{Context, Session};
+use crate::exit::{Code, Failure};
+use crate::fence;
+use crate::output::json::Object;
+
+/// How often whoever waits for a lock looks at it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Reads a time to live or to wait.
+fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
+    Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+}
+
+/// Asks for a lock until it is granted or the time is over; without a `wait`, once.
+fn acquire(cx: &Context, store: &Session, name: &str, ttl: Ttl, wait: Option<Ttl>) -> Result<Lock, Failure> {
+    let limit = wait.map(|wait| Duration::from_millis(wait.millis().unsigned_abs()));
+    let begun = Instant::now();
+    loop {
+        let held = match store.acquire_lock(name, ttl).map_err(|error| cx.with_hint(error.into()))? {
+            Acquired::Granted(lock) => return Ok(lock),
+            Acquired::Held(lock) => lock,
+        };
+        let left = limit.map_or(Duration::ZERO, |limit| limit.saturating_sub(begun.elapsed()));
+        if left.is_zero() {
+            return Err(not_granted(&held, limit.is_some()));
+        }
+        thread::sleep(LOOK.min(left).min(held.left));
+    }
+}
+
+fn not_granted(held: &Lock, has_waited: bool) -> Failure {
+    let owner = held.owner.as_deref().map_or_else(|| "somebody".to_owned(), shown);
+    let (name, left) = (shown(&held.name), held.left.as_millis().div_ceil(1000));
+    let what = format!("the lock {name} is held by {owner}, for {left}s more unless it is renewed");
+    let (code, kind) = if has_waited { (Code::TimedOut, "busy") } else { (Code::Conflict, "conflict") };
+    let failure = Failure { retryable: true, ..Failure::new(code, kind, what) };
+    failure.hint(if has_waited { "wait longer" } else { "wait for it with --wait" })
+}
+
+/// The token that a command about a lock needs.
+fn token(cx: &Context) -> Result<Fence, Failure> {
+    match &cx.fence {
+        Some(given) => Ok(given.fence),
+        None => Err(Failure::usage("the token of the lease is missing").hint(format!(
+            "--fence takes what prontodb lock acquire printed, and so does {}",
+            fence::VARIABLE
+        ))),
+    }
+}
+
+/// A lock as a JSON object.
+fn push_json(out: &mut Vec<u8>, lock: &Lock) {
+    Object::begin(out)
+        .text("name", &lock.name)
+        .number("fence", lock.fence.0)
+        .text_or_null("owner", lock.owner.as_deref())
+        .text("granted", &lock.granted.to_string())
+        .number("left_ms", u64::try_from(lock.left.as_millis()).unwrap_or(u64::MAX))
+        .end();
+}

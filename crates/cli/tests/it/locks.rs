@@ -1,0 +1,241 @@
+//! `lock`: leases, fencing tokens, and commands that run under them.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prontodb_testkit::sandbox::{Call, Running, Sandbox};
+
+use crate::common::{json_of, refused, sandbox, sandbox_with, wait_until};
+
+/// Takes a lock; its token.
+#[track_caller]
+fn acquire(s: &Sandbox, name: &str, ttl: &str) -> String {
+    let token = s.run(["lock", "acquire", name, "--ttl", ttl]).succeeds().stdout();
+    token.trim_end().to_owned()
+}
+
+/// A command of a shell under a lock, which finds the program in `$P`.
+fn under(s: &Sandbox, flags: &[&str], script: &str) -> Call {
+    let call = s.run(["lock", "run", "job"]).args(flags.iter().copied());
+    call.args(["--", "sh", "-c", script]).env("P", s.program()).within(Duration::from_secs(120))
+}
+
+fn signal(running: &Running, signal: &str) {
+    let told = Command::new("kill").args([signal, &running.id().to_string()]).status();
+    assert!(told.unwrap().success());
+}
+
+#[test]
+fn a_lock_has_one_holder_and_a_growing_token() {
+    let s = sandbox();
+    let first = acquire(&s, "deploy", "1h");
+    let outcome = refused(&s, &["lock", "acquire", "deploy", "--ttl", "1h"], 3, "conflict");
+    outcome.stderr_has("the lock deploy is held by").stderr_has(", for 3600s more");
+    let told = s.run(["lock", "acquire", "deploy", "--ttl", "1h", "--json"]).fails(3);
+    told.stderr_has("\"kind\":\"conflict\"").stderr_has("\"retryable\":true");
+    s.run(["lock", "renew", "deploy", "--ttl", "2h", "--fence", &first]).prints("");
+    let listed = json_of(s.run(["lock", "list", "--json"]));
+    let lock = &listed.as_array().unwrap()[0];
+    assert_eq!((lock["name"].as_str(), lock["fence"].to_string()), (Some("deploy"), first.clone()));
+    let left = lock["left_ms"].as_u64().unwrap();
+    assert!((7_100_000..=7_200_000).contains(&left), "{left}");
+    s.run(["lock", "list"]).succeeds().stdout_has(&format!("deploy\t{first}\t7"));
+    s.run(["lock", "release", "deploy", "--fence", &first]).prints("");
+    s.run(["lock", "list"]).prints("");
+    let second = json_of(s.run(["lock", "acquire", "deploy", "--ttl", "1h", "--json", "--user", "ann"]));
+    assert_eq!(second["owner"].as_str(), Some("ann"));
+    // Of the user's own database, which begins anew.
+    let third = acquire(&s, "deploy", "1h");
+    assert!(third.parse::<u64>().unwrap() > first.parse().unwrap());
+}
+
+#[test]
+fn leases_that_are_not_ones_own_are_neither_renewed_nor_released() {
+    let s = sandbox();
+    let own = acquire(&s, "a", "1h");
+    let other = acquire(&s, "b", "1h");
+    for verb in [&["lock", "renew", "a", "--ttl", "1h"][..], &["lock", "release", "a"]] {
+        let with =
+            |token: &str| [verb, &["--fence", token]].concat().into_iter().map(str::to_owned).collect();
+        let words: Vec<String> = with(&other);
+        refused(&s, &words.iter().map(String::as_str).collect::<Vec<_>>(), 3, "conflict")
+            .stderr_has("lock b");
+        let words: Vec<String> = with("999999");
+        refused(&s, &words.iter().map(String::as_str).collect::<Vec<_>>(), 3, "conflict")
+            .stderr_has("999999");
+        refused(&s, verb, 64, "usage").stderr_has("the token of the lease is missing");
+    }
+    s.run(["lock", "release", "a"]).env("PRONTO_FENCE", &own).prints("");
+    refused(&s, &["lock", "release", "a", "--fence", &own], 3, "conflict")
+        .stderr_has("given back or has lapsed");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    for (args, says) in [
+        (&["lock", "acquire", "a"][..], "--ttl"),
+        (&["lock", "acquire", "a", "--ttl", "0"], "longer than zero"),
+        (&["lock", "acquire", "a", "--ttl", "soon"], "`soon`"),
+        (&["lock", "acquire", "a", "--ttl", "1s", "--wait", "0"], "--wait"),
+        (&["lock", "run", "a"], "COMMAND"),
+        (&["lock", "acquire", "a", "--ttl", "1s", "-p", "x"], "--project"),
+        (&["set", "p.n.k", "2", "--fence", "x"], "`x` is none"),
+        (&["lock"], "acquire, renew, release, list, run"),
+    ] {
+        s.run(args).fails(64).stderr_has(says);
+    }
+    refused(&s, &["lock", "acquire", "", "--ttl", "1s"], 1, "invalid").stderr_has("it is empty");
+    refused(&s, &["lock", "acquire", "a\nb", "--ttl", "1s"], 1, "invalid").stderr_has("control characters");
+    s.run(["set", "p.n.k", "2"]).env("PRONTO_FENCE", "none").fails(64).stderr_has("PRONTO_FENCE");
+    s.run(["lock", "list"]).prints("");
+    s.run(["get", "p.n.k"]).prints("1\n");
+}
+
+#[test]
+fn whoever_waits_gets_it_when_it_is_free() {
+    let s = sandbox();
+    acquire(&s, "job", "100ms");
+    let begun = Instant::now();
+    s.run(["lock", "acquire", "job", "--ttl", "1h", "--wait", "60s"]).succeeds();
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    let outcome = refused(&s, &["lock", "acquire", "job", "--ttl", "1h", "--wait", "20ms"], 4, "busy");
+    outcome.stderr_has("is held by");
+}
+
+#[test]
+fn writes_of_every_kind_carry_a_token() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let token = acquire(&s, "job", "1h");
+    s.run(["set", "p.n.k", "2", "--fence", &token]).prints("");
+    s.run(["stream", "-p", "p", "-n", "n", "--fence", &token])
+        .env("PRONTO_SECURITY", "false")
+        .stdin("a=1;")
+        .succeeds();
+    s.run(["lock", "release", "job", "--fence", &token]).prints("");
+    s.run(["create-cache", "p.c", "90"]).prints("");
+    for args in [
+        &["set", "p.n.k", "3"][..],
+        &["del", "p.n.k"],
+        &["incr", "p.n.k"],
+        &["append", "p.n.k", "x"],
+        &["touch", "p.n.k"],
+        &["rename", "p.n.k", "p.n.other"],
+        &["copy", "p.n.k", "p.n.other"],
+        &["del", "--prefix", "p.n.k", "--yes"],
+        &["import", "p.n"],
+        &["create-cache", "p.c", "80"],
+        &["admin", "metakey", "set", "p.n.k", "owner", "ann"],
+        &["admin", "drop-namespace", "p.n", "--force"],
+        &["admin", "user", "add", "ann", "--role", "read"],
+        &["lock", "acquire", "other", "--ttl", "1h"],
+    ] {
+        let call =
+            s.run(args).stdin("k\tOQ==\n").env("PRONTO_FENCE", &token).env("PRONTO_PASS", "long enough");
+        let outcome = call.outcome();
+        outcome.fails(3).stderr_has("nothing was written");
+    }
+    let stream = s.run(["stream", "-p", "p", "-n", "n", "--fence", &token]);
+    stream.env("PRONTO_SECURITY", "false").stdin("k=3;").fails(3);
+    s.run(["scan", "p.n"]).prints("a=1\nk=2\n");
+    // A token is that of its database, and nobody else's business.
+    let elsewhere = format!("{token}@/nowhere/at.prdb");
+    s.run(["set", "p.n.k", "4"]).env("PRONTO_FENCE", elsewhere).prints("");
+}
+
+#[test]
+fn a_command_runs_under_a_lock_and_writes_under_its_token() {
+    let s = sandbox();
+    let script =
+        r#""$P" set p.n.lock "$PRONTO_LOCK"; "$P" set -d other.prdb p.n.k 1; "$P" lock list; exit 7"#;
+    under(&s, &[], script).fails(7).stdout_has("job\t1\t");
+    s.run(["get", "p.n.lock"]).prints("job\n");
+    s.run(["get", "-d", "other.prdb", "p.n.k"]).prints("1\n");
+    s.run(["lock", "list"]).prints("");
+    under(&s, &[], "kill -9 $$").fails(137);
+    s.run(["lock", "run", "job", "--", "no/such/program"]).fails(1).stderr_has("cannot run no/such/program");
+    s.run(["lock", "list"]).prints("");
+    acquire(&s, "job", "1h");
+    under(&s, &[], "echo never").fails(3).stdout_is("");
+    under(&s, &["--wait", "10ms"], "echo never").fails(4).stdout_is("");
+}
+
+#[test]
+fn a_lease_is_renewed_as_long_as_the_command_runs() {
+    let s = sandbox();
+    let script = r#"sleep 1; "$P" lock acquire job --ttl 1s; [ $? = 3 ] && "$P" set p.n.k 1"#;
+    under(&s, &["--ttl", "300ms"], script).succeeds();
+    s.run(["get", "p.n.k"]).prints("1\n");
+}
+
+#[test]
+fn a_holder_that_was_stopped_for_too_long_writes_nothing() {
+    let s = sandbox();
+    // The command outlives the stop of its holder, and writes when somebody else has the lock.
+    let script =
+        r#"touch begun; while [ ! -e go ]; do sleep 0.01; done; "$P" set p.n.k stale; echo $? > code"#;
+    let holder = under(&s, &["--ttl", "200ms", "--on-lost", "touch lost"], script).spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    signal(&holder, "-STOP");
+    let next = s.run(["lock", "acquire", "job", "--ttl", "1h", "--wait", "60s"]).succeeds().stdout();
+    s.run(["set", "p.n.k", "fresh", "--fence", next.trim_end()]).prints("");
+    std::fs::write(s.path("go"), "").unwrap();
+    wait_until("the command has written", || s.path("code").exists());
+    signal(&holder, "-CONT");
+    holder.wait().fails(3).stderr_has("was lost while the command ran");
+    assert_eq!(std::fs::read_to_string(s.path("code")).unwrap(), "3\n");
+    s.run(["get", "p.n.k"]).prints("fresh\n");
+    s.run(["lock", "list"]).succeeds().stdout_has("job\t");
+}
+
+#[test]
+fn a_command_ends_when_its_lock_is_lost() {
+    let s = sandbox();
+    let holder = under(&s, &["--ttl", "200ms"], "touch begun; exec sleep 600").spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    signal(&holder, "-STOP");
+    s.run(["lock", "acquire", "job", "--ttl", "1h", "--wait", "60s"]).succeeds();
+    signal(&holder, "-CONT");
+    holder.wait().fails(3).stderr_has("was lost");
+}
+
+#[test]
+fn whoever_ends_it_ends_the_command_and_gives_the_lock_back() {
+    let s = sandbox();
+    for (sent, code) in [("-TERM", 143), ("-INT", 130)] {
+        let _ = std::fs::remove_file(s.path("begun"));
+        let holder = under(&s, &[], "touch begun; exec sleep 600").spawn();
+        wait_until("the command runs", || s.path("begun").exists());
+        signal(&holder, sent);
+        holder.wait().fails(code);
+        s.run(["lock", "list"]).prints("");
+    }
+}
+
+#[test]
+fn whoever_is_killed_keeps_nobody_waiting_for_long() {
+    let s = sandbox();
+    let holder = under(&s, &["--ttl", "200ms"], "touch begun; exec sleep 1").spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    assert_eq!(holder.kill().code(), None);
+    s.run(["lock", "acquire", "job", "--ttl", "1h", "--wait", "60s"]).succeeds();
+}
+
+#[test]
+fn many_who_add_under_a_lock_lose_nothing() {
+    const PROCESSES: usize = 8;
+    const TIMES: usize = 6;
+    let s = sandbox_with([("p.n.k", "0")]);
+    let script = r#"v=$("$P" get p.n.k) && "$P" set p.n.k $((v + 1))"#;
+    thread::scope(|scope| {
+        for _ in 0..PROCESSES {
+            scope.spawn(|| {
+                for _ in 0..TIMES {
+                    under(&s, &["--ttl", "60s", "--wait", "100s"], script).succeeds();
+                }
+            });
+        }
+    });
+    s.run(["get", "p.n.k"]).prints(format!("{}\n", PROCESSES * TIMES));
+}
