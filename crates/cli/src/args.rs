@@ -58,6 +58,7 @@ const VALUE_FLAGS: &[&str] = &[
     "table",
     "target",
     "to",
+    "tries",
     "ttl",
     "user",
     "verify",

@@ -3,6 +3,8 @@
 use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 
 use prontodb_core::{Error, ErrorKind};
 
@@ -29,11 +31,17 @@ pub enum Code {
     Usage,
     /// Ctrl-C was typed at a question; what a shell says of a program that the signal ends.
     Interrupted,
-    /// A command that was run under a lock has ended like this.
+    /// A command that was run has ended like this.
     Child(u8),
 }
 
 impl Code {
+    /// How this process ends after a command has ended so; as in a shell, a signal counts from 128.
+    pub fn of_child(status: ExitStatus) -> Self {
+        let code = status.code().or(status.signal().map(|signal| 128 + signal));
+        Self::Child(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+    }
+
     /// The number that the process ends with.
     pub fn number(self) -> u8 {
         match self {

@@ -32,12 +32,14 @@ mod projects;
 mod proto;
 mod rename;
 mod restore;
+mod run;
 mod set;
 mod stream;
 mod sync;
 mod touch;
 mod ttl;
 mod uninstall;
+mod update;
 mod version;
 
 use std::ffi::OsString;
@@ -139,6 +141,7 @@ static COMMANDS: &[Command] = &[
     command::<exists::Exists>("exists"),
     command::<incr::Incr>("incr"),
     command::<append::Append>("append"),
+    command::<update::Update>("update"),
     command::<touch::Touch>("touch"),
     command::<ttl::Ttl>("ttl"),
     command::<rename::Rename>("rename"),
@@ -152,6 +155,7 @@ static COMMANDS: &[Command] = &[
     command::<lock::release::Release>("lock release"),
     command::<lock::list::List>("lock list"),
     command::<lock::run::Under>("lock run"),
+    command::<run::WithEnvironment>("run"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
     command::<export_fs::ExportFs>("export-fs"),

@@ -64,6 +64,7 @@ mod transfer;
 mod trees;
 mod ttl;
 mod uninstall;
+mod update;
 mod users;
 
 /// A file that is not listed above is never compiled, and its tests never fail.

@@ -225,6 +225,20 @@ impl<'t> Writer<'t> {
         self.replace(address, old.as_ref(), &value)
     }
 
+    /// Sets the value of an entry that still has the version that was seen, or of one that was not there and is not yet. Expiry
+    /// and metakeys stay as they are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when somebody else has written meanwhile, and [`ErrorKind::Limit`].
+    pub fn replace_if(&mut self, address: &Address, seen: Option<Version>, value: &[u8]) -> Result<Version> {
+        self.check_size(value.len())?;
+        let old = self.record(address)?;
+        let presence = if seen.is_none() { Some(Presence::Absent) } else { None };
+        let condition = Condition { presence, version: seen, value: None };
+        condition.check(old.as_ref().map(|record| &record.head), None)?;
+        self.replace(address, old.as_ref(), value)
+    }
+
     /// Counts as a write of an entry without changing its value: in a cache, its time starts anew.
     ///
     /// Returns `None` when there is no such entry.

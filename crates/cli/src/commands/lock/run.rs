@@ -1,6 +1,5 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -70,7 +69,7 @@ impl Run for Under {
         hold.give_back();
         match ran {
             Ok(_) if hold.is_lost => Err(hold.lost()),
-            Ok(status) => Ok(like(status)),
+            Ok(status) => Ok(Code::of_child(status)),
             Err(error) => {
                 let program = shown(&program.to_string_lossy());
                 Err(Failure::io(format_args!("cannot run {program}"), &error))
@@ -191,10 +190,4 @@ fn end(mut child: Child) -> io::Result<ExitStatus> {
     }
     child.kill()?;
     child.wait()
-}
-
-/// How this process ends after a command has ended so; as in a shell, a signal counts from 128.
-fn like(status: ExitStatus) -> Code {
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    Code::Child(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

@@ -1,0 +1,139 @@
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _, Write as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use prontodb_core::auth::shown;
+use prontodb_core::{Address, ErrorKind, Version, json};
+
+use super::get::push_json;
+use super::{Run, set};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+
+/// The longest pause before another try.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Change a value with a command, whatever others do meanwhile
+///
+/// The command gets the value on standard input as get prints it, and nothing where there is no entry; what it prints is the
+/// new value, without the newline at its end. When somebody else has changed the entry by then, nothing is written and the
+/// command is run again on what is there now, so it should do nothing but print. When it fails nothing is written either, and
+/// its exit code is the one of this command. An entry keeps the time it has left, and its metakeys. Where the value stays the same
+/// nothing is written.
+#[derive(clap::Args)]
+pub struct Update {
+    /// Which entry
+    address: Option<OsString>,
+
+    /// The bytes as they are, both ways: no newline is added or taken away
+    #[arg(short, long, conflicts_with = "json")]
+    raw: bool,
+
+    /// How often the command is run before this gives up, with exit code 3
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    tries: u32,
+
+    /// The command, behind --
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// What is there before a try.
+type Seen = Option<(Version, Vec<u8>)>;
+
+impl Run for Update {
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let words: Vec<_> = self.address.iter().cloned().collect();
+        let address = cx.take_only_address(&words)?;
+        let mut refused = None;
+        for number in 0..self.tries.max(1) {
+            let seen = read(cx, &address)?;
+            let version = seen.as_ref().map(|(version, _)| *version);
+            match refused {
+                // It was not for what others have written.
+                Some((before, error)) if before == version => return Err(set::explain(cx, &address, error)),
+                Some(_) => thread::sleep(Duration::from_millis(number.into()).min(PAUSE)),
+                None => {}
+            }
+            let (status, value) = self.ask(cx, seen.as_ref().map(|(_, value)| value.as_slice()))?;
+            // One that is cut off because it prints too much has not failed of itself.
+            if !status.success() && value.len() as u64 <= cx.settings.max_value_bytes.value {
+                return Ok(Code::of_child(status));
+            }
+            if seen.is_some_and(|(_, old)| old == value) {
+                return Ok(Code::Done);
+            }
+            let store = cx.open_to_write()?;
+            match store.write(|writer| writer.replace_if(&address, version, &value)) {
+                Ok(_) => return Ok(Code::Done),
+                Err(error) if error.kind() == ErrorKind::Conflict => refused = Some((version, error)),
+                Err(error) => return Err(set::explain(cx, &address, error)),
+            }
+        }
+        let what = format!("{} was changed by others each time; {} tries", cx.show(&address), self.tries);
+        let failure =
+            Failure::new(Code::Conflict, "conflict", what).hint("try again, or allow more with --tries");
+        Err(Failure { retryable: true, ..failure })
+    }
+}
+
+fn read(cx: &Context, address: &Address) -> Result<Seen, Failure> {
+    let found = cx.open_existing()?.get(address).map_err(|error| cx.with_hint(error.into()))?;
+    Ok(found.map(|record| (record.head.version, record.value)))
+}
+
+impl Update {
+    /// Has the command make a value of another one.
+    fn ask(&self, cx: &Context, value: Option<&[u8]>) -> Result<(ExitStatus, Vec<u8>), Failure> {
+        let [program, arguments @ ..] = &self.command[..] else {
+            return Err(Failure::usage("the command is missing"));
+        };
+        let input = value.map(|value| self.input(cx, value)).transpose()?.unwrap_or_default();
+        let most = cx.settings.max_value_bytes.value;
+        let (status, mut output) = pipe(program, arguments, &input, most).map_err(|error| {
+            Failure::io(format_args!("cannot run {}", shown(&program.to_string_lossy())), &error)
+        })?;
+        if !self.raw && output.last() == Some(&b'\n') {
+            output.pop();
+        }
+        if cx.json() && status.success() {
+            output = json::canonical(&output)?;
+        }
+        Ok((status, output))
+    }
+
+    fn input(&self, cx: &Context, value: &[u8]) -> Result<Vec<u8>, Failure> {
+        let mut input = Vec::new();
+        match cx.json() {
+            true => push_json(&mut input, value)?,
+            false => input.extend_from_slice(value),
+        }
+        if !self.raw {
+            input.push(b'\n');
+        }
+        Ok(input)
+    }
+}
+
+/// Runs a command on an input; how it ended, and no more of what it printed than a value may have, and a byte and a newline.
+fn pipe(
+    program: &OsStr,
+    arguments: &[OsString],
+    input: &[u8],
+    most: u64,
+) -> io::Result<(ExitStatus, Vec<u8>)> {
+    let mut child =
+        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let (to, from) = (child.stdin.take(), child.stdout.take());
+    let mut output = Vec::new();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // A command need not read all of it.
+            to.map(|mut to| to.write_all(input))
+        });
+        from.map_or(Ok(0), |from| from.take(most.saturating_add(2)).read_to_end(&mut output))
+    })?;
+    Ok((child.wait()?, output))
+}
