@@ -42,6 +42,43 @@ pub struct Restored {
     pub failure: Option<Failure>,
 }
 
+/// What a restore would do.
+#[derive(Debug, Default)]
+pub struct Would {
+    /// The file of the database, or the folder that all would be put into.
+    pub path: PathBuf,
+    /// The version of the last write in the backup.
+    pub revision: u64,
+    /// Whether something is there now.
+    pub replaces: bool,
+    /// Cursors and configuration that would be another one.
+    pub changed: Vec<PathBuf>,
+}
+
+/// Checks all that a restore of a database checks, with the cursors and the configuration or without, and changes nothing.
+///
+/// # Errors
+/// Those of [`database`] and [`all`] before they change anything.
+pub fn would(cx: &Context, given: &Given<'_>, target: &Path, with_others: bool) -> Result<Would, Failure> {
+    let restore = Restore::begin(cx, given, target)?;
+    let mut changed = Vec::new();
+    if with_others {
+        restore.unpacked.check_others(given.place)?;
+        changed = restore.coming_files()?.into_iter().map(|(path, _)| path).collect();
+    }
+    let (revision, replaces) = (restore.unpacked.revision, restore.present.is_some());
+    Ok(Would { path: target.to_owned(), revision, replaces, changed })
+}
+
+/// The same for a folder.
+///
+/// # Errors
+/// Those of [`folder`] before it changes anything.
+pub fn would_fill(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Would, Failure> {
+    let (_, _, unpacked) = check_for_folder(cx, given, folder)?;
+    Ok(Would { path: folder.to_owned(), revision: unpacked.revision, ..Would::default() })
+}
+
 /// Restores a database alone.
 ///
 /// # Errors
@@ -83,13 +120,7 @@ pub fn all(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, F
 /// # Errors
 /// Those of [`database`], and a folder with something in it.
 pub fn folder(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Restored, Failure> {
-    let is_new = files::metadata(folder).map_err(|error| cannot_read(folder, &error))?.is_none();
-    if !is_new {
-        refuse_filled(folder)?;
-    }
-    let near = folder_near(folder);
-    let unpacked = Unpacked::of(given, &near, 0)?;
-    judge(cx, &unpacked)?;
+    let (is_new, near, unpacked) = check_for_folder(cx, given, folder)?;
     sync_all_in(unpacked.folder.path())?;
     make_private_directory(&near).map_err(|error| cannot_write(&near, &error))?;
     if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -103,6 +134,22 @@ pub fn folder(cx: &Context, given: &Given<'_>, folder: &Path) -> Result<Restored
     sync_directory(&near).map_err(|error| cannot_write(&near, &error))?;
     let revision = unpacked.revision;
     Ok(Restored { path: folder.to_owned(), revision, ..Restored::default() })
+}
+
+/// What is checked before files are put into a folder: whether that is new, the folder near it that they lie in meanwhile, and they.
+fn check_for_folder(
+    cx: &Context,
+    given: &Given<'_>,
+    folder: &Path,
+) -> Result<(bool, PathBuf, Unpacked), Failure> {
+    let is_new = files::metadata(folder).map_err(|error| cannot_read(folder, &error))?.is_none();
+    if !is_new {
+        refuse_filled(folder)?;
+    }
+    let near = folder_near(folder);
+    let unpacked = Unpacked::of(given, &near, 0)?;
+    judge(cx, &unpacked)?;
+    Ok((is_new, near, unpacked))
 }
 
 /// Refuses whoever may not administer the database that a backup is of: as it is now, and where none is any more, as the
@@ -182,9 +229,6 @@ impl<'a> Restore<'a> {
             Some(_) => None,
             None => judge(cx, &unpacked)?,
         };
-        if is_by_name {
-            make_private_directory(place).map_err(|error| cannot_write(place, &error))?;
-        }
         Ok(Self { cx, target, unpacked, present, identity, safety: None, failure: None })
     }
 
@@ -198,6 +242,9 @@ impl<'a> Restore<'a> {
     }
 
     fn try_put_database(&mut self) -> Result<u64, Failure> {
+        if let Some(folder) = self.target.parent().filter(|_| self.cx.roots().is_by_name(self.target)) {
+            make_private_directory(folder).map_err(|error| cannot_write(folder, &error))?;
+        }
         if self.present.is_none()
             && !has_side_files(self.target)
             && let Some(revision) = self.put_new()?

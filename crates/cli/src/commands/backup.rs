@@ -20,8 +20,7 @@ use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
 
 /// Flags that say how a backup is made, and mean nothing where none is.
-const MAKING: [&str; 7] =
-    ["all", "keep", "keep_days", "age_recipient", "new_pass_file", "passphrase", "dry_run"];
+const MAKING: [&str; 6] = ["all", "keep", "keep_days", "age_recipient", "new_pass_file", "passphrase"];
 
 /// Write a database, the cursors and the configuration to an archive
 ///
@@ -62,16 +61,16 @@ pub struct Backup {
     #[arg(long, conflicts_with_all = ["age_recipient", "new_pass_file"])]
     passphrase: bool,
 
-    /// Tell what would be written and removed, and do neither
+    /// Tell what would be written and removed, or with --restore replaced, and do neither
     #[arg(long)]
     dry_run: bool,
 
     /// List the backups of all databases, or of the one that --database names
-    #[arg(long, conflicts_with_all = MAKING, conflicts_with_all = ["verify", "restore"])]
+    #[arg(long, conflicts_with_all = MAKING, conflicts_with_all = ["dry_run", "verify", "restore"])]
     list: bool,
 
     /// Check a backup as a restore would, or the last moment of a replica, and restore nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = MAKING, conflicts_with_all = ["output", "out", "restore"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = MAKING, conflicts_with_all = ["dry_run", "output", "out", "restore"])]
     verify: Option<PathBuf>,
 
     /// What prontodb restore FILE does
@@ -99,7 +98,7 @@ impl Run for Backup {
 
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         if let Some(file) = self.restore.take() {
-            return Restore::of(file, self.to.take(), self.age_identity.take()).run(cx);
+            return Restore::of(file, self.to.take(), self.age_identity.take(), self.dry_run).run(cx);
         }
         if let Some(file) = &self.verify {
             restore::refuse_choice(cx, "--verify looks at a file")?;

@@ -1,9 +1,11 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use prontodb_core::address::Short;
-use prontodb_core::store::{Condition, Query};
-use prontodb_core::{Address, Error, ErrorKind, Listing};
+use prontodb_core::engine::Row;
+use prontodb_core::store::{Condition, Query, Sink};
+use prontodb_core::{Address, EntryName, Error, ErrorKind, Listing, Namespace, Result as CoreResult};
 
 use super::Run;
 use super::get::missing;
@@ -11,6 +13,7 @@ use super::set::{self, Conditions};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
+use crate::output::json::push_string;
 
 /// Remove entries
 ///
@@ -37,6 +40,10 @@ pub struct Del {
     #[arg(long, requires = "prefix")]
     yes: bool,
 
+    /// Print the addresses of what would go, and remove nothing
+    #[arg(long, conflicts_with_all = ["if_absent", "if_present", "if_version", "if_value"])]
+    dry_run: bool,
+
     #[command(flatten)]
     conditions: Conditions,
 }
@@ -51,7 +58,10 @@ impl Run for Del {
         if condition != Condition::default() && addresses.len() > 1 {
             return Err(Failure::usage("conditions take one address"));
         }
-        remove(cx, &addresses, &condition, self.strict)?;
+        match self.dry_run {
+            true => tell_present(cx, &addresses, self.strict)?,
+            false => remove(cx, &addresses, &condition, self.strict)?,
+        }
         Ok(Code::Done)
     }
 }
@@ -73,6 +83,13 @@ impl Del {
         };
         let metakeys = self.metakeys.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?;
         let query = Query { prefix, context: cx.listed_context()?, metakeys, ..Query::default() };
+        if self.dry_run {
+            let mut doomed = Doomed { namespace: &namespace, addresses: Vec::new() };
+            let listed = cx.open_existing()?.list(&namespace, &query, &mut doomed);
+            listed.map_err(|error| cx.with_hint(error.into()))?;
+            let Doomed { addresses, .. } = doomed;
+            return tell(cx, &addresses).map(|()| Code::Done);
+        }
         let place = namespace.display(cx.notation.delimiter);
         let mut what = format!("every entry of {place} whose key starts with `{}`", query.prefix);
         if !self.metakeys.is_empty() {
@@ -87,6 +104,54 @@ impl Del {
         output::note(&format!("removed {} of {place}", output::counted(removed, "entry", "entries")));
         Ok(Code::Done)
     }
+}
+
+/// Notes what a listing shows.
+struct Doomed<'a> {
+    namespace: &'a Namespace,
+    addresses: Vec<Address>,
+}
+
+impl Sink for Doomed<'_> {
+    fn row(&mut self, row: Row<'_>) {
+        if let Ok(name) = EntryName::parse(row.name) {
+            self.addresses.push(Address { namespace: self.namespace.clone(), name });
+        }
+    }
+
+    fn page(&mut self) -> CoreResult<ControlFlow<()>> {
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Prints which of the entries are there; with `strict`, all have to be.
+pub fn tell_present(cx: &mut Context, addresses: &[Address], strict: bool) -> Result<(), Failure> {
+    let store = cx.open_existing()?;
+    let mut present = Vec::new();
+    for address in addresses {
+        match store.head(address).map_err(|error| cx.with_hint(error.into()))? {
+            Some(_) => present.push(address.clone()),
+            None if strict => return Err(missing(cx, std::slice::from_ref(address))),
+            None => {}
+        }
+    }
+    tell(cx, &present)
+}
+
+/// Prints what would go.
+fn tell(cx: &mut Context, addresses: &[Address]) -> Result<(), Failure> {
+    let (is_json, delimiter) = (cx.json(), cx.notation.delimiter);
+    cx.out.list(is_json, addresses, |out, address| {
+        let shown = address.display(delimiter);
+        match is_json {
+            true => push_string(out.buffer(), &shown),
+            false => out.line(&shown),
+        }
+    });
+    cx.out.flush()?;
+    let entries = output::counted(addresses.len() as u64, "entry", "entries");
+    output::note(&format!("nothing was removed; {entries} would go"));
+    Ok(())
 }
 
 /// Removes all of the entries at once; with `strict`, all or none.

@@ -7,10 +7,11 @@ use prontodb_core::{Clock as _, Millis, SystemClock};
 use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::backup::Given;
-use crate::backup::restore::{self, Restored};
+use crate::backup::restore::{self, Restored, Would};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::output::report::array;
 use crate::replica;
 use crate::{output, secret};
 
@@ -39,12 +40,16 @@ pub struct Restore {
     /// else the last there is
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+
+    /// Check all of it, print what would be written or replaced, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Restore {
     /// The same as the flags of another command say it.
-    pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>) -> Self {
-        Self { file, to, age_identity, at: None }
+    pub fn of(file: PathBuf, to: Option<OsString>, age_identity: Option<PathBuf>, dry_run: bool) -> Self {
+        Self { file, to, age_identity, at: None, dry_run }
     }
 }
 
@@ -62,16 +67,19 @@ impl Run for Restore {
         cx.require_proof()?;
         let unlock = unlock(cx, self.age_identity.as_deref());
         let given = Given { place: &self.file, until: self.until()?, unlock: &unlock };
+        let is_folder = self.to.as_deref().is_some_and(restore::is_folder);
+        let target = self.target(cx)?;
+        if self.dry_run {
+            let would = match is_folder {
+                true => restore::would_fill(cx, &given, &target)?,
+                false => restore::would(cx, &given, &target, self.to.is_none())?,
+            };
+            return tell_what_would(cx, &would).map(|()| Code::Done);
+        }
         let restored = match &self.to {
-            Some(word) if restore::is_folder(word) => {
-                let folder = absolute(word).map_err(|error| Failure::io("no such path", &error))?;
-                restore::folder(cx, &given, &folder)?
-            }
-            Some(word) => {
-                let target = cx.roots().database_file(text(word)?)?;
-                restore::database(cx, &given, &target)?
-            }
-            None => to_selected(cx, &given)?,
+            Some(_) if is_folder => restore::folder(cx, &given, &target)?,
+            Some(_) => restore::database(cx, &given, &target)?,
+            None => to_selected(cx, &given, &target)?,
         };
         tell(cx, &restored)?;
         restored.failure.map_or(Ok(Code::Done), Err)
@@ -79,6 +87,16 @@ impl Run for Restore {
 }
 
 impl Restore {
+    /// The file or the folder that it goes to.
+    fn target(&self, cx: &Context) -> Result<PathBuf, Failure> {
+        let path = match &self.to {
+            Some(word) if restore::is_folder(word) => PathBuf::from(word),
+            Some(word) => return cx.roots().database_file(text(word)?),
+            None => cx.selection()?.path.clone(),
+        };
+        absolute(path).map_err(|error| Failure::io("no such path", &error))
+    }
+
     /// The moment that is meant, which only a replica has.
     fn until(&self) -> Result<Option<Millis>, Failure> {
         let Some(text) = &self.at else { return Ok(None) };
@@ -90,11 +108,10 @@ impl Restore {
     }
 }
 
-fn to_selected(cx: &Context, given: &Given<'_>) -> Result<Restored, Failure> {
+fn to_selected(cx: &Context, given: &Given<'_>, target: &Path) -> Result<Restored, Failure> {
     let selection = cx.selection()?;
     selection.warning.iter().for_each(|warning| output::warn(warning));
-    let target = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
-    let restored = restore::all(cx, given, &target)?;
+    let restored = restore::all(cx, given, target)?;
     selection.remember(cx.surroundings(), cx.patience())?;
     Ok(restored)
 }
@@ -114,6 +131,27 @@ pub fn unlock(cx: &Context, identity: Option<&Path>) -> Unlock {
     secret::unlock(identity.unwrap_or_else(|| cx.settings.age_identity.value.clone()))
 }
 
+fn tell_what_would(cx: &mut Context, would: &Would) -> Result<(), Failure> {
+    let changed: Vec<_> = would.changed.iter().map(|path| path.display().to_string()).collect();
+    if cx.json() {
+        Object::begin(cx.out.buffer())
+            .text("path", &would.path.display().to_string())
+            .number("revision", would.revision)
+            .raw("replaces", if would.replaces { "true" } else { "false" })
+            .raw("changed", &array(&changed))
+            .raw("dry_run", "true")
+            .end();
+        cx.out.push(b"\n");
+        return cx.out.flush();
+    }
+    let verb = if would.replaces { "replace" } else { "write" };
+    cx.out.line(&format!("{verb} {}", would.path.display()));
+    changed.iter().for_each(|file| cx.out.line(&format!("write {file}")));
+    cx.out.flush()?;
+    output::note("nothing was restored; the backup is whole");
+    Ok(())
+}
+
 fn tell(cx: &mut Context, restored: &Restored) -> Result<(), Failure> {
     let Restored { path, revision, safety, changed, .. } = restored;
     if let Some(safety) = safety {
@@ -124,12 +162,11 @@ fn tell(cx: &mut Context, restored: &Restored) -> Result<(), Failure> {
     }
     if cx.json() {
         let changed: Vec<_> = changed.iter().map(|path| path.display().to_string()).collect();
-        let changed = serde_json::to_string(&changed).unwrap_or_default();
         Object::begin(cx.out.buffer())
             .text("path", &path.display().to_string())
             .number("revision", *revision)
             .text_or_null("kept", safety.as_ref().map(|path| path.display().to_string()).as_deref())
-            .raw("changed", &changed)
+            .raw("changed", &array(&changed))
             .end();
         cx.out.push(b"\n");
     } else {

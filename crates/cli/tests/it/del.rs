@@ -103,3 +103,24 @@ fn on_a_terminal_a_prefix_asks() {
     assert_eq!(answer("y\n"), Some(0));
     s.run(["keys", "p.n"]).prints("y\n");
 }
+
+#[test]
+fn a_dry_run_prints_what_would_go() {
+    let s = sandbox_with([("p.n.a1", "1"), ("p.n.a2", "2"), ("p.n.b", "3")]);
+    s.run(["del", "p.n.a1", "p.n.none", "--dry-run"]).prints("p.n.a1\n").stderr_has("1 entry would go");
+    s.run(["del", "p.n.a1", "p.n.none", "--dry-run", "--strict"]).fails(2).stdout_is("");
+    s.run(["del", "--prefix", "p.n.a", "--dry-run"])
+        .prints("p.n.a1\np.n.a2\n")
+        .stderr_has("2 entries would go");
+    s.run(["del", "--prefix", "p.n.a", "--dry-run", "--json"]).prints("[\"p.n.a1\",\"p.n.a2\"]\n");
+    s.run(["del", "p.n.a1", "--dry-run", "--if-version", "1"]).fails(64);
+    s.run(["admin", "key", "drop", "p.n.b", "--dry-run"]).prints("p.n.b\n");
+    s.run(["admin", "drop-key", "p.n.none", "--dry-run"]).fails(2);
+    s.run(["create-cache", "p.c", "90"]).prints("");
+    s.run(["set", "p.c.k", "12345"]).prints("");
+    let told = s.run(["admin", "drop-cache", "p.c", "--discard", "--dry-run"]).prints("1\t6\tp.c\n");
+    told.stderr_has("its entries would go, and 1 entry");
+    s.run(["admin", "drop-cache", "p.n", "--discard", "--dry-run"]).fails(1).stderr_has("it is no cache");
+    s.run(["admin", "drop-cache", "p.c", "--dry-run"]).fails(64);
+    s.run(["keys", "--count"]).prints("4\n");
+}

@@ -748,3 +748,29 @@ fn what_is_wrong_is_told_without_paths_that_are_gone_by_then() {
         outcome.stderr_has("its database is damaged; p.n.k: the entry is of a write that has not been yet");
     outcome.require(!outcome.stderr().contains("partial"), "no private folder is named");
 }
+
+#[test]
+fn a_dry_run_checks_all_of_it_and_changes_nothing() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    s.run(["cursor", "set", "work", "main", "-p", "p"]).succeeds();
+    s.run(["backup", "--output", "b.tar.gz"]).succeeds();
+    s.run(["set", "p.n.k", "2"]).prints("");
+    s.run(["cursor", "delete", "work"]).prints("");
+    std::fs::write(s.path("bad.tar.gz"), &std::fs::read(s.path("b.tar.gz")).unwrap()[..300]).unwrap();
+    let before = contents(&s);
+    let main = database_file(&s, "main");
+    let told = s.run(["restore", "b.tar.gz", "--dry-run"]).succeeds();
+    told.stdout_has(&format!("replace {}\nwrite ", main.display()))
+        .stdout_has("work.cursor")
+        .stderr_has("nothing was restored");
+    let answer = json_of(s.run(["backup", "--restore", "b.tar.gz", "--dry-run", "--json"]));
+    assert_eq!((&answer["replaces"], &answer["dry_run"]), (&true.into(), &true.into()));
+    assert_eq!(answer["changed"].as_array().unwrap().len(), 1);
+    let other = database_file(&s, "other");
+    s.run(["restore", "b.tar.gz", "--dry-run", "--to", "other"])
+        .prints(format!("write {}\n", other.display()));
+    s.run(["restore", "b.tar.gz", "--dry-run", "--to", "files/"]).succeeds().stdout_has("/files");
+    assert!(!s.path("files").exists() && !other.parent().unwrap().exists());
+    refused(&s, &["restore", "bad.tar.gz", "--dry-run"], 7, "damaged");
+    assert!(contents(&s) == before, "a file was changed");
+}

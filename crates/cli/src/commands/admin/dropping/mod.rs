@@ -32,9 +32,7 @@ impl Dropping {
         let keys = doomed.iter().map(|info| info.totals.keys).sum();
         let entries = output::counted(keys, "entry", "entries");
         if self.dry_run {
-            print(cx, doomed, false)?;
-            output::note(&format!("nothing was dropped; {what} would go, and {entries}"));
-            return Ok(Code::Done);
+            return tell(cx, what, doomed);
         }
         confirm(&format!("Drop {what}, and {entries}?"), self.force)?;
         drop().map_err(|error| cx.with_hint(error.into()))?;
@@ -45,6 +43,15 @@ impl Dropping {
         }
         Ok(Code::Done)
     }
+}
+
+/// Tells what would go.
+pub fn tell(cx: &mut Context, what: &str, doomed: &[NamespaceInfo]) -> Result<Code, Failure> {
+    print(cx, doomed, false)?;
+    let keys = doomed.iter().map(|info| info.totals.keys).sum();
+    let entries = output::counted(keys, "entry", "entries");
+    output::note(&format!("nothing was dropped; {what} would go, and {entries}"));
+    Ok(Code::Done)
 }
 
 fn print(cx: &mut Context, doomed: &[NamespaceInfo], is_dropped: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@ use std::ffi::OsString;
 use prontodb_core::store::Condition;
 
 use crate::commands::Run;
+use crate::commands::del::tell_present;
 use crate::commands::get::missing;
 use crate::confirm::confirm;
 use crate::context::Context;
@@ -20,11 +21,18 @@ pub struct Drop {
     /// Do not ask
     #[arg(long)]
     force: bool,
+
+    /// Print the address of what would go, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Run for Drop {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(self.address.as_slice())?;
+        if self.dry_run {
+            return tell_present(cx, &[address], true).map(|()| Code::Done);
+        }
         let store = cx.open_existing()?;
         if store.head(&address).map_err(|error| cx.with_hint(error.into()))?.is_none() {
             return Err(missing(cx, &[address]));
