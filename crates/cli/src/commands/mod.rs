@@ -30,6 +30,7 @@ mod namespaces;
 mod nss;
 mod projects;
 mod proto;
+mod queue;
 mod rename;
 mod restore;
 mod run;
@@ -155,6 +156,13 @@ static COMMANDS: &[Command] = &[
     command::<lock::release::Release>("lock release"),
     command::<lock::list::List>("lock list"),
     command::<lock::run::Under>("lock run"),
+    command::<queue::push::Push>("queue push"),
+    command::<queue::claim::Claim>("queue claim"),
+    command::<queue::ack::Ack>("queue ack"),
+    command::<queue::nack::Nack>("queue nack"),
+    command::<queue::extend::Extend>("queue extend"),
+    command::<queue::retry::Retry>("queue retry"),
+    command::<queue::list::List>("queue list"),
     command::<run::WithEnvironment>("run"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
@@ -290,6 +298,7 @@ const fn group(name: &'static str, about: &'static str, otherwise: Option<Otherw
 pub static GROUPS: &[Group] = &[
     group("cursor", "Save, list and select databases", Some(("cursor NAME", |_| true))),
     group("lock", "Take turns: leases on names, with fencing tokens", None),
+    group("queue", "Hand work out: one item, one worker", None),
     group("config", "Read and change the configuration", None),
     group("auth", "Prove who you are", None),
     group("proto", "The same in the words of the stream", None),

@@ -1,5 +1,5 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use prontodb_core::store::{Condition, Presence, SetOptions, Written};
@@ -71,7 +71,7 @@ enum Answer {
 impl Run for Set {
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, word) = cx.address_and_word(self.address.take(), self.value.take())?;
-        let value = self.value(cx, word)?;
+        let value = value(cx, word, self.file.as_deref())?;
         let options = SetOptions {
             ttl: self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?,
             condition: self.conditions.into_condition(),
@@ -99,21 +99,22 @@ impl Set {
         let conditions = Conditions { if_absent: true, if_present: false, if_version: None, if_value: None };
         Self { address, value, file, ttl, answer: None, conditions }
     }
+}
 
-    fn value(&self, cx: &Context, word: Option<OsString>) -> Result<Vec<u8>, Failure> {
-        let max_bytes = cx.settings.max_value_bytes.value;
-        let value = match (word, &self.file) {
-            (Some(_), Some(_)) => return Err(Failure::usage("a value and --file exclude each other")),
-            (Some(word), None) if word == "-" && !cx.has_dashes => stdin::read(max_bytes)?,
-            (Some(word), None) => word.into_encoded_bytes(),
-            (None, Some(file)) => stdin::read_file(file, max_bytes)?,
-            (None, None) => stdin::read_if_given(max_bytes)?,
-        };
-        if cx.json() && value.len() as u64 <= max_bytes {
-            return Ok(json::canonical(&value)?);
-        }
-        Ok(value)
+/// The value of a command: its word, a file, or what is piped in; with --json as canonical JSON.
+pub fn value(cx: &Context, word: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let max_bytes = cx.settings.max_value_bytes.value;
+    let value = match (word, file) {
+        (Some(_), Some(_)) => return Err(Failure::usage("a value and --file exclude each other")),
+        (Some(word), None) if word == "-" && !cx.has_dashes => stdin::read(max_bytes)?,
+        (Some(word), None) => word.into_encoded_bytes(),
+        (None, Some(file)) => stdin::read_file(file, max_bytes)?,
+        (None, None) => stdin::read_if_given(max_bytes)?,
+    };
+    if cx.json() && value.len() as u64 <= max_bytes {
+        return Ok(json::canonical(&value)?);
     }
+    Ok(value)
 }
 
 impl Conditions {

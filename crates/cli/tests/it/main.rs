@@ -48,6 +48,7 @@ mod overlays;
 mod paths;
 mod point_in_time;
 mod precedence;
+mod queues;
 mod regressions;
 mod rename_copy;
 mod restore;

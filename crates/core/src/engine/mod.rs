@@ -258,11 +258,13 @@ pub enum Catalog {
     Locks,
     /// Leases by their fencing tokens.
     Leases,
+    /// Where the items of queues are.
+    Queues,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Users,
         Self::ApiKeys,
         Self::Sessions,
@@ -275,6 +277,7 @@ impl Catalog {
         Self::Projects,
         Self::Locks,
         Self::Leases,
+        Self::Queues,
     ];
 
     /// What it is called where names are needed.
@@ -292,6 +295,7 @@ impl Catalog {
             Self::Projects => "sys_projects",
             Self::Locks => "sys_locks",
             Self::Leases => "sys_leases",
+            Self::Queues => "sys_queues",
         }
     }
 }

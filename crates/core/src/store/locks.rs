@@ -77,10 +77,22 @@ impl Kept for Holder {
     const CATALOG: Catalog = Catalog::Locks;
 }
 
-/// What a token stands for.
+/// An item of a queue that somebody has claimed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Claim {
+    /// The space of the queue.
+    pub space: u64,
+    /// The id of the item.
+    pub item: String,
+}
+
+/// What a token stands for: a lock or a claim.
 #[derive(Clone, Serialize, Deserialize)]
 struct Lease {
-    lock: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lock: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<Claim>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
     /// Milliseconds since 1970.
@@ -139,20 +151,57 @@ impl Store {
         if let Some(Holder { fence }) = records::find(txn, name)? {
             txn.remove_record(Catalog::Leases, &Fence(fence).key())?;
         }
-        let end = self.clock.uptime().after(ttl);
-        let lease = Lease {
-            lock: name.to_owned(),
-            owner: self.writer.clone(),
-            granted: self.now().0,
-            boot: format!("{:x}", end.boot),
-            end: end.millis,
-        };
+        let lease = self.lease(Some(name.to_owned()), None, ttl);
         records::keep(txn, &Fence(token).key(), &lease)?;
         records::keep(txn, name, &Holder { fence: token })?;
         match self.told(Fence(token), lease) {
             Some(lock) => Ok(Acquired::Granted(lock)),
             None => Err(ended(Fence(token))),
         }
+    }
+
+    fn lease(&self, lock: Option<String>, claim: Option<Claim>, ttl: Ttl) -> Lease {
+        let end = self.clock.uptime().after(ttl);
+        let (owner, granted) = (self.writer.clone(), self.now().0);
+        Lease { lock, claim, owner, granted, boot: format!("{:x}", end.boot), end: end.millis }
+    }
+
+    /// Lends an item of a queue.
+    pub(super) fn lend_item(&self, txn: &mut dyn Txn, fence: Fence, claim: Claim, ttl: Ttl) -> Result<()> {
+        self.sweep_leases(txn, fence.0)?;
+        records::keep(txn, &fence.key(), &self.lease(None, Some(claim), ttl))
+    }
+
+    /// The claim that a token stands for.
+    pub(super) fn claim_under(&self, txn: &dyn Txn, fence: Fence) -> Result<Claim> {
+        match self.standing(txn, fence)?.claim {
+            Some(claim) => Ok(claim),
+            None => Err(of_another(fence, "a lock")),
+        }
+    }
+
+    /// Has a lease go on for `ttl` from now, or as long as it would anyway if that is longer.
+    pub(super) fn extend_lease(&self, txn: &mut dyn Txn, fence: Fence, ttl: Ttl) -> Result<()> {
+        let mut lease = self.standing(txn, fence)?;
+        lease.extend(self.clock.uptime().after(ttl));
+        records::keep(txn, &fence.key(), &lease)
+    }
+
+    /// Ends a lease.
+    pub(super) fn end_lease(&self, txn: &mut dyn Txn, fence: Fence) -> Result<()> {
+        txn.remove_record(Catalog::Leases, &fence.key())
+    }
+
+    /// Whether the lease of a token stands.
+    pub(super) fn stands<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<bool> {
+        let lease = records::find::<Lease, _>(view, &fence.key())?;
+        Ok(lease.is_some_and(|lease| self.left(&lease).is_some()))
+    }
+
+    /// The lease of a token, as long as it stands.
+    fn standing(&self, txn: &dyn Txn, fence: Fence) -> Result<Lease> {
+        let lease = records::find::<Lease, _>(txn, &fence.key())?;
+        lease.filter(|lease| self.left(lease).is_some()).ok_or_else(|| ended(fence))
     }
 
     /// Has the lease of a lock go on for `ttl` from now, or as long as it would anyway if that is longer.
@@ -218,21 +267,17 @@ impl Store {
     /// Refuses to write under a lease that has ended.
     pub(super) fn check_fence(&self, txn: &dyn Txn) -> Result<()> {
         let Some(fence) = self.fence else { return Ok(()) };
-        match records::find::<Lease, _>(txn, &fence.key())? {
-            Some(lease) if self.left(&lease).is_some() => Ok(()),
-            _ => Err(ended(fence)),
-        }
+        if self.stands(txn, fence)? { Ok(()) } else { Err(ended(fence)) }
     }
 
     /// The lease of a lock that is held under this token.
     fn lease_of(&self, txn: &dyn Txn, name: &str, fence: Fence) -> Result<Lease> {
-        let lease = records::find::<Lease, _>(txn, &fence.key())?;
-        let lease = lease.filter(|lease| self.left(lease).is_some()).ok_or_else(|| ended(fence))?;
-        if lease.lock == name {
-            return Ok(lease);
+        let lease = self.standing(txn, fence)?;
+        match &lease.lock {
+            Some(lock) if lock == name => Ok(lease),
+            Some(lock) => Err(of_another(fence, &format!("the lock {}", shown(lock)))),
+            None => Err(of_another(fence, "an item of a queue")),
         }
-        let what = format!("the token {} is that of the lock {}", fence.0, shown(&lease.lock));
-        Err(Error::new(ErrorKind::Conflict, what))
     }
 
     fn held<V: View + ?Sized>(&self, view: &V, name: &str) -> Result<Option<Lock>> {
@@ -245,7 +290,7 @@ impl Store {
     fn told(&self, fence: Fence, lease: Lease) -> Option<Lock> {
         let (left, ends) = (self.left(&lease)?, lease.ends());
         let Lease { lock, owner, granted, .. } = lease;
-        Some(Lock { name: lock, fence, owner, granted: Millis(granted), left, ends })
+        Some(Lock { name: lock?, fence, owner, granted: Millis(granted), left, ends })
     }
 
     fn left(&self, lease: &Lease) -> Option<Duration> {
@@ -254,16 +299,17 @@ impl Store {
 
     /// Removes some of the leases that have ended, from another place each time: those of locks that nobody asks for again.
     fn sweep_leases(&self, txn: &mut dyn Txn, token: u64) -> Result<()> {
-        let after = Fence(token.wrapping_mul(SPREAD) % token.max(1)).key();
+        let after = Fence(spread(token)).key();
         for (key, record) in txn.records(Catalog::Leases, &after, SWEPT)? {
             let lease: Lease = records::read(&record)?;
             if self.left(&lease).is_some() {
                 continue;
             }
             txn.remove_record(Catalog::Leases, &key)?;
-            let holder = records::find::<Holder, _>(txn, &lease.lock)?;
+            let Some(lock) = lease.lock else { continue };
+            let holder = records::find::<Holder, _>(txn, &lock)?;
             if holder.map(|holder| Fence(holder.fence)) == Fence::of_key(&key) {
-                txn.remove_record(Catalog::Locks, &lease.lock)?;
+                txn.remove_record(Catalog::Locks, &lock)?;
             }
         }
         Ok(())
@@ -283,7 +329,16 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Invalid, format!("no lock can have this name; {why}")))
 }
 
-fn ended(fence: Fence) -> Error {
+/// Some number below a token, another one for each.
+pub(super) fn spread(token: u64) -> u64 {
+    token.wrapping_mul(SPREAD) % token.max(1)
+}
+
+fn of_another(fence: Fence, what: &str) -> Error {
+    Error::new(ErrorKind::Conflict, format!("the token {} is that of {what}", fence.0))
+}
+
+pub(super) fn ended(fence: Fence) -> Error {
     let what =
         format!("nothing was written; the lease of the token {} was given back or has lapsed", fence.0);
     Error::new(ErrorKind::Conflict, what)

@@ -252,7 +252,7 @@ impl Store {
             removed.entries += entries;
             removed.caches += u64::from(entries > 0);
         }
-        removed.leftovers = self.sweep_leftovers()?;
+        removed.leftovers = self.sweep_leftovers()? + self.sweep_queues()?;
         if self.identity.is_some() {
             let target = removed.entries.to_string();
             self.transact(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;

@@ -18,11 +18,11 @@ use crate::exit::{Code, Failure};
 use crate::fence;
 use crate::output::json::Object;
 
-/// How often whoever waits for a lock looks at it.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often whoever waits for a lock or an item looks for it.
+pub const LOOK: Duration = Duration::from_millis(10);
 
 /// Reads a time to live or to wait.
-fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
+pub fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
     Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
@@ -52,12 +52,12 @@ fn not_granted(held: &Lock, has_waited: bool) -> Failure {
     failure.hint(if has_waited { "wait longer" } else { "wait for it with --wait" })
 }
 
-/// The token that a command about a lock needs.
-fn token(cx: &Context) -> Result<Fence, Failure> {
+/// The token that a command about a lock or a claim needs.
+pub fn token(cx: &Context) -> Result<Fence, Failure> {
     match &cx.fence {
         Some(given) => Ok(given.fence),
         None => Err(Failure::usage("the token of the lease is missing").hint(format!(
-            "--fence takes what prontodb lock acquire printed, and so does {}",
+            "--fence takes the token that was printed with the lock or the item, and so does {}",
             fence::VARIABLE
         ))),
     }

@@ -33,6 +33,7 @@ mod load;
 mod locks;
 mod metakeys;
 mod model;
+mod queues;
 mod seen;
 mod sharing;
 mod sync;

@@ -1,0 +1,78 @@
+use std::ffi::OsString;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use prontodb_core::store::Claimed;
+use prontodb_core::{Namespace, Ttl};
+
+use super::only_queue;
+use crate::commands::lock::{LOOK, span};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output::json::Object;
+
+/// Take the next item of a queue for a while
+///
+/// Prints a line with the token of the claim and the id, then the value; with --json an object. Nobody else gets the item before the
+/// claim ends: queue ack removes it when it is done, queue nack gives it back, queue extend keeps it for longer. Otherwise the
+/// claim lapses, and somebody else gets the item; writes with --fence TOKEN are refused from then on. Where there is nothing to be had
+/// the exit code is 2; 4 when --wait was not long enough.
+#[derive(clap::Args)]
+pub struct Claim {
+    /// The queue; nothing with -p or -n
+    #[arg(value_name = "PROJECT.NAMESPACE")]
+    words: Vec<OsString>,
+
+    /// How long the claim lasts: seconds, or 1m30s
+    #[arg(long, value_name = "D")]
+    ttl: String,
+
+    /// How long to wait for an item
+    #[arg(long, value_name = "D")]
+    wait: Option<String>,
+}
+
+impl Run for Claim {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let queue = only_queue(cx, &self.words)?;
+        let ttl = span("--ttl", &self.ttl)?;
+        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let claimed = claim(cx, &queue, ttl, wait)?;
+        if cx.json() {
+            Object::begin(cx.out.buffer())
+                .text("id", &claimed.id)
+                .number("fence", claimed.fence.0)
+                .number("tries", claimed.tries.into())
+                .number("priority", claimed.priority.into())
+                .value(&claimed.value)
+                .end();
+        } else {
+            cx.out.line(&format!("{} {}", claimed.fence.0, claimed.id));
+            cx.out.push(&claimed.value);
+        }
+        cx.out.push(b"\n");
+        cx.out.flush()?;
+        Ok(Code::Done)
+    }
+}
+
+fn claim(cx: &Context, queue: &Namespace, ttl: Ttl, wait: Option<Ttl>) -> Result<Claimed, Failure> {
+    let limit = wait.map(|wait| Duration::from_millis(wait.millis().unsigned_abs()));
+    let (store, begun) = (cx.open_to_write()?, Instant::now());
+    loop {
+        if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
+            return Ok(claimed);
+        }
+        let left = limit.map_or(Duration::ZERO, |limit| limit.saturating_sub(begun.elapsed()));
+        if left.is_zero() {
+            let (code, kind) =
+                if limit.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
+            let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));
+            return Err(Failure { retryable: true, ..Failure::new(code, kind, what) });
+        }
+        thread::sleep(LOOK.min(left));
+    }
+}

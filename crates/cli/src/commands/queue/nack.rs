@@ -1,0 +1,39 @@
+use std::ffi::OsString;
+
+use prontodb_core::store::QueuePlace;
+
+use super::only_queue;
+use crate::commands::lock::{span, token};
+use crate::commands::{Addressing, Run};
+use crate::context::Context;
+use crate::exit::{Code, Failure};
+use crate::output;
+
+/// Give a claimed item back
+///
+/// Somebody else gets it, or it is dead when it has been claimed as often as it may be: queue list shows it then, and queue retry makes it
+/// ready again. The token of the claim comes with --fence or PRONTO_FENCE.
+#[derive(clap::Args)]
+pub struct Nack {
+    /// The queue; nothing with -p or -n
+    #[arg(value_name = "PROJECT.NAMESPACE")]
+    words: Vec<OsString>,
+
+    /// How long nobody gets it: seconds, or 1m30s
+    #[arg(long, value_name = "D")]
+    delay: Option<String>,
+}
+
+impl Run for Nack {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
+        let delay = self.delay.as_deref().map(|text| span("--delay", text)).transpose()?;
+        let place = cx.open_to_write()?.nack(&queue, fence, delay);
+        if place.map_err(|error| cx.with_hint(error.into()))? == QueuePlace::Dead {
+            output::note("the item is dead now: it has been claimed as often as it may be");
+        }
+        Ok(Code::Done)
+    }
+}

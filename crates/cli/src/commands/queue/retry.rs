@@ -1,0 +1,32 @@
+use std::ffi::OsString;
+
+use crate::commands::{Addressing, Run};
+use crate::context::{Context, text};
+use crate::exit::{Code, Failure};
+
+/// Make a dead item ready again, as if it had never been claimed
+///
+/// Where there is no dead item of this id the exit code is 2.
+#[derive(clap::Args)]
+pub struct Retry {
+    /// The queue, then the id; with -p or -n only that
+    #[arg(value_names = ["PROJECT.NAMESPACE", "ID"], num_args = 0..=2)]
+    words: Vec<OsString>,
+}
+
+impl Run for Retry {
+    const ADDRESSING: Addressing = Addressing::Namespace;
+
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        let (queue, [id]) = cx.take_namespace(&self.words)? else {
+            return Err(Failure::usage("the id is missing"));
+        };
+        let id = text(id)?;
+        let revived = cx.open_existing()?.revive(&queue, id).map_err(|error| cx.with_hint(error.into()))?;
+        if revived {
+            return Ok(Code::Done);
+        }
+        let what = format!("{} has no dead item {}", queue.display(cx.notation.delimiter), id.escape_debug());
+        Err(Failure::new(Code::Missing, "missing", what))
+    }
+}

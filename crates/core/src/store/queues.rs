@@ -1,0 +1,484 @@
+//! Queues: entries of a namespace that are handed to one worker at a time, until one says that it is done.
+//!
+//! The values are entries like any others, with an id as their key. What a queue adds is a place for each: *ready*, in the order of
+//! priority and age; *delayed* until a moment; *claimed*, under a lease with a fencing token; or *dead*, after so many claims
+//! that came to nothing. A claim that lapses goes back to the ready ones. An entry that somebody has deleted is in no place any
+//! more as soon as anybody meets it.
+//!
+//! Places are records of a catalog, in whose order the next item is the first (docs/design/0019-queues.md).
+
+use serde::{Deserialize, Serialize};
+
+use super::locks::{Claim, Fence};
+use super::{SetOptions, Store};
+use crate::address::{Address, EntryName, Namespace};
+use crate::auth::Action;
+use crate::clock::{Millis, Ttl};
+use crate::engine::{Catalog, Space, Txn, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
+use crate::records::{self, Kept};
+
+/// How many claims a worker may make of an item before it is dead, unless it was pushed with another number.
+pub const DEFAULT_TRIES: u32 = 5;
+/// The priority of items that are pushed without one.
+pub const DEFAULT_PRIORITY: u8 = 100;
+/// How many delayed and claimed items each claim looks at, to bring back those whose time has come.
+const LOOKED_AT: usize = 16;
+/// How many records are read at a time.
+const PAGE: usize = 64;
+/// How many are looked at by one transaction of those that remove what is left over.
+const SWEPT: usize = 1000;
+
+/// How an item is pushed.
+#[derive(Clone, Copy, Debug)]
+pub struct PushOptions {
+    /// Those of a higher one are handed out first.
+    pub priority: u8,
+    /// How long it waits before anybody gets it.
+    pub delay: Option<Ttl>,
+    /// How many claims may be made of it.
+    pub tries: u32,
+}
+
+impl Default for PushOptions {
+    fn default() -> Self {
+        Self { priority: DEFAULT_PRIORITY, delay: None, tries: DEFAULT_TRIES }
+    }
+}
+
+/// Where an item is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Whoever comes next gets it.
+    Ready,
+    /// Nobody gets it before this moment.
+    Delayed(Millis),
+    /// Somebody has it, under this token.
+    Claimed(Fence),
+    /// Too many have had it.
+    Dead,
+}
+
+/// An item, but for its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Its id, the key of its entry.
+    pub id: String,
+    /// Where it is.
+    pub place: Place,
+    /// Its priority.
+    pub priority: u8,
+    /// How many claims there have been.
+    pub tries: u32,
+    /// How many there may be.
+    pub most_tries: u32,
+}
+
+/// An item that is somebody's for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// Its id.
+    pub id: String,
+    /// The token of the claim.
+    pub fence: Fence,
+    /// Which claim it is, from 1.
+    pub tries: u32,
+    /// Its priority.
+    pub priority: u8,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// What is kept of an item, wherever it is.
+#[derive(Clone, Serialize, Deserialize)]
+struct Kin {
+    id: String,
+    priority: u8,
+    tries: u32,
+    most: u32,
+    /// The token of its claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fence: Option<u64>,
+}
+
+impl Kept for Kin {
+    const CATALOG: Catalog = Catalog::Queues;
+}
+
+/// The letters that places have in keys.
+const READY: char = 'r';
+const DELAYED: char = 'd';
+const CLAIMED: char = 'c';
+const DEAD: char = 'x';
+
+/// What the keys of a place begin with.
+fn prefix(space: &Space, place: char) -> String {
+    format!("{:016x}{place}", space.id)
+}
+
+fn ready_key(space: &Space, kin: &Kin) -> String {
+    format!("{}{:02x}{}", prefix(space, READY), u8::MAX - kin.priority, kin.id)
+}
+
+fn delayed_key(space: &Space, until: Millis, kin: &Kin) -> String {
+    format!("{}{:016x}{}", prefix(space, DELAYED), until.0.max(0), kin.id)
+}
+
+fn claimed_key(space: &Space, id: &str) -> String {
+    format!("{}{id}", prefix(space, CLAIMED))
+}
+
+fn dead_key(space: &Space, kin: &Kin) -> String {
+    format!("{}{}", prefix(space, DEAD), kin.id)
+}
+
+/// When the item behind a key is due.
+fn due(space: &Space, key: &str) -> Millis {
+    let digits =
+        key.strip_prefix(&prefix(space, DELAYED)).and_then(|rest| rest.get(..16)).unwrap_or_default();
+    Millis(i64::from_str_radix(digits, 16).unwrap_or_default())
+}
+
+/// Up to `limit` records of a place behind the key `after`, which is one of it or its beginning.
+fn page<V: View + ?Sized>(
+    view: &V,
+    space: &Space,
+    place: char,
+    after: &str,
+    limit: usize,
+) -> Result<Vec<(String, Kin)>> {
+    let (beginning, mut found, mut after) = (prefix(space, place), Vec::new(), after.to_owned());
+    while found.len() < limit {
+        let records = view.records(Catalog::Queues, &after, (limit - found.len()).min(PAGE))?;
+        let Some((last, _)) = records.last() else { break };
+        after.clone_from(last);
+        for (key, record) in records {
+            if !key.starts_with(&beginning) {
+                return Ok(found);
+            }
+            found.push((key, records::read(&record)?));
+        }
+    }
+    Ok(found)
+}
+
+impl Store {
+    /// Puts an item at the end of the queue that a namespace is, and makes that with the first; its id.
+    ///
+    /// # Errors
+    /// Those of [`Store::set`].
+    pub fn push(&self, queue: &Namespace, value: &[u8], options: &PushOptions) -> Result<String> {
+        self.write(|writer| {
+            let mut id = String::new();
+            writer.reshape(|_, txn| {
+                let Version(version) = txn.version()?;
+                id = format!("{version:012}");
+                Ok(())
+            })?;
+            writer.set(&address(queue, &id)?, value, &SetOptions::default())?;
+            let now = writer.now();
+            let PushOptions { priority, delay, tries } = *options;
+            let kin = Kin { id: id.clone(), priority, tries: 0, most: tries, fence: None };
+            writer.reshape(|_, txn| match txn.space(queue)? {
+                Some(space) => put_back(txn, &space, kin, delay.map(|delay| now.after(delay))),
+                None => Ok(()),
+            })?;
+            Ok(id)
+        })
+    }
+
+    /// Hands the next item to whoever asks, for `ttl`; `None` when there is none to be had.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to those who may not read and write there; those of writing.
+    pub fn claim(&self, queue: &Namespace, ttl: Ttl) -> Result<Option<Claimed>> {
+        self.allow(Action::Read, Some(queue))?;
+        self.allow(Action::Write, Some(queue))?;
+        // Whoever waits asks often, and should keep nobody from writing.
+        if !self.may_have_one(queue)? {
+            return Ok(None);
+        }
+        let mut claimed = None;
+        self.coder.with_keys(|| {
+            self.transact(&mut |txn| {
+                claimed = match txn.space(queue)? {
+                    Some(space) => self.claim_in(txn, &space, ttl)?,
+                    None => None,
+                };
+                Ok(())
+            })
+        })?;
+        Ok(claimed)
+    }
+
+    /// Whether there is anything that may be handed out.
+    fn may_have_one(&self, queue: &Namespace) -> Result<bool> {
+        let mut may = false;
+        self.engine.read(&mut |view| {
+            let Some(space) = view.space(queue)? else { return Ok(()) };
+            let now = self.now();
+            let first = |place| page(view, &space, place, &prefix(&space, place), 1);
+            may = !first(READY)?.is_empty()
+                || first(DELAYED)?.iter().any(|(key, _)| due(&space, key) <= now)
+                || self.lapsed(view, &space, &prefix(&space, CLAIMED), usize::MAX)?.is_some();
+            Ok(())
+        })?;
+        Ok(may)
+    }
+
+    fn claim_in(&self, txn: &mut dyn Txn, space: &Space, ttl: Ttl) -> Result<Option<Claimed>> {
+        bring_due(txn, space, self.now())?;
+        let token = txn.version()?.0;
+        self.bring_lapsed(txn, space, token)?;
+        loop {
+            let ready = page(txn, space, READY, &prefix(space, READY), 1)?.pop();
+            let Some((key, kin)) = ready else {
+                // All that is left may be with somebody who is no more.
+                match self.lapsed(txn, space, &prefix(space, CLAIMED), usize::MAX)? {
+                    Some((_, kin)) => self.take_back(txn, space, kin, None)?,
+                    None => return Ok(None),
+                }
+                continue;
+            };
+            txn.remove_record(Catalog::Queues, &key)?;
+            let record = self.coder.record(txn, space, &kin.id, Some(self.now()))?;
+            let Some(record) = record.filter(|record| record.head.visible_at(self.now())) else { continue };
+            let kin = Kin { tries: kin.tries + 1, fence: Some(token), ..kin };
+            records::keep(txn, &claimed_key(space, &kin.id), &kin)?;
+            self.lend_item(txn, Fence(token), Claim { space: space.id, item: kin.id.clone() }, ttl)?;
+            let Kin { id, tries, priority, .. } = kin;
+            return Ok(Some(Claimed { id, fence: Fence(token), tries, priority, value: record.value }));
+        }
+    }
+
+    /// Removes an item that is done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the claim has ended, or is one of another queue; those of writing.
+    pub fn ack(&self, queue: &Namespace, fence: Fence) -> Result<()> {
+        self.write(|writer| {
+            let mut id = String::new();
+            writer.reshape(|store, txn| {
+                let (space, kin) = store.claim_of(txn, queue, fence)?;
+                store.end_claim(txn, &space, &kin, fence)?;
+                id = kin.id;
+                Ok(())
+            })?;
+            writer.delete(&address(queue, &id)?, &super::Condition::default()).map(drop)
+        })
+    }
+
+    /// Gives an item back, for whoever comes next or after a while; it is dead when it has been claimed as often as it may be. Says
+    /// where it is.
+    ///
+    /// # Errors
+    /// Those of [`Store::ack`].
+    pub fn nack(&self, queue: &Namespace, fence: Fence, delay: Option<Ttl>) -> Result<Place> {
+        self.allow(Action::Write, Some(queue))?;
+        let mut place = Place::Ready;
+        self.transact(&mut |txn| {
+            txn.version()?;
+            let (space, kin) = self.claim_of(txn, queue, fence)?;
+            let until = delay.map(|delay| self.now().after(delay));
+            place = match until {
+                _ if kin.tries >= kin.most => Place::Dead,
+                Some(until) => Place::Delayed(until),
+                None => Place::Ready,
+            };
+            self.take_back(txn, &space, kin, until)
+        })?;
+        Ok(place)
+    }
+
+    /// Has a claim last for `ttl` from now, or as long as it would anyway if that is longer.
+    ///
+    /// # Errors
+    /// Those of [`Store::ack`].
+    pub fn extend(&self, queue: &Namespace, fence: Fence, ttl: Ttl) -> Result<()> {
+        self.allow(Action::Write, Some(queue))?;
+        self.transact(&mut |txn| {
+            self.claim_of(txn, queue, fence)?;
+            self.extend_lease(txn, fence, ttl)
+        })
+    }
+
+    /// Makes a dead item ready again, as if it had never been claimed; false when there is none of this id.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`]; those of writing.
+    pub fn revive(&self, queue: &Namespace, id: &str) -> Result<bool> {
+        self.allow(Action::Write, Some(queue))?;
+        let mut is_revived = false;
+        self.transact(&mut |txn| {
+            let Some(space) = txn.space(queue)? else { return Ok(()) };
+            let key = format!("{}{id}", prefix(&space, DEAD));
+            let Some(kin) = records::find::<Kin, _>(txn, &key)? else { return Ok(()) };
+            txn.version()?;
+            txn.remove_record(Catalog::Queues, &key)?;
+            is_revived = true;
+            put_back(txn, &space, Kin { tries: 0, ..kin }, None)
+        })?;
+        Ok(is_revived)
+    }
+
+    /// All items of a queue: the ready ones in their order, then delayed, claimed and dead ones.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`]; those of reading.
+    pub fn items(&self, queue: &Namespace) -> Result<Vec<Item>> {
+        self.allow(Action::Read, Some(queue))?;
+        let mut items = Vec::new();
+        self.engine.read(&mut |view| {
+            items.clear();
+            let Some(space) = view.space(queue)? else { return Ok(()) };
+            for letter in [READY, DELAYED, CLAIMED, DEAD] {
+                for (key, kin) in page(view, &space, letter, &prefix(&space, letter), usize::MAX)? {
+                    let is_there =
+                        view.head(&space, &kin.id)?.is_some_and(|head| head.visible_at(self.now()));
+                    if is_there {
+                        items.push(self.item(view, &space, &key, kin)?);
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        Ok(items)
+    }
+
+    /// Removes places of items that somebody has deleted, and of namespaces that are no more; says how many there were.
+    pub(super) fn sweep_queues(&self) -> Result<u64> {
+        let (mut removed, mut after) = (0, Some(String::new()));
+        while let Some(behind) = after.take() {
+            let (mut swept, mut last) = (0, None);
+            self.transact(&mut |txn| {
+                (swept, last) = sweep_page(txn, &behind)?;
+                Ok(())
+            })?;
+            (removed, after) = (removed + swept, last);
+        }
+        Ok(removed)
+    }
+
+    fn item(&self, view: &dyn View, space: &Space, key: &str, kin: Kin) -> Result<Item> {
+        let place = if key.starts_with(&prefix(space, DEAD)) {
+            Place::Dead
+        } else if key.starts_with(&prefix(space, DELAYED)) {
+            match due(space, key) {
+                until if until > self.now() => Place::Delayed(until),
+                _ => Place::Ready,
+            }
+        } else {
+            match kin.fence.map(Fence) {
+                Some(fence) if self.stands(view, fence)? => Place::Claimed(fence),
+                Some(_) if kin.tries >= kin.most => Place::Dead,
+                _ => Place::Ready,
+            }
+        };
+        let Kin { id, priority, tries, most, .. } = kin;
+        Ok(Item { id, place, priority, tries, most_tries: most })
+    }
+
+    /// The item that a token stands for.
+    fn claim_of(&self, txn: &dyn Txn, queue: &Namespace, fence: Fence) -> Result<(Space, Kin)> {
+        let claim = self.claim_under(txn, fence)?;
+        let space = txn.space(queue)?.filter(|space| space.id == claim.space);
+        let Some(space) = space else {
+            let what = format!("the token {} is that of an item of another queue", fence.0);
+            return Err(Error::new(ErrorKind::Conflict, what));
+        };
+        let kin = records::find::<Kin, _>(txn, &claimed_key(&space, &claim.item))?;
+        let kin = kin.filter(|kin| kin.fence == Some(fence.0));
+        kin.map(|kin| (space, kin)).ok_or_else(|| super::locks::ended(fence))
+    }
+
+    fn end_claim(&self, txn: &mut dyn Txn, space: &Space, kin: &Kin, fence: Fence) -> Result<()> {
+        txn.remove_record(Catalog::Queues, &claimed_key(space, &kin.id))?;
+        self.end_lease(txn, fence)
+    }
+
+    /// Ends a claim that came to nothing.
+    fn take_back(&self, txn: &mut dyn Txn, space: &Space, kin: Kin, until: Option<Millis>) -> Result<()> {
+        self.end_claim(txn, space, &kin, Fence(kin.fence.unwrap_or_default()))?;
+        let kin = Kin { fence: None, ..kin };
+        match kin.tries >= kin.most {
+            true => records::keep(txn, &dead_key(space, &kin), &kin),
+            false => put_back(txn, space, kin, until),
+        }
+    }
+
+    /// Brings back some of the claimed items whose claims have lapsed, from another place each time.
+    fn bring_lapsed(&self, txn: &mut dyn Txn, space: &Space, token: u64) -> Result<()> {
+        // Ids are versions, so one below this is somewhere among them.
+        let after = claimed_key(space, &format!("{:012}", super::locks::spread(token)));
+        for after in [after, prefix(space, CLAIMED)] {
+            while let Some((_, kin)) = self.lapsed(txn, space, &after, LOOKED_AT)? {
+                self.take_back(txn, space, kin, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of up to `limit` claimed items behind a key whose claim has lapsed.
+    fn lapsed<V: View + ?Sized>(
+        &self,
+        view: &V,
+        space: &Space,
+        after: &str,
+        limit: usize,
+    ) -> Result<Option<(String, Kin)>> {
+        for (key, kin) in page(view, space, CLAIMED, after, limit)? {
+            if !self.stands(view, Fence(kin.fence.unwrap_or_default()))? {
+                return Ok(Some((key, kin)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Removes what is in no queue any more among the places behind a key; how many, and the last of them all, if there was any.
+fn sweep_page(txn: &mut dyn Txn, after: &str) -> Result<(u64, Option<String>)> {
+    let records = txn.records(Catalog::Queues, after, SWEPT)?;
+    let Some((last, _)) = records.last().cloned() else { return Ok((0, None)) };
+    let spaces = txn.spaces(None)?;
+    let mut removed = 0;
+    for (key, record) in records {
+        let kin: Kin = records::read(&record)?;
+        let number = key.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        let space = spaces.iter().find(|space| Some(space.id) == number);
+        let is_there = match space {
+            Some(space) => txn.head(space, &kin.id)?.is_some(),
+            None => false,
+        };
+        if !is_there {
+            txn.remove_record(Catalog::Queues, &key)?;
+            removed += 1;
+        }
+    }
+    Ok((removed, Some(last)))
+}
+
+/// Makes items ready whose delay is over.
+fn bring_due(txn: &mut dyn Txn, space: &Space, now: Millis) -> Result<()> {
+    for (key, kin) in page(txn, space, DELAYED, &prefix(space, DELAYED), LOOKED_AT)? {
+        if due(space, &key) > now {
+            break;
+        }
+        txn.remove_record(Catalog::Queues, &key)?;
+        put_back(txn, space, kin, None)?;
+    }
+    Ok(())
+}
+
+/// Puts an item where it is handed out, from a moment on.
+fn put_back(txn: &mut dyn Txn, space: &Space, kin: Kin, until: Option<Millis>) -> Result<()> {
+    let key = match until {
+        Some(until) => delayed_key(space, until, &kin),
+        None => ready_key(space, &kin),
+    };
+    records::keep(txn, &key, &kin)
+}
+
+fn address(queue: &Namespace, id: &str) -> Result<Address> {
+    Ok(Address { namespace: queue.clone(), name: EntryName::parse(id)? })
+}

@@ -1,0 +1,228 @@
+//! Queues: each item has one worker at a time and is done once, whoever dies; in the order of priority and age.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::thread;
+
+use prontodb_core::store::{Claimed, Fence, PushOptions, QueuePlace, SetOptions};
+use prontodb_core::{ErrorKind, Millis, Store};
+
+use super::{Lab, START, address, namespace, ttl};
+
+on_each_engine! {
+    items_come_by_priority_and_age
+    an_item_has_one_worker_until_the_claim_ends
+    what_is_done_is_gone_and_what_is_given_back_comes_again
+    items_that_nobody_manages_are_dead_until_they_are_revived
+    delayed_items_wait_until_their_time_has_come
+    writes_of_a_worker_whose_claim_has_ended_are_refused
+    tokens_of_others_are_refused
+    what_is_deleted_is_handed_to_nobody_and_leaves_nothing
+    machines_that_start_anew_give_all_claims_back
+    many_workers_do_each_item_once
+}
+
+fn push(lab: &Lab, value: &str) -> String {
+    lab.store.push(&namespace("p.q"), value.as_bytes(), &PushOptions::default()).unwrap()
+}
+
+fn push_with(lab: &Lab, value: &str, options: PushOptions) -> String {
+    lab.store.push(&namespace("p.q"), value.as_bytes(), &options).unwrap()
+}
+
+fn claim(store: &Store) -> Option<Claimed> {
+    store.claim(&namespace("p.q"), ttl(1000)).unwrap()
+}
+
+/// The value of the next item.
+fn next(lab: &Lab) -> Option<String> {
+    claim(&lab.store).map(|claimed| String::from_utf8(claimed.value).unwrap())
+}
+
+fn places(lab: &Lab) -> Vec<QueuePlace> {
+    lab.store.items(&namespace("p.q")).unwrap().into_iter().map(|item| item.place).collect()
+}
+
+#[track_caller]
+fn is_conflict<T: std::fmt::Debug>(result: prontodb_core::Result<T>) {
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Conflict);
+}
+
+fn items_come_by_priority_and_age(lab: &Lab) {
+    assert_eq!(next(lab), None);
+    let priority = |priority| PushOptions { priority, ..PushOptions::default() };
+    push(lab, "1");
+    push_with(lab, "low", priority(0));
+    push(lab, "2");
+    push_with(lab, "high", priority(255));
+    push(lab, "3");
+    let listed = lab.store.items(&namespace("p.q")).unwrap();
+    let values: Vec<_> = listed.iter().map(|item| lab.value(&format!("p.q.{}", item.id)).unwrap()).collect();
+    assert_eq!(values, [&b"high"[..], b"1", b"2", b"3", b"low"]);
+    for value in ["high", "1", "2", "3", "low"] {
+        assert_eq!(next(lab).as_deref(), Some(value));
+    }
+    assert_eq!(next(lab), None);
+}
+
+fn an_item_has_one_worker_until_the_claim_ends(lab: &Lab) {
+    let id = push(lab, "job");
+    let first = claim(&lab.store).unwrap();
+    assert_eq!((first.id.as_str(), first.tries, first.value.as_slice()), (id.as_str(), 1, &b"job"[..]));
+    assert_eq!(places(lab), [QueuePlace::Claimed(first.fence)]);
+    lab.wait(999);
+    assert_eq!(claim(&lab.another_store()), None);
+    lab.store.extend(&namespace("p.q"), first.fence, ttl(1000)).unwrap();
+    lab.wait(999);
+    assert_eq!(claim(&lab.another_store()), None);
+    lab.wait(1);
+    assert_eq!(places(lab), [QueuePlace::Ready]);
+    let second = claim(&lab.another_store()).unwrap();
+    assert_eq!((second.id, second.tries), (id, 2));
+    assert!(second.fence > first.fence);
+    is_conflict(lab.store.ack(&namespace("p.q"), first.fence));
+    is_conflict(lab.store.extend(&namespace("p.q"), first.fence, ttl(1000)));
+    lab.store.ack(&namespace("p.q"), second.fence).unwrap();
+}
+
+fn what_is_done_is_gone_and_what_is_given_back_comes_again(lab: &Lab) {
+    let id = push(lab, "job");
+    push(lab, "other");
+    let first = claim(&lab.store).unwrap();
+    assert_eq!(lab.store.nack(&namespace("p.q"), first.fence, None).unwrap(), QueuePlace::Ready);
+    is_conflict(lab.store.nack(&namespace("p.q"), first.fence, None));
+    // It is as old as before.
+    let again = claim(&lab.store).unwrap();
+    assert_eq!((&again.id, again.tries), (&id, 2));
+    lab.store.ack(&namespace("p.q"), again.fence).unwrap();
+    is_conflict(lab.store.ack(&namespace("p.q"), again.fence));
+    assert_eq!(lab.value(&format!("p.q.{id}")), None);
+    assert_eq!(next(lab).as_deref(), Some("other"));
+    assert_eq!(next(lab), None);
+}
+
+fn items_that_nobody_manages_are_dead_until_they_are_revived(lab: &Lab) {
+    let id = push_with(lab, "job", PushOptions { tries: 2, ..PushOptions::default() });
+    let first = claim(&lab.store).unwrap();
+    assert_eq!(lab.store.nack(&namespace("p.q"), first.fence, None).unwrap(), QueuePlace::Ready);
+    let second = claim(&lab.store).unwrap();
+    assert_eq!(lab.store.nack(&namespace("p.q"), second.fence, Some(ttl(5))).unwrap(), QueuePlace::Dead);
+    assert_eq!((next(lab), places(lab)), (None, vec![QueuePlace::Dead]));
+    // The value is there still.
+    assert_eq!(lab.value(&format!("p.q.{id}")).unwrap(), b"job");
+    assert!(!lab.store.revive(&namespace("p.q"), "none").unwrap());
+    assert!(lab.store.revive(&namespace("p.q"), &id).unwrap());
+    assert!(!lab.store.revive(&namespace("p.q"), &id).unwrap());
+    // A claim that lapses is one that came to nothing.
+    assert_eq!(claim(&lab.store).unwrap().tries, 1);
+    lab.wait(1000);
+    assert_eq!(claim(&lab.store).unwrap().tries, 2);
+    lab.wait(1000);
+    assert_eq!((next(lab), places(lab)), (None, vec![QueuePlace::Dead]));
+}
+
+fn delayed_items_wait_until_their_time_has_come(lab: &Lab) {
+    push_with(lab, "later", PushOptions { delay: Some(ttl(500)), ..PushOptions::default() });
+    push_with(lab, "soon", PushOptions { delay: Some(ttl(200)), ..PushOptions::default() });
+    push(lab, "now");
+    assert_eq!(next(lab).as_deref(), Some("now"));
+    assert_eq!(next(lab), None);
+    let at = |millis| QueuePlace::Delayed(Millis(START.0 + millis));
+    assert_eq!(places(lab)[..2], [at(200), at(500)]);
+    lab.wait(200);
+    assert_eq!(next(lab).as_deref(), Some("soon"));
+    assert_eq!(next(lab), None);
+    lab.wait(300);
+    let later = claim(&lab.store).unwrap();
+    lab.store.nack(&namespace("p.q"), later.fence, Some(ttl(100))).unwrap();
+    lab.wait(99);
+    assert_eq!(next(lab), None);
+    lab.wait(1);
+    assert_eq!(next(lab).as_deref(), Some("later"));
+}
+
+fn writes_of_a_worker_whose_claim_has_ended_are_refused(lab: &Lab) {
+    push(lab, "job");
+    let claimed = claim(&lab.store).unwrap();
+    let worker = lab.another_store().with_fence(Some(claimed.fence));
+    let set = |value: &[u8]| worker.set(&address("p.results.r"), value, &SetOptions::default());
+    set(b"1").unwrap();
+    lab.wait(1000);
+    is_conflict(set(b"2"));
+    let again = claim(&lab.store).unwrap();
+    is_conflict(set(b"2"));
+    let worker = lab.another_store().with_fence(Some(again.fence));
+    worker.ack(&namespace("p.q"), again.fence).unwrap();
+    is_conflict(worker.set(&address("p.results.r"), b"3", &SetOptions::default()));
+    assert_eq!(lab.value("p.results.r").unwrap(), b"1");
+}
+
+fn tokens_of_others_are_refused(lab: &Lab) {
+    push(lab, "job");
+    lab.store.push(&namespace("p.other"), b"x", &PushOptions::default()).unwrap();
+    let claimed = claim(&lab.store).unwrap();
+    is_conflict(lab.store.ack(&namespace("p.other"), claimed.fence));
+    is_conflict(lab.store.nack(&namespace("p.none"), claimed.fence, None));
+    is_conflict(lab.store.ack(&namespace("p.q"), Fence(claimed.fence.0 + 100)));
+    is_conflict(lab.store.release_lock("job", claimed.fence));
+    let prontodb_core::store::Acquired::Granted(lock) = lab.store.acquire_lock("job", ttl(1000)).unwrap()
+    else {
+        panic!("nobody holds it")
+    };
+    is_conflict(lab.store.ack(&namespace("p.q"), lock.fence));
+    lab.store.ack(&namespace("p.q"), claimed.fence).unwrap();
+}
+
+fn what_is_deleted_is_handed_to_nobody_and_leaves_nothing(lab: &Lab) {
+    let [first, second, third] = ["1", "2", "3"].map(|value| push(lab, value));
+    let claimed = claim(&lab.store).unwrap();
+    lab.delete(&format!("p.q.{first}"));
+    lab.delete(&format!("p.q.{second}"));
+    lab.store.nack(&namespace("p.q"), claimed.fence, None).unwrap();
+    assert_eq!(lab.store.items(&namespace("p.q")).unwrap().len(), 1);
+    assert_eq!(claim(&lab.store).unwrap().id, third);
+    push(lab, "4");
+    lab.store.drop_namespace(&namespace("p.q")).unwrap();
+    assert_eq!((next(lab), places(lab).len()), (None, 0));
+    assert_eq!(lab.store.collect_garbage().unwrap().leftovers, 2);
+    // A queue of the same name is another one.
+    push(lab, "new");
+    assert_eq!(next(lab).as_deref(), Some("new"));
+}
+
+fn machines_that_start_anew_give_all_claims_back(lab: &Lab) {
+    push(lab, "job");
+    let claimed = lab.store.claim(&namespace("p.q"), ttl(86_400_000)).unwrap().unwrap();
+    lab.clock.set(-86_400_000);
+    assert_eq!(next(lab), None);
+    lab.clock.reboot();
+    assert_eq!(next(lab).as_deref(), Some("job"));
+    is_conflict(lab.store.ack(&namespace("p.q"), claimed.fence));
+}
+
+fn many_workers_do_each_item_once(lab: &Lab) {
+    const ITEMS: usize = 60;
+    (0..ITEMS).for_each(|number| drop(push(lab, &number.to_string())));
+    let done = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for worker in 0..6 {
+            let (store, done) = (lab.another_store(), &done);
+            scope.spawn(move || {
+                let mut turn = worker;
+                while let Some(claimed) = store.claim(&namespace("p.q"), ttl(100_000)).unwrap() {
+                    turn += 1;
+                    // Some give it back.
+                    if turn % 5 == 0 && claimed.tries < 3 {
+                        store.nack(&namespace("p.q"), claimed.fence, None).unwrap();
+                        continue;
+                    }
+                    store.ack(&namespace("p.q"), claimed.fence).unwrap();
+                    *done.lock().unwrap().entry(claimed.value).or_insert(0) += 1;
+                }
+            });
+        }
+    });
+    let done = done.into_inner().unwrap();
+    assert_eq!(done.len(), ITEMS);
+    assert!(done.values().all(|times| *times == 1));
+}
