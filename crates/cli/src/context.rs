@@ -288,14 +288,25 @@ impl Context {
 
     /// Takes the database at `path` for this process alone, which may have no other connection to it.
     pub fn hold_alone(&self, path: &Path) -> Result<Alone, Failure> {
+        self.require_fence_at(path)?;
         let held = engines::hold_alone(&self.open_options(path.to_owned(), Access::Write));
         held.map_err(|error| self.with_hint(error.into()))
     }
 
     /// The same to remove it.
     pub fn hold_to_remove(&self, path: &Path) -> Result<Alone, Failure> {
+        self.require_fence_at(path)?;
         let held = engines::hold_to_remove(&self.open_options(path.to_owned(), Access::Write));
         held.map_err(|error| self.with_hint(error.into()))
+    }
+
+    /// Refuses to go on under a lease that has ended. Leaves no connection open.
+    fn require_fence_at(&self, path: &Path) -> Result<(), Failure> {
+        if self.fence.as_ref().and_then(|fence| fence.at(path)).is_none() {
+            return Ok(());
+        }
+        let store = self.configure(path, self.open_or_empty(path)?, None);
+        ManuallyDrop::into_inner(store).require_fence().map_err(|error| self.with_hint(error.into()))
     }
 
     /// Finds out whose credentials these are.

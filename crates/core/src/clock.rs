@@ -129,8 +129,9 @@ pub trait Clock: Send + Sync {
     /// The present moment.
     fn now(&self) -> Millis;
 
-    /// The same on a clock that nobody sets, for what must not depend on when somebody does.
-    fn uptime(&self) -> Uptime;
+    /// The same on a clock that nobody sets, for what must not depend on when somebody does. `None` where the system does not
+    /// tell, or not which start of the machine it is.
+    fn uptime(&self) -> Option<Uptime>;
 }
 
 /// The system's wall clock.
@@ -143,7 +144,7 @@ impl Clock for SystemClock {
         Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> Option<Uptime> {
         sys::uptime()
     }
 }
@@ -185,9 +186,9 @@ impl Clock for ManualClock {
         Millis(self.now.load(Ordering::SeqCst))
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> Option<Uptime> {
         let boot = u128::from(self.boot.load(Ordering::SeqCst));
-        Uptime { boot, millis: self.uptime.load(Ordering::SeqCst) }
+        Some(Uptime { boot, millis: self.uptime.load(Ordering::SeqCst) })
     }
 }
 
@@ -196,7 +197,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
         (**self).now()
     }
 
-    fn uptime(&self) -> Uptime {
+    fn uptime(&self) -> Option<Uptime> {
         (**self).uptime()
     }
 }
@@ -239,22 +240,22 @@ mod tests {
     fn the_clock_that_nobody_sets_goes_on_until_the_machine_starts_anew() {
         let clock = ManualClock::at(Millis(1_000_000));
         let second = Ttl::from_millis(1000).unwrap();
-        let later = clock.uptime().after(second);
-        assert_eq!(clock.uptime().until(later), Some(Duration::from_secs(1)));
+        let later = clock.uptime().unwrap().after(second);
+        assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_secs(1)));
         clock.set(-86_400_000);
-        assert_eq!(clock.uptime().until(later), Some(Duration::from_secs(1)));
+        assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_secs(1)));
         clock.advance(999);
-        assert_eq!(clock.uptime().until(later), Some(Duration::from_millis(1)));
+        assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_millis(1)));
         clock.advance(1);
-        assert_eq!(clock.uptime().until(later), None);
-        let far = clock.uptime().after(second);
+        assert_eq!(clock.uptime().unwrap().until(later), None);
+        let far = clock.uptime().unwrap().after(second);
         clock.reboot();
-        assert_eq!(clock.uptime().until(far), None);
+        assert_eq!(clock.uptime().unwrap().until(far), None);
     }
 
     #[test]
     fn the_system_tells_how_long_it_has_been_up() {
-        let (one, next) = (SystemClock.uptime(), SystemClock.uptime());
+        let (one, next) = (SystemClock.uptime().unwrap(), SystemClock.uptime().unwrap());
         assert_eq!(one.boot, next.boot);
         assert!(one.millis <= next.millis && next.millis - one.millis < 60_000);
     }

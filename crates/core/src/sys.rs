@@ -158,11 +158,10 @@ impl Endings {
     }
 }
 
-/// How long this machine has been up, and which start that was. Where a system does not say, it counts from 1970 and has
-/// started once: leases then trust its wall clock.
-pub(crate) fn uptime() -> Uptime {
-    static BOOT: OnceLock<u128> = OnceLock::new();
-    Uptime { boot: *BOOT.get_or_init(platform::boot), millis: platform::uptime_millis() }
+/// How long this machine has been up, and which start that was; `None` where the system does not say both.
+pub(crate) fn uptime() -> Option<Uptime> {
+    static BOOT: OnceLock<Option<u128>> = OnceLock::new();
+    Some(Uptime { boot: (*BOOT.get_or_init(platform::boot))?, millis: platform::uptime_millis()? })
 }
 
 #[cfg(target_os = "linux")]
@@ -189,19 +188,21 @@ mod platform {
     const DEAD_MANS_SWITCH: libc::off_t = 128;
 
     /// The number that the kernel draws as it starts.
-    pub(super) fn boot() -> u128 {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    pub(super) fn boot() -> Option<u128> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-        u128::from_str_radix(&digits, 16).unwrap_or_default()
+        u128::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 32)
     }
 
-    pub(super) fn uptime_millis() -> u64 {
+    pub(super) fn uptime_millis() -> Option<u64> {
         // SAFETY: all zeros are a value of this type.
         let mut time: libc::timespec = unsafe { mem::zeroed() };
         // SAFETY: the kernel writes to `time`, which is as large as it has to be.
-        unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+        if unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) } != 0 {
+            return None;
+        }
         let part = |part: i64, times: u64| u64::try_from(part).unwrap_or(0).saturating_mul(times);
-        part(time.tv_sec, 1000).saturating_add(part(time.tv_nsec, 1) / 1_000_000)
+        Some(part(time.tv_sec, 1000).saturating_add(part(time.tv_nsec, 1) / 1_000_000))
     }
 
     pub(super) fn wait_for_lock(file: &File, deadline: Instant) -> io::Result<bool> {
@@ -532,13 +533,12 @@ mod platform {
 
     pub(super) use super::look_and_rename as rename_new;
 
-    pub(super) fn boot() -> u128 {
-        0
+    pub(super) fn boot() -> Option<u128> {
+        None
     }
 
-    pub(super) fn uptime_millis() -> u64 {
-        let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    pub(super) fn uptime_millis() -> Option<u64> {
+        None
     }
 
     pub(super) fn lock_holder(_path: &Path) -> Option<super::LockHolder> {

@@ -123,7 +123,7 @@ fn write(
         let sync = scope.spawn(|| file.sync_all());
         let proven = match is_sealed {
             // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
-            true => prove_bytes(path, &digest),
+            true => prove_bytes(path, &digest).and_then(|()| prove_copy(manifest, contents)),
             false => prove_content(path, manifest, contents),
         };
         (sync.join(), proven)
@@ -198,6 +198,16 @@ fn prove_bytes(path: &Path, digest: &[u8]) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(unproved("other bytes come back from the disk"))
+    }
+}
+
+/// Reads the copy of the database again, and compares it with what its checksum was made of.
+fn prove_copy(manifest: &Manifest, contents: &[Content]) -> Result<(), Failure> {
+    match (manifest.database_item(), contents.first()) {
+        (Some(item), Some(Content::File(copy))) if item_of_file("", copy)?.sha256 != item.sha256 => {
+            Err(unproved("another copy of the database comes back from the disk"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -216,7 +216,8 @@ impl<'a> Restore<'a> {
         let bytes = bytes_of(target)?;
         let present = bytes.map(|_| cx.open_at(target)).transpose()?;
         if let Some(store) = &present {
-            store.require_admin().map_err(|error| cx.with_hint(error.into()))?;
+            let may = store.require_admin().and_then(|()| store.require_fence());
+            may.map_err(|error| cx.with_hint(error.into()))?;
         }
         refuse_itself(given.place, target)?;
         let place = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

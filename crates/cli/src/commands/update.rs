@@ -9,7 +9,7 @@ use prontodb_core::{Address, ErrorKind, Version, json};
 
 use super::get::push_json;
 use super::{Run, set};
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 
 /// The longest pause before another try.
@@ -47,9 +47,9 @@ impl Run for Update {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let words: Vec<_> = self.address.iter().cloned().collect();
         let address = cx.take_only_address(&words)?;
-        let mut refused = None;
+        let (mut store, mut refused) = (cx.open_existing()?, None);
         for number in 0..self.tries.max(1) {
-            let seen = read(cx, &address)?;
+            let seen = read(cx, &store, &address)?;
             let version = seen.as_ref().map(|(version, _)| *version);
             match refused {
                 // It was not for what others have written.
@@ -62,13 +62,21 @@ impl Run for Update {
             if !status.success() && value.len() as u64 <= cx.settings.max_value_bytes.value {
                 return Ok(Code::of_child(status));
             }
-            if seen.is_some_and(|(_, old)| old == value) {
+            if seen.as_ref().is_some_and(|(_, old)| *old == value) {
+                store.require_fence().map_err(|error| set::explain(cx, &address, error))?;
                 return Ok(Code::Done);
             }
-            let store = cx.open_to_write()?;
+            if seen.is_none() {
+                // The database itself may not be there yet.
+                store = cx.open_to_write()?;
+            }
             match store.write(|writer| writer.replace_if(&address, version, &value)) {
                 Ok(_) => return Ok(Code::Done),
-                Err(error) if error.kind() == ErrorKind::Conflict => refused = Some((version, error)),
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    // No other try helps against a lease that has ended.
+                    store.require_fence().map_err(|error| set::explain(cx, &address, error))?;
+                    refused = Some((version, error));
+                }
                 Err(error) => return Err(set::explain(cx, &address, error)),
             }
         }
@@ -79,8 +87,8 @@ impl Run for Update {
     }
 }
 
-fn read(cx: &Context, address: &Address) -> Result<Seen, Failure> {
-    let found = cx.open_existing()?.get(address).map_err(|error| cx.with_hint(error.into()))?;
+fn read(cx: &Context, store: &Session, address: &Address) -> Result<Seen, Failure> {
+    let found = store.get(address).map_err(|error| cx.with_hint(error.into()))?;
     Ok(found.map(|record| (record.head.version, record.value)))
 }
 

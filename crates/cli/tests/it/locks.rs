@@ -115,6 +115,7 @@ fn writes_of_every_kind_carry_a_token() {
         .succeeds();
     s.run(["lock", "release", "job", "--fence", &token]).prints("");
     s.run(["create-cache", "p.c", "90"]).prints("");
+    s.run(["backup", "--output", "b.tar.gz"]).succeeds();
     for args in [
         &["set", "p.n.k", "3"][..],
         &["del", "p.n.k"],
@@ -129,7 +130,11 @@ fn writes_of_every_kind_carry_a_token() {
         &["admin", "metakey", "set", "p.n.k", "owner", "ann"],
         &["admin", "drop-namespace", "p.n", "--force"],
         &["admin", "user", "add", "ann", "--role", "read"],
-        &["lock", "acquire", "other", "--ttl", "1h"],
+        &["restore", "b.tar.gz"],
+        &["admin", "vacuum"],
+        &["admin", "rename-db", "main", "other"],
+        &["admin", "delete-db", "main", "--force"],
+        &["queue", "push", "p.q", "x"],
     ] {
         let call =
             s.run(args).stdin("k\tOQ==\n").env("PRONTO_FENCE", &token).env("PRONTO_PASS", "long enough");
@@ -140,8 +145,11 @@ fn writes_of_every_kind_carry_a_token() {
     stream.env("PRONTO_SECURITY", "false").stdin("k=3;").fails(3);
     s.run(["scan", "p.n"]).prints("a=1\nk=2\n");
     // A token is that of its database, and nobody else's business.
-    let elsewhere = format!("{token}@/nowhere/at.prdb");
-    s.run(["set", "p.n.k", "4"]).env("PRONTO_FENCE", elsewhere).prints("");
+    let elsewhere = format!("{token}@0@/nowhere/at.prdb");
+    s.run(["set", "p.n.k", "4"]).env("PRONTO_FENCE", &elsewhere).prints("");
+    s.run(["lock", "release", "job"]).env("PRONTO_FENCE", &elsewhere).fails(3).stderr_has("another database");
+    // Locks go by tokens of their own.
+    s.run(["lock", "acquire", "other", "--ttl", "1h"]).env("PRONTO_FENCE", &token).succeeds();
 }
 
 #[test]
@@ -159,6 +167,63 @@ fn a_command_runs_under_a_lock_and_writes_under_its_token() {
     acquire(&s, "job", "1h");
     under(&s, &[], "echo never").fails(3).stdout_is("");
     under(&s, &["--wait", "10ms"], "echo never").fails(4).stdout_is("");
+}
+
+#[test]
+fn a_lease_that_is_renewed_often_needs_no_more_files() {
+    let s = sandbox();
+    let script = "ls /proc/$PPID/fd | wc -l > before; sleep 0.6; ls /proc/$PPID/fd | wc -l > after";
+    under(&s, &["--ttl", "60ms"], script).ends();
+    let count = |name: &str| std::fs::read_to_string(s.path(name)).unwrap().trim().parse::<u32>().unwrap();
+    // A few are opened by the first renewal.
+    assert!(count("after") <= count("before") + 3, "{} {}", count("before"), count("after"));
+}
+
+#[test]
+fn a_command_has_the_signals_that_every_command_has() {
+    let s = sandbox();
+    let status =
+        s.run(["lock", "run", "job", "--", "grep", "SigBlk", "/proc/self/status"]).succeeds().stdout();
+    assert!(status.trim_end().ends_with("\t0000000000000000"), "{status}");
+    let holder = s.run(["lock", "run", "job", "--", "sleep", "600"]).spawn();
+    wait_until("the lock is held", || s.run(["lock", "list"]).succeeds().stdout().contains("job"));
+    thread::sleep(Duration::from_millis(200));
+    signal(&holder, "-TERM");
+    holder.wait().fails(143);
+}
+
+#[test]
+fn what_cannot_be_told_is_not_taken() {
+    let s = sandbox();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    s.run(["lock", "acquire", "job", "--ttl", "1h"]).stdout_to(full()).fails(1);
+    s.run(["lock", "list"]).prints("");
+    s.run(["queue", "push", "p.q", "x"]).succeeds();
+    s.run(["queue", "claim", "p.q", "--ttl", "1h"]).stdout_to(full()).fails(1);
+    s.run(["queue", "list", "p.q"]).succeeds().stdout_has("\tready\t");
+}
+
+#[test]
+fn leases_do_not_come_back_with_a_restore() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let token = acquire(&s, "job", "1h");
+    s.run(["queue", "push", "p.q", "x"]).succeeds();
+    let claimed = s.run(["queue", "claim", "p.q", "--ttl", "1h"]).succeeds().stdout();
+    s.run(["backup", "--output", "b.tar.gz"]).succeeds();
+    s.run(["lock", "release", "job", "--fence", &token]).prints("");
+    for to in [&[][..], &["--to", "other"]] {
+        s.run(["restore", "b.tar.gz"]).args(to.iter().copied()).succeeds();
+        let at = |args: &[&str]| {
+            s.run(args).env(
+                "PRONTO_DB",
+                crate::common::database_file(&s, if to.is_empty() { "main" } else { "other" }),
+            )
+        };
+        at(&["lock", "list"]).prints("");
+        at(&["set", "p.n.k", "2", "--fence", &token]).fails(3);
+        let again = at(&["queue", "claim", "p.q", "--ttl", "1h"]).succeeds().stdout();
+        assert_ne!(again, claimed);
+    }
 }
 
 #[test]

@@ -73,6 +73,7 @@ fn a_token_that_is_stale_ends_it_at_once() {
     let outcome = update(&s, &["--fence", "99"], "echo x >> runs; echo 2").fails(3);
     outcome.stderr_has("given back or has lapsed");
     assert_eq!(fs::read_to_string(s.path("runs")).unwrap(), "x\n");
+    update(&s, &["--fence", "99"], "cat").fails(3).stderr_has("given back or has lapsed");
     s.run(["get", "p.n.k"]).prints("1\n");
 }
 

@@ -74,11 +74,12 @@ impl Store {
     /// Those of writing.
     pub fn vacuum(&self) -> Result<bool> {
         self.require_admin()?;
+        self.require_fence()?;
         // A file that is not to be used is found by a look at it.
         self.engine.read(&mut |_| Ok(()))?;
         let done = self.engine.scrub()?;
         if self.identity.is_some() {
-            self.transact(&mut |txn| self.note_done_by_others(txn, "vacuum", ""))?;
+            self.engine.write(&mut |txn| self.note_done_by_others(txn, "vacuum", ""))?;
         }
         Ok(done)
     }

@@ -135,7 +135,7 @@ impl Store {
             return Ok(Acquired::Held(held));
         }
         let mut acquired = None;
-        self.transact(&mut |txn| {
+        self.engine.write(&mut |txn| {
             acquired = Some(self.lend(txn, name, ttl)?);
             Ok(())
         })?;
@@ -151,25 +151,25 @@ impl Store {
         if let Some(Holder { fence }) = records::find(txn, name)? {
             txn.remove_record(Catalog::Leases, &Fence(fence).key())?;
         }
-        let lease = self.lease(Some(name.to_owned()), None, ttl);
+        let lease = self.lease(Some(name.to_owned()), None, ttl)?;
         records::keep(txn, &Fence(token).key(), &lease)?;
         records::keep(txn, name, &Holder { fence: token })?;
-        match self.told(Fence(token), lease) {
+        match self.told(Fence(token), lease)? {
             Some(lock) => Ok(Acquired::Granted(lock)),
             None => Err(ended(Fence(token))),
         }
     }
 
-    fn lease(&self, lock: Option<String>, claim: Option<Claim>, ttl: Ttl) -> Lease {
-        let end = self.clock.uptime().after(ttl);
+    fn lease(&self, lock: Option<String>, claim: Option<Claim>, ttl: Ttl) -> Result<Lease> {
+        let end = self.uptime()?.after(ttl);
         let (owner, granted) = (self.writer.clone(), self.now().0);
-        Lease { lock, claim, owner, granted, boot: format!("{:x}", end.boot), end: end.millis }
+        Ok(Lease { lock, claim, owner, granted, boot: format!("{:x}", end.boot), end: end.millis })
     }
 
     /// Lends an item of a queue.
     pub(super) fn lend_item(&self, txn: &mut dyn Txn, fence: Fence, claim: Claim, ttl: Ttl) -> Result<()> {
         self.sweep_leases(txn, fence.0)?;
-        records::keep(txn, &fence.key(), &self.lease(None, Some(claim), ttl))
+        records::keep(txn, &fence.key(), &self.lease(None, Some(claim), ttl)?)
     }
 
     /// The claim that a token stands for.
@@ -183,7 +183,7 @@ impl Store {
     /// Has a lease go on for `ttl` from now, or as long as it would anyway if that is longer.
     pub(super) fn extend_lease(&self, txn: &mut dyn Txn, fence: Fence, ttl: Ttl) -> Result<()> {
         let mut lease = self.standing(txn, fence)?;
-        lease.extend(self.clock.uptime().after(ttl));
+        lease.extend(self.uptime()?.after(ttl));
         records::keep(txn, &fence.key(), &lease)
     }
 
@@ -195,13 +195,15 @@ impl Store {
     /// Whether the lease of a token stands.
     pub(super) fn stands<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<bool> {
         let lease = records::find::<Lease, _>(view, &fence.key())?;
-        Ok(lease.is_some_and(|lease| self.left(&lease).is_some()))
+        lease.map_or(Ok(false), |lease| Ok(self.left(&lease)?.is_some()))
     }
 
     /// The lease of a token, as long as it stands.
     fn standing(&self, txn: &dyn Txn, fence: Fence) -> Result<Lease> {
-        let lease = records::find::<Lease, _>(txn, &fence.key())?;
-        lease.filter(|lease| self.left(lease).is_some()).ok_or_else(|| ended(fence))
+        match records::find::<Lease, _>(txn, &fence.key())? {
+            Some(lease) if self.left(&lease)?.is_some() => Ok(lease),
+            _ => Err(ended(fence)),
+        }
     }
 
     /// Has the lease of a lock go on for `ttl` from now, or as long as it would anyway if that is longer.
@@ -211,11 +213,11 @@ impl Store {
     pub fn renew_lock(&self, name: &str, fence: Fence, ttl: Ttl) -> Result<Lock> {
         self.allow(Action::Write, None)?;
         let mut renewed = None;
-        self.transact(&mut |txn| {
+        self.engine.write(&mut |txn| {
             let mut lease = self.lease_of(txn, name, fence)?;
-            lease.extend(self.clock.uptime().after(ttl));
+            lease.extend(self.uptime()?.after(ttl));
             records::keep(txn, &fence.key(), &lease)?;
-            renewed = self.told(fence, lease);
+            renewed = self.told(fence, lease)?;
             Ok(())
         })?;
         renewed.ok_or_else(|| ended(fence))
@@ -227,7 +229,7 @@ impl Store {
     /// Those of [`Store::renew_lock`].
     pub fn release_lock(&self, name: &str, fence: Fence) -> Result<()> {
         self.allow(Action::Write, None)?;
-        self.transact(&mut |txn| {
+        self.engine.write(&mut |txn| {
             self.lease_of(txn, name, fence)?;
             txn.remove_record(Catalog::Leases, &fence.key())?;
             txn.remove_record(Catalog::Locks, name)
@@ -264,6 +266,20 @@ impl Store {
         Ok(locks)
     }
 
+    /// Refuses to go on under a lease that has ended; for what is no change of entries, and takes no transaction.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`], and those of reading.
+    pub fn require_fence(&self) -> Result<()> {
+        let Some(fence) = self.fence else { return Ok(()) };
+        let mut stands = false;
+        self.engine.read(&mut |view| {
+            stands = self.stands(view, fence)?;
+            Ok(())
+        })?;
+        if stands { Ok(()) } else { Err(ended(fence)) }
+    }
+
     /// Refuses to write under a lease that has ended.
     pub(super) fn check_fence(&self, txn: &dyn Txn) -> Result<()> {
         let Some(fence) = self.fence else { return Ok(()) };
@@ -283,18 +299,28 @@ impl Store {
     fn held<V: View + ?Sized>(&self, view: &V, name: &str) -> Result<Option<Lock>> {
         let Some(Holder { fence }) = records::find(view, name)? else { return Ok(None) };
         let lease = records::find::<Lease, _>(view, &Fence(fence).key())?;
-        Ok(lease.and_then(|lease| self.told(Fence(fence), lease)))
+        lease.map_or(Ok(None), |lease| self.told(Fence(fence), lease))
     }
 
     /// A lease as others see it; none that has ended.
-    fn told(&self, fence: Fence, lease: Lease) -> Option<Lock> {
+    fn told(&self, fence: Fence, lease: Lease) -> Result<Option<Lock>> {
         let (left, ends) = (self.left(&lease)?, lease.ends());
         let Lease { lock, owner, granted, .. } = lease;
-        Some(Lock { name: lock?, fence, owner, granted: Millis(granted), left, ends })
+        let granted = Millis(granted);
+        Ok(left.zip(lock).map(|(left, name)| Lock { name, fence, owner, granted, left, ends }))
     }
 
-    fn left(&self, lease: &Lease) -> Option<Duration> {
-        self.clock.uptime().until(lease.ends())
+    fn left(&self, lease: &Lease) -> Result<Option<Duration>> {
+        Ok(self.uptime()?.until(lease.ends()))
+    }
+
+    /// The moment on the clock that leases go by.
+    fn uptime(&self) -> Result<Uptime> {
+        self.clock.uptime().ok_or_else(|| {
+            let what =
+                "this system does not tell which start of the machine it is, and so no lease can be trusted";
+            Error::new(ErrorKind::Unsupported, what)
+        })
     }
 
     /// Removes some of the leases that have ended, from another place each time: those of locks that nobody asks for again.
@@ -302,7 +328,7 @@ impl Store {
         let after = Fence(spread(token)).key();
         for (key, record) in txn.records(Catalog::Leases, &after, SWEPT)? {
             let lease: Lease = records::read(&record)?;
-            if self.left(&lease).is_some() {
+            if self.left(&lease)?.is_some() {
                 continue;
             }
             txn.remove_record(Catalog::Leases, &key)?;

@@ -23,8 +23,10 @@ use crate::records::{self, Kept};
 pub const DEFAULT_TRIES: u32 = 5;
 /// The priority of items that are pushed without one.
 pub const DEFAULT_PRIORITY: u8 = 100;
-/// How many delayed and claimed items each claim looks at, to bring back those whose time has come.
+/// How many claimed items each claim looks at, to bring back those whose time has come,
 const LOOKED_AT: usize = 16;
+/// and how many delayed ones that are due.
+const DUE_AT_ONCE: usize = 256;
 /// How many records are read at a time.
 const PAGE: usize = 64;
 /// How many are looked at by one transaction of those that remove what is left over.
@@ -157,7 +159,11 @@ fn page<V: View + ?Sized>(
             if !key.starts_with(&beginning) {
                 return Ok(found);
             }
-            found.push((key, records::read(&record)?));
+            let kin: Kin = records::read(&record)?;
+            if !key.ends_with(&kin.id) || kin.id.is_empty() {
+                return Err(Error::new(ErrorKind::Damaged, "a place of a queue is that of another item"));
+            }
+            found.push((key, kin));
         }
     }
     Ok(found)
@@ -170,12 +176,16 @@ impl Store {
     /// Those of [`Store::set`].
     pub fn push(&self, queue: &Namespace, value: &[u8], options: &PushOptions) -> Result<String> {
         self.write(|writer| {
-            let mut id = String::new();
+            let mut version = Version(0);
             writer.reshape(|_, txn| {
-                let Version(version) = txn.version()?;
-                id = format!("{version:012}");
+                version = txn.version()?;
                 Ok(())
             })?;
+            let mut id = format!("{:012}", version.0);
+            // Somebody may have brought entries from a queue of another database.
+            while writer.stored_head(&address(queue, &id)?)?.is_some() {
+                id.push('+');
+            }
             writer.set(&address(queue, &id)?, value, &SetOptions::default())?;
             let now = writer.now();
             let PushOptions { priority, delay, tries } = *options;
@@ -201,7 +211,7 @@ impl Store {
         }
         let mut claimed = None;
         self.coder.with_keys(|| {
-            self.transact(&mut |txn| {
+            self.engine.write(&mut |txn| {
                 claimed = match txn.space(queue)? {
                     Some(space) => self.claim_in(txn, &space, ttl)?,
                     None => None,
@@ -244,7 +254,7 @@ impl Store {
             txn.remove_record(Catalog::Queues, &key)?;
             let record = self.coder.record(txn, space, &kin.id, Some(self.now()))?;
             let Some(record) = record.filter(|record| record.head.visible_at(self.now())) else { continue };
-            let kin = Kin { tries: kin.tries + 1, fence: Some(token), ..kin };
+            let kin = Kin { tries: kin.tries.saturating_add(1), fence: Some(token), ..kin };
             records::keep(txn, &claimed_key(space, &kin.id), &kin)?;
             self.lend_item(txn, Fence(token), Claim { space: space.id, item: kin.id.clone() }, ttl)?;
             let Kin { id, tries, priority, .. } = kin;
@@ -460,12 +470,19 @@ fn sweep_page(txn: &mut dyn Txn, after: &str) -> Result<(u64, Option<String>)> {
 
 /// Makes items ready whose delay is over.
 fn bring_due(txn: &mut dyn Txn, space: &Space, now: Millis) -> Result<()> {
-    for (key, kin) in page(txn, space, DELAYED, &prefix(space, DELAYED), LOOKED_AT)? {
+    let first = page(txn, space, DELAYED, &prefix(space, DELAYED), 1)?;
+    if first.iter().all(|(key, _)| due(space, key) > now) {
+        return Ok(());
+    }
+    for (key, kin) in page(txn, space, DELAYED, &prefix(space, DELAYED), DUE_AT_ONCE)? {
         if due(space, &key) > now {
             break;
         }
         txn.remove_record(Catalog::Queues, &key)?;
-        put_back(txn, space, kin, None)?;
+        // What has been deleted meanwhile is in no queue.
+        if txn.head(space, &kin.id)?.is_some() {
+            put_back(txn, space, kin, None)?;
+        }
     }
     Ok(())
 }

@@ -30,14 +30,16 @@ impl Run for Acquire {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let ttl = span("--ttl", &self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let lock = acquire(cx, &cx.open_to_write()?, &self.name, ttl, wait)?;
+        let store = cx.open_to_write()?;
+        let lock = acquire(cx, &store, &self.name, ttl, wait)?;
         if cx.json() {
             push_json(cx.out.buffer(), &lock);
             cx.out.push(b"\n");
         } else {
             cx.out.line(&lock.fence.0.to_string());
         }
-        cx.out.flush()?;
+        // A token that nobody has seen holds a lock for nobody.
+        cx.out.flush().inspect_err(|_| drop(store.release_lock(&self.name, lock.fence)))?;
         Ok(Code::Done)
     }
 }

@@ -55,7 +55,10 @@ fn not_granted(held: &Lock, has_waited: bool) -> Failure {
 /// The token that a command about a lock or a claim needs.
 pub fn token(cx: &Context) -> Result<Fence, Failure> {
     match &cx.fence {
-        Some(given) => Ok(given.fence),
+        Some(given) => given.at(&cx.selection()?.path).ok_or_else(|| {
+            let what = format!("the token of {} is that of another database", fence::VARIABLE);
+            Failure::new(Code::Conflict, "conflict", what).hint("--fence takes the token that is meant")
+        }),
         None => Err(Failure::usage("the token of the lease is missing").hint(format!(
             "--fence takes the token that was printed with the lock or the item, and so does {}",
             fence::VARIABLE

@@ -18,7 +18,7 @@ impl Run for Release {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let fence = token(cx)?;
-        let released = cx.open_to_write()?.release_lock(&self.name, fence);
+        let released = cx.open_existing()?.release_lock(&self.name, fence);
         released.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

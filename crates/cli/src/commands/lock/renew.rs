@@ -23,7 +23,7 @@ impl Run for Renew {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (ttl, fence) = (span("--ttl", &self.ttl)?, token(cx)?);
-        let renewed = cx.open_to_write()?.renew_lock(&self.name, fence, ttl);
+        let renewed = cx.open_existing()?.renew_lock(&self.name, fence, ttl);
         renewed.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

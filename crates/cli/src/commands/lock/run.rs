@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use prontodb_core::auth::shown;
 use prontodb_core::store::Lock;
-use prontodb_core::{Clock as _, Ending, Endings, SystemClock, Ttl};
+use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, SystemClock, Ttl};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{acquire, span};
 use crate::commands::{Addressing, Run};
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::fence::{self, Given};
 use crate::output;
@@ -62,8 +62,9 @@ impl Run for Under {
         };
         let ttl = span("--ttl", &self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let lock = acquire(cx, &cx.open_to_write()?, &self.name, ttl, wait)?;
-        let mut hold = Hold { cx, lock, ttl, is_lost: false };
+        let store = cx.open_to_write()?;
+        let lock = acquire(cx, &store, &self.name, ttl, wait)?;
+        let mut hold = Hold { cx, store, lock, ttl, is_lost: false };
         let mut command = hold.command(program)?;
         let ran = self.run_under(&mut hold, command.args(arguments));
         hold.give_back();
@@ -80,12 +81,19 @@ impl Run for Under {
 
 impl Under {
     fn run_under(&self, hold: &mut Hold<'_>, command: &mut Command) -> io::Result<ExitStatus> {
-        let endings = Endings::expect()?;
+        // A command would inherit that these signals are held back, and few ever change that.
         let mut child = command.spawn()?;
+        let endings = match Endings::expect() {
+            Ok(endings) => endings,
+            Err(error) => return end(child).and(Err(error)),
+        };
         let mut look = Duration::from_millis(1);
         loop {
-            if let Some(status) = child.try_wait()? {
-                return Ok(status);
+            match child.try_wait() {
+                Ok(Some(status)) => return Ok(status),
+                Ok(None) => {}
+                // It must not go on with nobody to hold the lock.
+                Err(error) => return end(child).and(Err(error)),
             }
             if let Some(ending) = endings.next(look) {
                 pass_on(ending, &child);
@@ -96,7 +104,7 @@ impl Under {
             }
             hold.is_lost = true;
             match &self.on_lost {
-                Some(line) => hold.tell(line, &child)?,
+                Some(line) => hold.tell(line, &child),
                 None => return end(child),
             }
         }
@@ -106,6 +114,7 @@ impl Under {
 /// A lock that is held while a command runs.
 struct Hold<'a> {
     cx: &'a Context,
+    store: Session,
     lock: Lock,
     ttl: Ttl,
     is_lost: bool,
@@ -122,14 +131,14 @@ impl Hold<'_> {
 
     /// Renews the lease once a third of it has gone; false when it has ended.
     fn keep(&mut self) -> bool {
-        let Some(left) = SystemClock.uptime().until(self.lock.ends) else { return false };
+        let now = SystemClock.uptime();
+        let Some(left) = now.and_then(|now| now.until(self.lock.ends)) else { return false };
         if left.as_millis() as i64 > self.ttl.millis() / 3 * 2 {
             return true;
         }
-        let store = self.cx.open_to_write();
-        match store.and_then(|store| Ok(store.renew_lock(&self.lock.name, self.lock.fence, self.ttl)?)) {
+        match self.store.renew_lock(&self.lock.name, self.lock.fence, self.ttl) {
             Ok(lock) => self.lock = lock,
-            Err(failure) if failure.code == Code::Conflict => return false,
+            Err(error) if error.kind() == ErrorKind::Conflict => return false,
             // Until the lease ends, what failed may yet succeed.
             Err(_) => {}
         }
@@ -137,10 +146,12 @@ impl Hold<'_> {
     }
 
     /// Runs the line that was given for the case that the lease is lost.
-    fn tell(&self, line: &OsStr, child: &Child) -> io::Result<()> {
+    fn tell(&self, line: &OsStr, child: &Child) {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(line).env(VARIABLE, &self.lock.name).env("PRONTO_PID", child.id().to_string());
-        command.status().map(drop)
+        if let Err(error) = command.status() {
+            output::warn(&format!("cannot run what --on-lost says; {error}"));
+        }
     }
 
     /// Releases the lock. A lease that has ended by now was lost; what else fails is for the lease to end.
@@ -148,12 +159,9 @@ impl Hold<'_> {
         if self.is_lost {
             return;
         }
-        let store = self.cx.open_to_write();
-        match store.and_then(|store| Ok(store.release_lock(&self.lock.name, self.lock.fence)?)) {
-            Err(failure) if failure.code == Code::Conflict => self.is_lost = true,
-            Err(failure) => {
-                output::warn(&format!("the lock stays until its lease ends; {}", failure.message));
-            }
+        match self.store.release_lock(&self.lock.name, self.lock.fence) {
+            Err(error) if error.kind() == ErrorKind::Conflict => self.is_lost = true,
+            Err(error) => output::warn(&format!("the lock stays until its lease ends; {error}")),
             Ok(()) => {}
         }
     }

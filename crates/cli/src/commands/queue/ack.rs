@@ -22,7 +22,7 @@ impl Run for Ack {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
-        let done = cx.open_to_write()?.ack(&queue, fence);
+        let done = cx.open_existing()?.ack(&queue, fence);
         done.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

@@ -8,7 +8,7 @@ use prontodb_core::{Namespace, Ttl};
 use super::only_queue;
 use crate::commands::lock::{LOOK, span};
 use crate::commands::{Addressing, Run};
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 
@@ -40,7 +40,8 @@ impl Run for Claim {
         let queue = only_queue(cx, &self.words)?;
         let ttl = span("--ttl", &self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let claimed = claim(cx, &queue, ttl, wait)?;
+        let store = cx.open_existing()?;
+        let claimed = claim(cx, &store, &queue, ttl, wait)?;
         if cx.json() {
             Object::begin(cx.out.buffer())
                 .text("id", &claimed.id)
@@ -54,14 +55,21 @@ impl Run for Claim {
             cx.out.push(&claimed.value);
         }
         cx.out.push(b"\n");
-        cx.out.flush()?;
+        // An item that nobody has seen is nobody's.
+        cx.out.flush().inspect_err(|_| drop(store.nack(&queue, claimed.fence, None)))?;
         Ok(Code::Done)
     }
 }
 
-fn claim(cx: &Context, queue: &Namespace, ttl: Ttl, wait: Option<Ttl>) -> Result<Claimed, Failure> {
+fn claim(
+    cx: &Context,
+    store: &Session,
+    queue: &Namespace,
+    ttl: Ttl,
+    wait: Option<Ttl>,
+) -> Result<Claimed, Failure> {
     let limit = wait.map(|wait| Duration::from_millis(wait.millis().unsigned_abs()));
-    let (store, begun) = (cx.open_to_write()?, Instant::now());
+    let begun = Instant::now();
     loop {
         if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
             return Ok(claimed);

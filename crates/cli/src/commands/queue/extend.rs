@@ -26,7 +26,7 @@ impl Run for Extend {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence, ttl) = (only_queue(cx, &self.words)?, token(cx)?, span("--ttl", &self.ttl)?);
-        let extended = cx.open_to_write()?.extend(&queue, fence, ttl);
+        let extended = cx.open_existing()?.extend(&queue, fence, ttl);
         extended.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

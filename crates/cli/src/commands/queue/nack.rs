@@ -30,7 +30,7 @@ impl Run for Nack {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
         let delay = self.delay.as_deref().map(|text| span("--delay", text)).transpose()?;
-        let place = cx.open_to_write()?.nack(&queue, fence, delay);
+        let place = cx.open_existing()?.nack(&queue, fence, delay);
         if place.map_err(|error| cx.with_hint(error.into()))? == QueuePlace::Dead {
             output::note("the item is dead now: it has been claimed as often as it may be");
         }

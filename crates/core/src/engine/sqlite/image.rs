@@ -15,14 +15,17 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use super::connect::file_error;
 use super::side_file;
 use super::wal::{FRAME_HEAD_BYTES, FrameHead, INDEX_BYTES, Index, LOG_HEAD_BYTES, LogHead, is_page_size};
 use crate::error::{Error, ErrorKind, Result};
 
-/// How often a look at the index is tried while somebody changes it.
-const GLANCES: u32 = 200;
+/// How often a look at the index is tried while somebody changes it, which takes no time unless they are stopped there,
+const GLANCES: u32 = 500;
+/// and how long it waits in between.
+const PAUSE: Duration = Duration::from_millis(1);
 /// Bytes of the database that are read at once.
 const CHUNK: usize = 256 * 1024;
 /// After so many new frames the log is synced.
@@ -88,7 +91,7 @@ impl Image {
             if let Some(index) = Index::parse(&bytes) {
                 return Ok(index);
             }
-            thread::yield_now();
+            thread::sleep(PAUSE);
         }
         let what = format!("the index of {} is busy", self.path.display());
         Err(Error::new(ErrorKind::Busy, what))
@@ -160,7 +163,7 @@ impl Image {
         for first in (1..=size.pages).step_by(pages_a_chunk as usize) {
             pause()?;
             if let Some(synced) = &mut synced {
-                self.sync_log(synced)?;
+                self.sync_log(synced);
             }
             let count = pages_a_chunk.min(size.pages - first + 1);
             // What is behind the end of the file is in the log, or holds nothing.
@@ -177,14 +180,16 @@ impl Image {
 
     /// Has the log written to the disk once it has grown since `synced`. While it cannot begin anew it may grow by much, and the
     /// first writer that copies it back would have to wait for the disk to take all of it.
-    fn sync_log(&self, synced: &mut Index) -> Result<()> {
-        let now = self.look()?;
+    fn sync_log(&self, synced: &mut Index) {
+        let mut bytes = [0; INDEX_BYTES];
+        let Ok(files) = self.log() else { return };
+        let read = files.index.read_exact_at(&mut bytes, 0);
+        let Some(now) = read.ok().and_then(|()| Index::parse(&bytes)) else { return };
         if now.frames.abs_diff(synced.frames) >= FRAMES_A_SYNC {
             // That writer syncs it in any case, and is told what goes wrong.
-            let _ = self.log()?.log.sync_data();
+            let _ = files.log.sync_data();
             *synced = now;
         }
-        Ok(())
     }
 
     /// What the index says; that of a log without frames may not know, and then the file does.

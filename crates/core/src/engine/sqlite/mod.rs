@@ -44,6 +44,7 @@ use self::view::{SqliteTxn, SqliteView};
 use super::memory::MemoryEngine;
 use super::{Engine, Snapshot, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
 use crate::sys;
 pub use crate::sys::{FileSystem, LockHolder};
 
@@ -472,17 +473,17 @@ impl Engine for SqliteEngine {
 
     fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
         self.set_busy_timeout(self.options.busy_timeout)?;
-        let mut copy = snapshot::Copy::begin(dest)?;
+        let (mut copy, mut seen) = (snapshot::Copy::begin(dest)?, Version(0));
         let copied = self.transact(sql::BEGIN_READ, &mut || {
             // The transaction takes hold of a state with the first look at it.
-            self.view().revision()?;
+            seen = self.view().revision()?;
             copy.fill(self.image()?, self.is_logged()?, watch)
         });
         self.refuse_thawed(copied)?;
         if self.frozen.is_none() {
             self.log.fold(&self.connection);
         }
-        copy.finish(&self.options.path)
+        copy.finish(&self.options.path, seen)
     }
 }
 

@@ -10,7 +10,8 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::connect::{self, Earlier, FileState, connect, file_error, number};
 use super::error::translate;
-use super::{Access, OpenOptions, SqliteEngine, check, side_file, sql};
+use super::{Access, OpenOptions, SqliteEngine, check, layout, side_file, sql};
+use crate::engine::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -70,7 +71,7 @@ impl SqliteEngine {
     /// [`ErrorKind::Busy`] when somebody uses it after all; those of writing.
     pub fn settle(path: &Path) -> Result<()> {
         let engine = Self::open_private(path)?;
-        engine.transact(sql::BEGIN_WRITE, &mut || Ok(()))?;
+        engine.transact(sql::BEGIN_WRITE, &mut || engine.end_leases())?;
         let emptied = engine.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         if emptied.map_err(|e| translate(e, path))? != 0 {
             let what = format!("{} is busy: others have it open", path.display());
@@ -119,11 +120,20 @@ impl SqliteEngine {
         }
     }
 
+    /// Leases of before stand for nothing in a state that comes back: those who had them may have given them back since.
+    fn end_leases(&self) -> Result<()> {
+        match self.view().has_table(Catalog::Leases.name())? {
+            true => self.run(&layout::of_table(sql::DELETE_ALL, Catalog::Leases.name())),
+            false => Ok(()),
+        }
+    }
+
     fn raise_revision(&self, above: Version) -> Result<Version> {
         // One that no database reaches is damage, and no history to go on from.
         let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
         let (above, mut revision) = (i64::try_from(above).unwrap_or_default(), 0_i64);
         self.transact(sql::BEGIN_WRITE, &mut || {
+            self.end_leases()?;
             let raised = self.connection.query_row(sql::RAISE_REVISION, [above], |row| row.get(0));
             revision = raised.map_err(|e| translate(e, &self.options.path))?;
             Ok(())

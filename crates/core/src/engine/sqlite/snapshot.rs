@@ -4,6 +4,7 @@
 //! cannot begin anew meanwhile: [`super::log::Log::fold`] makes up for that. SQLite's backup API would do, but reads and
 //! writes each page by itself, which takes three times as long.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -42,7 +43,9 @@ impl Copy {
 
     /// Copies the database behind `image`, of which a read transaction is open. `watch` is shown all that is copied.
     pub(super) fn fill(&mut self, image: &Image, has_log: bool, watch: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let is_begun = Cell::new(false);
         let mut put = |bytes: &[u8]| {
+            is_begun.set(true);
             watch(bytes);
             let written = self.file.write_all(bytes);
             written.map_err(|e| file_error(format!("cannot write {}", self.path.display()), e))
@@ -51,24 +54,34 @@ impl Copy {
         if !has_log {
             return image.copy(None, &mut put, go_on).map(drop);
         }
-        // A look that cannot be used is noticed before anything is copied.
-        for _ in 1..TRIES {
-            match image.copy(Some(&image.look()?), &mut put, go_on) {
-                Err(error) if error.kind() == ErrorKind::Busy => {}
+        let mut tries = 1..TRIES;
+        loop {
+            let copied = image.look().and_then(|index| image.copy(Some(&index), &mut put, go_on));
+            match copied {
+                // A look that cannot be used is noticed before anything is copied; nothing is ever copied twice.
+                Err(error)
+                    if error.kind() == ErrorKind::Busy && !is_begun.get() && tries.next().is_some() => {}
                 copied => return copied.map(drop),
             }
         }
-        image.copy(Some(&image.look()?), &mut put, go_on).map(drop)
     }
 
-    /// Keeps the file. What is wrong with it is wrong with the database at `origin`.
-    pub(super) fn finish(mut self, origin: &Path) -> Result<Snapshot> {
+    /// Keeps the file. What is wrong with it is wrong with the database at `origin`, of which SQLite has seen the revision `seen`.
+    pub(super) fn finish(mut self, origin: &Path, seen: Version) -> Result<Snapshot> {
         let lost = |e| file_error(format!("cannot look at {}", self.path.display()), e);
         let bytes = fs::metadata(&self.path).map_err(lost)?.len();
         let copy = connect_frozen(&self.path)?;
         let revision = Version(number(&copy, sql::REVISION, origin)?.unsigned_abs());
         let schema = schema_version(&copy, origin)?;
         copy.close().map_err(|(_, error)| translate(error, &self.path))?;
+        if revision < seen {
+            // SQLite makes an index of its own where the one beside the file is nobody's and may not be written.
+            let what = format!(
+                "{} is busy: the index of its log is out of date, and may not be written",
+                origin.display()
+            );
+            return Err(Error::new(ErrorKind::Busy, what));
+        }
         self.is_whole = true;
         Ok(Snapshot { path: self.path.clone(), revision, schema, bytes })
     }

@@ -217,6 +217,7 @@ pub(super) const LEFT_BEHIND: &str =
 pub(super) const REMOVE_LARGE_UP_TO: &str = "
     DELETE FROM large_values
     WHERE id IN (SELECT large FROM {table} WHERE ns = ?1 AND name <= ?2 AND large IS NOT NULL)";
+pub(super) const DELETE_ALL: &str = "DELETE FROM {table}";
 pub(super) const REMOVE_UP_TO: &str = "DELETE FROM {table} WHERE ns = ?1 AND name <= ?2";
 
 /// The last of the next entries to be copied.

@@ -49,8 +49,13 @@ impl SqliteEngine {
         // Files of the latest schema are taken for ours by that alone where it is quick that counts.
         refuse_foreign(&connection, path)?;
         let schema = schema_version(&connection, path)?;
-        let problems = look_at_all(&connection, path, schema)?;
-        if let Some(intruder) = intruders::find(&connection).map_err(|e| misshapen(e, path))?.first() {
+        // What others have put in would be run by a look at the tables.
+        let intruders = intruders::find(&connection);
+        let problems = match &intruders {
+            Ok(found) if found.is_empty() => look_at_all(&connection, path, schema)?,
+            _ => look_at_pages(&connection, path).map(|()| Ok(Vec::new()))?,
+        };
+        if let Some(intruder) = intruders.map_err(|e| misshapen(e, path))?.first() {
             let what = format!("{} holds the {intruder}, which prontodb has not made", path.display());
             return Err(Error::new(ErrorKind::Foreign, what));
         }
@@ -77,14 +82,20 @@ fn look_at_all(connection: &Connection, path: &Path, schema: u64) -> Result<Resu
             let view = SqliteView::new(&other, path, usize::try_from(schema).unwrap_or(usize::MAX));
             check::structure(&view)
         });
-        let verdict = connection.query_row(sql::INTEGRITY, [], |row| row.get::<_, String>(0));
-        is_unsound.store(!matches!(verdict.as_deref(), Ok("ok")), Ordering::Relaxed);
+        let pages = look_at_pages(connection, path);
+        is_unsound.store(pages.is_err(), Ordering::Relaxed);
         let structure = structure.join().unwrap_or_else(|panic| resume_unwind(panic));
-        match verdict.map_err(|e| translate(e, path))? {
-            verdict if verdict == "ok" => Ok(structure),
-            verdict => Err(unsound(path, &verdict)),
-        }
+        pages.map(|()| structure)
     })
+}
+
+/// Has SQLite check pages and indexes.
+fn look_at_pages(connection: &Connection, path: &Path) -> Result<()> {
+    let verdict = connection.query_row(sql::INTEGRITY, [], |row| row.get::<_, String>(0));
+    match verdict.map_err(|e| translate(e, path))? {
+        verdict if verdict == "ok" => Ok(()),
+        verdict => Err(unsound(path, &verdict)),
+    }
 }
 
 /// Counts the namespaces, each of which has to have a table.
