@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use prontodb_testkit::sandbox::Sandbox;
 use serde_json::Value;
 
-use crate::common::{json_of, refused, sandbox, sandbox_with};
+use crate::common::{database_file, json_of, refused, sandbox, sandbox_with, sql};
 
 #[track_caller]
 fn push(s: &Sandbox, value: &str, flags: &[&str]) -> String {
@@ -111,6 +111,16 @@ fn values_are_bytes_and_nonsense_is_refused() {
     s.run(["queue", "push", "p.q", "12345"]).env("PRONTO_MAX_VALUE_BYTES", "4").fails(6);
     s.run(["queue", "claim", "p.none", "--ttl", "1s"]).fails(2);
     s.run(["queue", "list", "p.none"]).prints("");
+}
+
+#[test]
+fn a_place_that_is_damaged_is_told_and_holds_nobody_up() {
+    let s = sandbox();
+    push(&s, "job", &[]);
+    claim(&s, "1ms");
+    let file = database_file(&s, "main");
+    sql(&s, &file, r#"UPDATE sys_queues SET record = replace(record, '"id":"', '"id":"9')"#);
+    refused(&s, &["queue", "claim", "p.q", "--ttl", "1h"], 7, "damaged").stderr_has("a place of a queue");
 }
 
 #[test]

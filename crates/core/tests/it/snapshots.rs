@@ -229,6 +229,19 @@ fn files_that_are_no_sound_database_are_found_out() {
     assert_eq!(statement("UPDATE sys_namespaces SET location = 'entries; --'"), ErrorKind::Damaged);
 }
 
+#[test]
+fn what_others_have_put_in_is_not_run_by_a_check() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let connection = Connection::open(&path).unwrap();
+    // A look at it would never end.
+    let endless = "WITH RECURSIVE n(ns) AS (SELECT 1 UNION ALL SELECT ns + 1 FROM n) SELECT ns FROM n";
+    connection.execute_batch(&format!("DROP TABLE sys_caches; CREATE VIEW sys_caches AS {endless}")).unwrap();
+    connection.execute_batch("PRAGMA journal_mode = DELETE").unwrap();
+    connection.close().unwrap();
+    assert_eq!(SqliteEngine::verify(&path).unwrap_err().kind(), ErrorKind::Foreign);
+}
+
 /// A copy of the database at `path` as it is now.
 fn copy_of(path: &Path, name: &str) -> PathBuf {
     let copy = path.with_file_name(name);
