@@ -46,6 +46,10 @@ impl Run for WithEnvironment {
         let listed = cx.open_existing()?.list_at_once(&namespace, &query, &mut variables);
         listed.map_err(|error| cx.with_hint(error.into()))?;
         variables.tell_left_out();
+        if variables.found.is_empty() {
+            let place = namespace.display(cx.notation.delimiter);
+            output::note(&format!("nothing in {place} makes a variable"));
+        }
         let mut command = Command::new(program);
         command.args(arguments);
         for (name, (_, value)) in &variables.found {

@@ -360,7 +360,7 @@ pub(super) fn spread(token: u64) -> u64 {
     token.wrapping_mul(SPREAD) % token.max(1)
 }
 
-fn of_another(fence: Fence, what: &str) -> Error {
+pub(super) fn of_another(fence: Fence, what: &str) -> Error {
     Error::new(ErrorKind::Conflict, format!("the token {} is that of {what}", fence.0))
 }
 

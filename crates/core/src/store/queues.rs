@@ -392,10 +392,13 @@ impl Store {
     /// The item that a token stands for.
     fn claim_of(&self, txn: &dyn Txn, queue: &Namespace, fence: Fence) -> Result<(Space, Kin)> {
         let claim = self.claim_under(txn, fence)?;
-        let space = txn.space(queue)?.filter(|space| space.id == claim.space);
-        let Some(space) = space else {
-            let what = format!("the token {} is that of an item of another queue", fence.0);
-            return Err(Error::new(ErrorKind::Conflict, what));
+        let Some(space) = txn.space(queue)?.filter(|space| space.id == claim.space) else {
+            let is_there = txn.spaces(None)?.iter().any(|space| space.id == claim.space);
+            return Err(match is_there {
+                true => super::locks::of_another(fence, "an item of another queue"),
+                // It went with its namespace.
+                false => super::locks::ended(fence),
+            });
         };
         let kin = records::find::<Kin, _>(txn, &claimed_key(&space, &claim.item))?;
         let kin = kin.filter(|kin| kin.fence == Some(fence.0));

@@ -182,8 +182,11 @@ fn what_is_deleted_is_handed_to_nobody_and_leaves_nothing(lab: &Lab) {
     assert_eq!(lab.store.items(&namespace("p.q")).unwrap().len(), 1);
     assert_eq!(claim(&lab.store).unwrap().id, third);
     push(lab, "4");
+    let gone = claim(&lab.store).unwrap();
     lab.store.drop_namespace(&namespace("p.q")).unwrap();
     assert_eq!((next(lab), places(lab).len()), (None, 0));
+    let error = lab.store.ack(&namespace("p.q"), gone.fence).unwrap_err();
+    assert!(error.to_string().contains("given back or has lapsed"), "{error}");
     assert_eq!(lab.store.collect_garbage().unwrap().leftovers, 2);
     // A queue of the same name is another one.
     push(lab, "new");
