@@ -41,6 +41,7 @@ const VALUE_FLAGS: &[&str] = &[
     "max-log",
     "namespace",
     "new-pass-file",
+    "note",
     "ns",
     "ns-delim",
     "on-conflict",

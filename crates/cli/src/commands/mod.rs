@@ -161,6 +161,7 @@ static COMMANDS: &[Command] = &[
     command::<queue::ack::Ack>("queue ack"),
     command::<queue::nack::Nack>("queue nack"),
     command::<queue::extend::Extend>("queue extend"),
+    command::<queue::handoff::Handoff>("queue handoff"),
     command::<queue::retry::Retry>("queue retry"),
     command::<queue::list::List>("queue list"),
     command::<run::WithEnvironment>("run"),

@@ -68,7 +68,7 @@ fn priorities_delays_and_tries_decide_who_comes_next() {
     let dead = dead.lines().find(|line| line.contains("\tdead\t0\t1\t1\t-")).unwrap();
     let id = dead.split('\t').next().unwrap();
     s.run(["queue", "retry", "p.q", id]).prints("");
-    s.run(["queue", "retry", "p.q", id]).fails(2).stderr_has("has no dead item");
+    s.run(["queue", "retry", "p.q", id]).fails(2).stderr_has("that is dead or handed");
     assert_eq!(claim(&s, "1h").1, "last");
 }
 
@@ -103,7 +103,7 @@ fn values_are_bytes_and_nonsense_is_refused() {
         (&["queue", "claim", "p.q"], "--ttl"),
         (&["queue", "ack", "p.q"], "the token of the lease is missing"),
         (&["queue", "retry", "p.q"], "the id is missing"),
-        (&["queue"], "push, claim, ack, nack, extend, retry, list"),
+        (&["queue"], "push, claim, ack, nack, extend, handoff, retry, list"),
     ] {
         s.run(args).fails(64).stderr_has(says);
     }
@@ -111,6 +111,23 @@ fn values_are_bytes_and_nonsense_is_refused() {
     s.run(["queue", "push", "p.q", "12345"]).env("PRONTO_MAX_VALUE_BYTES", "4").fails(6);
     s.run(["queue", "claim", "p.none", "--ttl", "1s"]).fails(2);
     s.run(["queue", "list", "p.none"]).prints("");
+}
+
+#[test]
+fn an_item_can_be_handed_to_another_user() {
+    let s = sandbox();
+    let id = push(&s, "job", &[]);
+    let (token, _) = claim(&s, "1h");
+    let handoff = ["queue", "handoff", "p.q", "--to", "bob", "--note", "see the log", "--fence", &token];
+    s.run(handoff).prints("");
+    s.run(handoff).fails(3).stderr_has("given back or has lapsed");
+    s.run(["queue", "list", "p.q"]).prints(format!("{id}\thanded\t100\t0\t5\tbob\n"));
+    s.run(["queue", "claim", "p.q", "--ttl", "1h"]).fails(2);
+    let main = database_file(&s, "main");
+    let by_bob =
+        s.run(["queue", "claim", "p.q", "--ttl", "1h", "-d"]).arg(&main).env("PRONTO_USER", "bob").succeeds();
+    by_bob.stdout_has("\njob\n").stderr_has("handed on by tester: see the log");
+    s.run(["queue", "handoff", "p.q", "--fence", "1"]).fails(64).stderr_has("--to");
 }
 
 #[test]

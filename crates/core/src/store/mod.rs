@@ -30,7 +30,9 @@ pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::locks::{Acquired, Fence, Lock, MAX_LOCK_NAME};
 pub use self::projects::ProjectInfo;
-pub use self::queues::{Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Place as QueuePlace, PushOptions};
+pub use self::queues::{
+    Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Note, Place as QueuePlace, PushOptions,
+};
 pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;

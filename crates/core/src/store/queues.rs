@@ -50,12 +50,14 @@ impl Default for PushOptions {
 }
 
 /// Where an item is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Whoever comes next gets it.
     Ready,
     /// Nobody gets it before this moment.
     Delayed(Millis),
+    /// This user alone gets it.
+    Handed(String),
     /// Somebody has it, under this token.
     Claimed(Fence),
     /// Too many have had it.
@@ -90,6 +92,17 @@ pub struct Claimed {
     pub priority: u8,
     /// Its value.
     pub value: Vec<u8>,
+    /// What whoever handed it on had to say.
+    pub note: Option<Note>,
+}
+
+/// What goes with an item that is handed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Who handed it on, if they said.
+    pub from: Option<String>,
+    /// What they said.
+    pub text: String,
 }
 
 /// What is kept of an item, wherever it is.
@@ -102,6 +115,8 @@ struct Kin {
     /// The token of its claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fence: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<Note>,
 }
 
 impl Kept for Kin {
@@ -113,6 +128,9 @@ const READY: char = 'r';
 const DELAYED: char = 'd';
 const CLAIMED: char = 'c';
 const DEAD: char = 'x';
+const HANDED: char = 'h';
+/// Stands behind the name of a user in keys, for no name has it.
+const END: char = '\u{1}';
 
 /// What the keys of a place begin with.
 fn prefix(space: &Space, place: char) -> String {
@@ -131,6 +149,11 @@ fn claimed_key(space: &Space, id: &str) -> String {
     format!("{}{id}", prefix(space, CLAIMED))
 }
 
+/// What the keys of items begin with that were handed to a user.
+fn handed(space: &Space, user: &str) -> String {
+    format!("{}{user}{END}", prefix(space, HANDED))
+}
+
 fn dead_key(space: &Space, kin: &Kin) -> String {
     format!("{}{}", prefix(space, DEAD), kin.id)
 }
@@ -142,21 +165,15 @@ fn due(space: &Space, key: &str) -> Millis {
     Millis(i64::from_str_radix(digits, 16).unwrap_or_default())
 }
 
-/// Up to `limit` records of a place behind the key `after`, which is one of it or its beginning.
-fn page<V: View + ?Sized>(
-    view: &V,
-    space: &Space,
-    place: char,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<(String, Kin)>> {
-    let (beginning, mut found, mut after) = (prefix(space, place), Vec::new(), after.to_owned());
+/// Up to `limit` records of a place, the beginning of their keys, behind the key `after`, which is one of them or that beginning.
+fn page<V: View + ?Sized>(view: &V, place: &str, after: &str, limit: usize) -> Result<Vec<(String, Kin)>> {
+    let (mut found, mut after) = (Vec::new(), after.to_owned());
     while found.len() < limit {
         let records = view.records(Catalog::Queues, &after, (limit - found.len()).min(PAGE))?;
         let Some((last, _)) = records.last() else { break };
         after.clone_from(last);
         for (key, record) in records {
-            if !key.starts_with(&beginning) {
+            if !key.starts_with(place) {
                 return Ok(found);
             }
             let kin: Kin = records::read(&record)?;
@@ -189,7 +206,7 @@ impl Store {
             writer.set(&address(queue, &id)?, value, &SetOptions::default())?;
             let now = writer.now();
             let PushOptions { priority, delay, tries } = *options;
-            let kin = Kin { id: id.clone(), priority, tries: 0, most: tries, fence: None };
+            let kin = Kin { id: id.clone(), priority, tries: 0, most: tries, fence: None, note: None };
             writer.reshape(|_, txn| match txn.space(queue)? {
                 Some(space) => put_back(txn, &space, kin, delay.map(|delay| now.after(delay))),
                 None => Ok(()),
@@ -228,9 +245,10 @@ impl Store {
         self.engine.read(&mut |view| {
             let Some(space) = view.space(queue)? else { return Ok(()) };
             let now = self.now();
-            let first = |place| page(view, &space, place, &prefix(&space, place), 1);
-            may = !first(READY)?.is_empty()
-                || first(DELAYED)?.iter().any(|(key, _)| due(&space, key) <= now)
+            let first = |place: &str| page(view, place, place, 1);
+            may = !first(&prefix(&space, READY))?.is_empty()
+                || !first(&self.handed_to_us(&space))?.is_empty()
+                || first(&prefix(&space, DELAYED))?.iter().any(|(key, _)| due(&space, key) <= now)
                 || self.lapsed(view, &space, &prefix(&space, CLAIMED), usize::MAX)?.is_some();
             Ok(())
         })?;
@@ -242,8 +260,12 @@ impl Store {
         let token = txn.version()?.0;
         self.bring_lapsed(txn, space, token)?;
         loop {
-            let ready = page(txn, space, READY, &prefix(space, READY), 1)?.pop();
-            let Some((key, kin)) = ready else {
+            let ours = self.handed_to_us(space);
+            let mut next = page(txn, &ours, &ours, 1)?;
+            if next.is_empty() {
+                next = page(txn, &prefix(space, READY), &prefix(space, READY), 1)?;
+            }
+            let Some((key, kin)) = next.pop() else {
                 // All that is left may be with somebody who is no more.
                 match self.lapsed(txn, space, &prefix(space, CLAIMED), usize::MAX)? {
                     Some((_, kin)) => self.take_back(txn, space, kin, None)?,
@@ -257,8 +279,8 @@ impl Store {
             let kin = Kin { tries: kin.tries.saturating_add(1), fence: Some(token), ..kin };
             records::keep(txn, &claimed_key(space, &kin.id), &kin)?;
             self.lend_item(txn, Fence(token), Claim { space: space.id, item: kin.id.clone() }, ttl)?;
-            let Kin { id, tries, priority, .. } = kin;
-            return Ok(Some(Claimed { id, fence: Fence(token), tries, priority, value: record.value }));
+            let Kin { id, tries, priority, note, .. } = kin;
+            return Ok(Some(Claimed { id, fence: Fence(token), tries, priority, value: record.value, note }));
         }
     }
 
@@ -301,6 +323,30 @@ impl Store {
         Ok(place)
     }
 
+    /// Gives an item to a user, who alone gets it with their next claim, before all others. That is no claim that came to nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for a name that no user has, and those of [`Store::ack`].
+    pub fn hand_on(&self, queue: &Namespace, fence: Fence, to: &str, text: &str) -> Result<()> {
+        self.allow(Action::Write, Some(queue))?;
+        if to.is_empty() || to.chars().any(char::is_control) {
+            return Err(Error::new(ErrorKind::Invalid, "no user can be called like that"));
+        }
+        self.transact(&mut |txn| {
+            txn.version()?;
+            let (space, kin) = self.claim_of(txn, queue, fence)?;
+            self.end_claim(txn, &space, &kin, fence)?;
+            let note = Some(Note { from: self.writer.clone(), text: text.to_owned() });
+            let kin = Kin { tries: kin.tries.saturating_sub(1), fence: None, note, ..kin };
+            records::keep(txn, &format!("{}{}", handed(&space, to), kin.id), &kin)
+        })
+    }
+
+    /// What the keys of items begin with that were handed to whom this store writes for; nobody's where that is nobody.
+    fn handed_to_us(&self, space: &Space) -> String {
+        handed(space, self.writer.as_deref().unwrap_or_default())
+    }
+
     /// Has a claim last for `ttl` from now, or as long as it would anyway if that is longer.
     ///
     /// # Errors
@@ -313,7 +359,8 @@ impl Store {
         })
     }
 
-    /// Makes a dead item ready again, as if it had never been claimed; false when there is none of this id.
+    /// Makes an item ready again that is dead, or was handed to somebody, as if it had never been claimed; false when there is
+    /// none of this id.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`]; those of writing.
@@ -322,8 +369,11 @@ impl Store {
         let mut is_revived = false;
         self.transact(&mut |txn| {
             let Some(space) = txn.space(queue)? else { return Ok(()) };
-            let key = format!("{}{id}", prefix(&space, DEAD));
-            let Some(kin) = records::find::<Kin, _>(txn, &key)? else { return Ok(()) };
+            let mut waiting = Vec::new();
+            for letter in [DEAD, HANDED] {
+                waiting.extend(page(txn, &prefix(&space, letter), &prefix(&space, letter), usize::MAX)?);
+            }
+            let Some((key, kin)) = waiting.into_iter().find(|(_, kin)| kin.id == id) else { return Ok(()) };
             txn.version()?;
             txn.remove_record(Catalog::Queues, &key)?;
             is_revived = true;
@@ -342,8 +392,8 @@ impl Store {
         self.engine.read(&mut |view| {
             items.clear();
             let Some(space) = view.space(queue)? else { return Ok(()) };
-            for letter in [READY, DELAYED, CLAIMED, DEAD] {
-                for (key, kin) in page(view, &space, letter, &prefix(&space, letter), usize::MAX)? {
+            for letter in [READY, DELAYED, HANDED, CLAIMED, DEAD] {
+                for (key, kin) in page(view, &prefix(&space, letter), &prefix(&space, letter), usize::MAX)? {
                     let is_there =
                         view.head(&space, &kin.id)?.is_some_and(|head| head.visible_at(self.now()));
                     if is_there {
@@ -371,7 +421,10 @@ impl Store {
     }
 
     fn item(&self, view: &dyn View, space: &Space, key: &str, kin: Kin) -> Result<Item> {
-        let place = if key.starts_with(&prefix(space, DEAD)) {
+        let handed = key.strip_prefix(&prefix(space, HANDED)).and_then(|rest| rest.split_once(END));
+        let place = if let Some((user, _)) = handed {
+            Place::Handed(user.to_owned())
+        } else if key.starts_with(&prefix(space, DEAD)) {
             Place::Dead
         } else if key.starts_with(&prefix(space, DELAYED)) {
             match due(space, key) {
@@ -440,7 +493,7 @@ impl Store {
         after: &str,
         limit: usize,
     ) -> Result<Option<(String, Kin)>> {
-        for (key, kin) in page(view, space, CLAIMED, after, limit)? {
+        for (key, kin) in page(view, &prefix(space, CLAIMED), after, limit)? {
             if !self.stands(view, Fence(kin.fence.unwrap_or_default()))? {
                 return Ok(Some((key, kin)));
             }
@@ -473,11 +526,12 @@ fn sweep_page(txn: &mut dyn Txn, after: &str) -> Result<(u64, Option<String>)> {
 
 /// Makes items ready whose delay is over.
 fn bring_due(txn: &mut dyn Txn, space: &Space, now: Millis) -> Result<()> {
-    let first = page(txn, space, DELAYED, &prefix(space, DELAYED), 1)?;
+    let place = prefix(space, DELAYED);
+    let first = page(txn, &place, &place, 1)?;
     if first.iter().all(|(key, _)| due(space, key) > now) {
         return Ok(());
     }
-    for (key, kin) in page(txn, space, DELAYED, &prefix(space, DELAYED), DUE_AT_ONCE)? {
+    for (key, kin) in page(txn, &place, &place, DUE_AT_ONCE)? {
         if due(space, &key) > now {
             break;
         }

@@ -10,6 +10,7 @@ use crate::commands::lock::{LOOK, span};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
+use crate::output;
 use crate::output::json::Object;
 
 /// Take the next item of a queue for a while
@@ -42,6 +43,10 @@ impl Run for Claim {
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
         let store = cx.open_existing()?;
         let claimed = claim(cx, &store, &queue, ttl, wait)?;
+        let note = claimed.note.as_ref().map(|note| match &note.from {
+            Some(from) => format!("{from}: {}", note.text),
+            None => note.text.clone(),
+        });
         if cx.json() {
             Object::begin(cx.out.buffer())
                 .text("id", &claimed.id)
@@ -49,12 +54,16 @@ impl Run for Claim {
                 .number("tries", claimed.tries.into())
                 .number("priority", claimed.priority.into())
                 .value(&claimed.value)
+                .text_or_null("note", note.as_deref())
                 .end();
         } else {
             cx.out.line(&format!("{} {}", claimed.fence.0, claimed.id));
             cx.out.push(&claimed.value);
         }
         cx.out.push(b"\n");
+        if let (Some(note), false) = (&note, cx.json()) {
+            output::note(&format!("handed on by {}", output::printable(note)));
+        }
         // An item that nobody has seen is nobody's.
         cx.out.flush().inspect_err(|_| drop(store.nack(&queue, claimed.fence, None)))?;
         Ok(Code::Done)

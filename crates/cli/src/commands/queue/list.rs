@@ -7,11 +7,13 @@ use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::output::printable;
 
 /// List the items of a queue
 ///
-/// The ready ones in the order in which they are handed out, then those that are delayed, claimed and dead. A line each: id, place,
-/// priority, claims so far and at most, and behind that when a delay is over or the token of the claim; tabs between.
+/// The ready ones in the order in which they are handed out, then those that are delayed, handed to somebody, claimed and dead. A line
+/// each: id, place, priority, claims so far and at most, and behind that when a delay is over, who gets it, or the token of the claim;
+/// tabs between.
 #[derive(clap::Args)]
 pub struct List {
     /// The queue; nothing with -p or -n
@@ -35,36 +37,39 @@ impl Run for List {
     }
 }
 
-fn word(place: QueuePlace) -> &'static str {
+fn word(place: &QueuePlace) -> &'static str {
     match place {
         QueuePlace::Ready => "ready",
         QueuePlace::Delayed(_) => "delayed",
+        QueuePlace::Handed(_) => "handed",
         QueuePlace::Claimed(_) => "claimed",
         QueuePlace::Dead => "dead",
     }
 }
 
 fn shown(item: &Item) -> String {
-    let more = match item.place {
+    let more = match &item.place {
         QueuePlace::Ready | QueuePlace::Dead => "-".to_owned(),
         QueuePlace::Delayed(until) => until.to_string(),
+        QueuePlace::Handed(user) => printable(user),
         QueuePlace::Claimed(fence) => fence.0.to_string(),
     };
     let Item { id, place, priority, tries, most_tries } = item;
-    format!("{id}\t{}\t{priority}\t{tries}\t{most_tries}\t{more}", word(*place))
+    format!("{id}\t{}\t{priority}\t{tries}\t{most_tries}\t{more}", word(place))
 }
 
 fn push_json(out: &mut Vec<u8>, item: &Item) {
     let mut object = Object::begin(out);
     object
         .text("id", &item.id)
-        .text("place", word(item.place))
+        .text("place", word(&item.place))
         .number("priority", item.priority.into())
         .number("tries", item.tries.into())
         .number("most_tries", item.most_tries.into());
-    match item.place {
+    match &item.place {
         QueuePlace::Ready | QueuePlace::Dead => {}
         QueuePlace::Delayed(until) => drop(object.text("until", &until.to_string())),
+        QueuePlace::Handed(user) => drop(object.text("to", user)),
         QueuePlace::Claimed(fence) => drop(object.number("fence", fence.0)),
     }
     object.end();

@@ -3,6 +3,7 @@
 pub mod ack;
 pub mod claim;
 pub mod extend;
+pub mod handoff;
 pub mod list;
 pub mod nack;
 pub mod push;

@@ -4,9 +4,9 @@ use crate::commands::{Addressing, Run};
 use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 
-/// Make a dead item ready again, as if it had never been claimed
+/// Make an item ready again that is dead or was handed to somebody, as if it had never been claimed
 ///
-/// Where there is no dead item of this id the exit code is 2.
+/// Where there is no such item of this id the exit code is 2.
 #[derive(clap::Args)]
 pub struct Retry {
     /// The queue, then the id; with -p or -n only that
@@ -26,7 +26,11 @@ impl Run for Retry {
         if revived {
             return Ok(Code::Done);
         }
-        let what = format!("{} has no dead item {}", queue.display(cx.notation.delimiter), id.escape_debug());
+        let what = format!(
+            "{} has no item {} that is dead or handed to somebody",
+            queue.display(cx.notation.delimiter),
+            id.escape_debug()
+        );
         Err(Failure::new(Code::Missing, "missing", what))
     }
 }

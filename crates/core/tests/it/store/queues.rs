@@ -19,6 +19,7 @@ on_each_engine! {
     tokens_of_others_are_refused
     what_is_deleted_is_handed_to_nobody_and_leaves_nothing
     machines_that_start_anew_give_all_claims_back
+    an_item_that_is_handed_on_is_for_one_user_alone
     many_workers_do_each_item_once
 }
 
@@ -201,6 +202,36 @@ fn machines_that_start_anew_give_all_claims_back(lab: &Lab) {
     lab.clock.reboot();
     assert_eq!(next(lab).as_deref(), Some("job"));
     is_conflict(lab.store.ack(&namespace("p.q"), claimed.fence));
+}
+
+fn an_item_that_is_handed_on_is_for_one_user_alone(lab: &Lab) {
+    let [ann, bob] = ["ann", "bob"].map(|name| lab.another_store().with_writer(Some(name.to_owned())));
+    let id = push(lab, "job");
+    push(lab, "other");
+    let claimed = claim(&ann).unwrap();
+    assert_eq!((&claimed.id, claimed.note), (&id, None));
+    for nobody in ["", "a\u{1}b"] {
+        let refused = ann.hand_on(&namespace("p.q"), claimed.fence, nobody, "");
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    }
+    ann.hand_on(&namespace("p.q"), claimed.fence, "bob", "half done").unwrap();
+    is_conflict(ann.ack(&namespace("p.q"), claimed.fence));
+    assert_eq!(places(lab), [QueuePlace::Ready, QueuePlace::Handed("bob".to_owned())]);
+    assert_eq!(claim(&ann).unwrap().value, b"other");
+    assert_eq!((claim(&ann), next(lab)), (None, None));
+    let handed = claim(&bob).unwrap();
+    assert_eq!((&handed.id, handed.tries), (&id, 1));
+    let note = handed.note.unwrap();
+    assert_eq!((note.from.as_deref(), note.text.as_str()), (Some("ann"), "half done"));
+    // Whoever gives it back gives it to everybody.
+    bob.nack(&namespace("p.q"), handed.fence, None).unwrap();
+    let again = claim(&ann).unwrap();
+    assert_eq!((&again.id, again.tries), (&id, 2));
+    // What is handed to somebody who never comes can be had back.
+    ann.hand_on(&namespace("p.q"), again.fence, "nobody", "").unwrap();
+    assert_eq!(claim(&ann), None);
+    assert!(lab.store.revive(&namespace("p.q"), &id).unwrap());
+    assert_eq!(claim(&ann).unwrap().id, id);
 }
 
 fn many_workers_do_each_item_once(lab: &Lab) {
