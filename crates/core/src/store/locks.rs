@@ -21,7 +21,7 @@ use crate::records::{self, Kept};
 
 /// The longest name of a lock, in bytes.
 pub const MAX_LOCK_NAME: usize = 255;
-/// How many leases each grant looks at, to remove those that have ended. More than one, so that they never pile up.
+/// How many leases each grant looks at, to remove those that have ended: more than the one that it adds.
 const SWEPT: usize = 8;
 /// Spreads numbers evenly (2^64 divided by the golden ratio; Knuth, The Art of Computer Programming, 6.4).
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;

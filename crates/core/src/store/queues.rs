@@ -1,8 +1,8 @@
 //! Queues: entries of a namespace that are handed to one worker at a time, until one says that it is done.
 //!
 //! The values are entries like any others, with an id as their key. What a queue adds is a place for each: *ready*, in the order of
-//! priority and age; *delayed* until a moment; *claimed*, under a lease with a fencing token; or *dead*, after so many claims
-//! that came to nothing. A claim that lapses goes back to the ready ones. An entry that somebody has deleted is in no place any
+//! priority and age; *delayed* until a moment; *handed* to a user; *claimed*, under a lease with a fencing token; or *dead*, after
+//! so many claims that came to nothing. A claim that lapses goes back to the ready ones. An entry that somebody has deleted is in no place any
 //! more as soon as anybody meets it.
 //!
 //! Places are records of a catalog, in whose order the next item is the first (docs/design/0019-queues.md).

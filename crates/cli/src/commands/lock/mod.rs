@@ -19,27 +19,45 @@ use crate::fence;
 use crate::output::json::Object;
 
 /// How often whoever waits for a lock or an item looks for it.
-pub const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Reads a time to live or to wait.
 pub fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
     Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
+/// How long somebody waits who looks again and again; without a limit, not at all.
+pub struct Waiting {
+    limit: Duration,
+    begun: Instant,
+}
+
+impl Waiting {
+    /// Begins now.
+    pub fn begin(limit: Option<Ttl>) -> Self {
+        let limit = limit.map_or(0, |limit| limit.millis().unsigned_abs());
+        Self { limit: Duration::from_millis(limit), begun: Instant::now() }
+    }
+
+    /// Pauses until the next look, for no longer than `most`; false when the time is over.
+    pub fn pause(&self, most: Duration) -> bool {
+        let left = self.limit.saturating_sub(self.begun.elapsed());
+        thread::sleep(LOOK.min(left).min(most));
+        !left.is_zero()
+    }
+}
+
 /// Asks for a lock until it is granted or the time is over; without a `wait`, once.
 fn acquire(cx: &Context, store: &Session, name: &str, ttl: Ttl, wait: Option<Ttl>) -> Result<Lock, Failure> {
-    let limit = wait.map(|wait| Duration::from_millis(wait.millis().unsigned_abs()));
-    let begun = Instant::now();
+    let waiting = Waiting::begin(wait);
     loop {
         let held = match store.acquire_lock(name, ttl).map_err(|error| cx.with_hint(error.into()))? {
             Acquired::Granted(lock) => return Ok(lock),
             Acquired::Held(lock) => lock,
         };
-        let left = limit.map_or(Duration::ZERO, |limit| limit.saturating_sub(begun.elapsed()));
-        if left.is_zero() {
-            return Err(not_granted(&held, limit.is_some()));
+        if !waiting.pause(held.left) {
+            return Err(not_granted(&held, wait.is_some()));
         }
-        thread::sleep(LOOK.min(left).min(held.left));
     }
 }
 

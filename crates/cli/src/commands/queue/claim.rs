@@ -1,12 +1,11 @@
 use std::ffi::OsString;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prontodb_core::store::Claimed;
 use prontodb_core::{Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::{LOOK, span};
+use crate::commands::lock::{Waiting, span};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -77,19 +76,16 @@ fn claim(
     ttl: Ttl,
     wait: Option<Ttl>,
 ) -> Result<Claimed, Failure> {
-    let limit = wait.map(|wait| Duration::from_millis(wait.millis().unsigned_abs()));
-    let begun = Instant::now();
+    let waiting = Waiting::begin(wait);
     loop {
         if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
             return Ok(claimed);
         }
-        let left = limit.map_or(Duration::ZERO, |limit| limit.saturating_sub(begun.elapsed()));
-        if left.is_zero() {
+        if !waiting.pause(Duration::MAX) {
             let (code, kind) =
-                if limit.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
+                if wait.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
             let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));
             return Err(Failure { retryable: true, ..Failure::new(code, kind, what) });
         }
-        thread::sleep(LOOK.min(left));
     }
 }
