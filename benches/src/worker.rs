@@ -13,7 +13,7 @@ use prontodb_core::{Address, Notation, Store};
 
 use crate::rivals::{Database, key, namespace, value};
 use crate::stats::Dice;
-use crate::{Result, process};
+use crate::{Result, fleet, process};
 
 /// What makes this program a worker.
 pub(crate) const WORD: &str = "worker";
@@ -31,11 +31,12 @@ pub(crate) fn run(task: &[&str]) -> Result {
         ["set", times, program, file, address, ref flags @ ..] => {
             run_sets(times.parse()?, program, file, address, flags)
         }
-        _ => Err("no such task".into()),
+        ref other => fleet::work(other),
     }
 }
 
-fn command(task: &str) -> Result<Command> {
+/// This program, as a worker with this task.
+pub(crate) fn command(task: &str) -> Result<Command> {
     let mut command = Command::new(env::current_exe()?);
     command.arg(WORD).arg(task);
     Ok(command)
@@ -94,7 +95,8 @@ fn address(key: &str, number_of_namespace: u64) -> Result<Address> {
     Ok(Notation::default().address(&format!("{}.{key}", namespace(number_of_namespace)))?)
 }
 
-fn open(file: &Path) -> Result<Store> {
+/// Opens a database that is made when it is not there.
+pub(crate) fn open(file: &Path) -> Result<Store> {
     Ok(Store::new(SqliteEngine::open(OpenOptions::new(file))?))
 }
 
