@@ -34,4 +34,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use metakeys::Metakeys;
 pub use record::{Coding, Head, Record, Version};
 pub use store::Store;
-pub use sys::{Ending, Endings};
+pub use sys::{Ending, Endings, HowToEnd};

@@ -118,8 +118,9 @@ pub(crate) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
     platform::is_attached_elsewhere(shm)
 }
 
-/// The wish of whoever runs this process that it ends: SIGINT and SIGTERM, which are seen by [`Endings::wait`] alone from
-/// when this was made. Elsewhere than on Linux they end the process, as ever.
+/// The wish of whoever runs this process that it ends: SIGINT, SIGTERM and SIGHUP, which are seen by [`Endings::wait`] alone
+/// from when this was made. What the process was started to ignore, by `nohup` for one, it goes on to ignore. Elsewhere than
+/// on Linux they end the process, as ever.
 #[derive(Debug)]
 pub struct Endings {
     signals: platform::Signals,
@@ -129,10 +130,21 @@ pub struct Endings {
 /// That somebody wishes this process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// SIGINT; else it was SIGTERM.
-    pub is_interrupt: bool,
+    /// How it was said.
+    pub how: HowToEnd,
     /// It was typed at a terminal, and has come to all processes in front of it.
     pub is_typed: bool,
+}
+
+/// The signal that asks a process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowToEnd {
+    /// SIGINT: somebody at the terminal.
+    Interrupt,
+    /// SIGTERM: a program.
+    Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
 }
 
 impl Endings {
@@ -179,7 +191,7 @@ mod platform {
     use std::ptr;
     use std::time::{Duration, Instant};
 
-    use super::{Ending, FileSystem, LockHolder};
+    use super::{Ending, FileSystem, HowToEnd, LockHolder};
 
     /// How often a wait is interrupted once its time is over, should the first signal come before the wait begins.
     const NUDGE: Duration = Duration::from_millis(5);
@@ -290,24 +302,32 @@ mod platform {
         }
     }
 
-    /// SIGINT and SIGTERM, which wait to be fetched.
+    const ENDINGS: [(libc::c_int, HowToEnd); 3] = [
+        (libc::SIGINT, HowToEnd::Interrupt),
+        (libc::SIGTERM, HowToEnd::Terminate),
+        (libc::SIGHUP, HowToEnd::HangUp),
+    ];
+
+    /// Those of [`ENDINGS`] that are not ignored; they wait to be fetched.
     #[derive(Clone, Copy)]
     pub(super) struct Signals(libc::sigset_t);
 
     impl std::fmt::Debug for Signals {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("SIGINT, SIGTERM")
+            f.write_str("SIGINT, SIGTERM, SIGHUP")
         }
     }
 
     impl Signals {
         pub(super) fn hold_back() -> io::Result<Self> {
+            let heeded = ENDINGS.map(|(signal, _)| signal).into_iter().filter(|signal| !is_ignored(*signal));
             // SAFETY: all zeros is a valid set, which is filled before it is used.
             let (signals, failed) = unsafe {
                 let mut signals: libc::sigset_t = mem::zeroed();
                 libc::sigemptyset(&raw mut signals);
-                libc::sigaddset(&raw mut signals, libc::SIGINT);
-                libc::sigaddset(&raw mut signals, libc::SIGTERM);
+                for signal in heeded {
+                    libc::sigaddset(&raw mut signals, signal);
+                }
                 (signals, libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, ptr::null_mut()))
             };
             if failed == 0 { Ok(Self(signals)) } else { Err(io::Error::from_raw_os_error(failed)) }
@@ -319,9 +339,17 @@ mod platform {
             let mut about: libc::siginfo_t = unsafe { mem::zeroed() };
             // SAFETY: set, time and answer outlive the call.
             let signal = unsafe { libc::sigtimedwait(&raw const self.0, &raw mut about, &raw const spec) };
+            let (_, how) = ENDINGS.into_iter().find(|(ending, _)| *ending == signal)?;
             // What the kernel sends of itself has a positive code.
-            (signal > 0)
-                .then_some(Ending { is_interrupt: signal == libc::SIGINT, is_typed: about.si_code > 0 })
+            Some(Ending { how, is_typed: about.si_code > 0 })
+        }
+    }
+
+    fn is_ignored(signal: libc::c_int) -> bool {
+        // SAFETY: all zeros is a valid action, and the kernel writes to it alone.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            libc::sigaction(signal, ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
         }
     }
 

@@ -193,6 +193,26 @@ fn a_command_has_the_signals_that_every_command_has() {
 }
 
 #[test]
+fn a_terminal_that_goes_ends_the_command_and_gives_the_lock_back() {
+    let s = sandbox();
+    let held = || s.run(["lock", "list"]).succeeds().stdout().contains("job");
+    let holder = s.run(["lock", "run", "job", "--", "sleep", "600"]).spawn();
+    wait_until("the lock is held", held);
+    thread::sleep(Duration::from_millis(200));
+    signal(&holder, "-HUP");
+    holder.wait().fails(129);
+    assert!(!held());
+    // Under nohup nobody takes notice.
+    let until_told = ["lock", "run", "job", "--", "sh", "-c", "until [ -e go ]; do sleep 0.05; done"];
+    let holder = s.run(until_told).under(["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]).spawn();
+    wait_until("the lock is held", held);
+    thread::sleep(Duration::from_millis(200));
+    signal(&holder, "-HUP");
+    std::fs::write(s.path("go"), "").unwrap();
+    holder.wait().succeeds();
+}
+
+#[test]
 fn what_cannot_be_told_is_not_taken() {
     let s = sandbox();
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prontodb_core::auth::shown;
 use prontodb_core::store::Lock;
-use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, SystemClock, Ttl};
+use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, HowToEnd, SystemClock, Ttl};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{acquire, span};
@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// more for a signal. PRONTO_FENCE and PRONTO_LOCK are set for it, so that all it writes with prontodb to this database carries
 /// the token. When the lease is lost, because this process was stopped for too long or could not write, CMD of --on-lost is run
 /// by sh, with PRONTO_PID, and the command goes on; without it the command is told to end (SIGTERM, and SIGKILL after 5
-/// seconds). The exit code is 3 then. SIGINT and SIGTERM are passed on.
+/// seconds). The exit code is 3 then. SIGINT, SIGTERM and SIGHUP are passed on.
 #[derive(clap::Args)]
 pub struct Under {
     /// The lock
@@ -177,12 +177,14 @@ impl Hold<'_> {
 
 /// Passes on what somebody sent to this process alone; what is typed at a terminal comes to both.
 fn pass_on(ending: Ending, child: &Child) {
+    let signal = match ending.how {
+        HowToEnd::Interrupt => Signal::INT,
+        HowToEnd::Terminate => Signal::TERM,
+        HowToEnd::HangUp => Signal::HUP,
+    };
     if !ending.is_typed {
         // It may have ended just now.
-        let _ = kill_process(
-            Pid::from_child(child),
-            if ending.is_interrupt { Signal::INT } else { Signal::TERM },
-        );
+        let _ = kill_process(Pid::from_child(child), signal);
     }
 }
 
