@@ -38,6 +38,7 @@ const VALUE_FLAGS: &[&str] = &[
     "keep-days",
     "key",
     "limit",
+    "max-bytes",
     "max-log",
     "namespace",
     "new-pass-file",

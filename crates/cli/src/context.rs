@@ -166,19 +166,27 @@ impl Context {
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
     pub fn open_existing(&self) -> Result<Session, Failure> {
+        let (store, is_there) = self.open_if_there()?;
+        if !is_there {
+            note_missing(self.selection()?);
+        }
+        Ok(store)
+    }
+
+    /// The same, and says whether it exists in place of telling.
+    pub fn open_if_there(&self) -> Result<(Session, bool), Failure> {
         let identity = self.local_identity()?;
         let selection = self.selection()?;
-        let store = match self.open(selection, Access::Read) {
-            Ok(store) => store,
+        let (store, is_there) = match self.open(selection, Access::Read) {
+            Ok(store) => (store, true),
             Err(error) if error.kind() == ErrorKind::NoDatabase => {
                 selection.require(self.surroundings())?;
-                note_missing(selection);
-                Store::in_memory()
+                (Store::in_memory(), false)
             }
             Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
         };
         selection.select(self.surroundings(), self.patience())?;
-        Ok(self.configure(&selection.path, store, identity))
+        Ok((self.configure(&selection.path, store, identity), is_there))
     }
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
@@ -442,6 +450,12 @@ impl Context {
     pub fn address(&self, word: &OsStr) -> Result<Address, Failure> {
         self.refuse_many_contexts()?;
         self.notation.address(text(word)?).map_err(|error| self.address_failure(&error))
+    }
+
+    /// Reads an address as listings print it, whatever context they are asked for.
+    pub fn listed_address(&self, text: &str) -> Result<Address, Failure> {
+        let notation = Notation { context: None, ..self.notation.clone() };
+        notation.address(text).map_err(|error| self.address_failure(&error))
     }
 
     /// Refuses defaults that a cursor or `.prontodb` is to give, and that nobody could use.

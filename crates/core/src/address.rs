@@ -349,6 +349,8 @@ pub enum Listing {
     },
     /// All of the project of this name, and the namespace of this name in the default project.
     StartingWith(String),
+    /// All of the project of this name, for whoever sees no other.
+    Project(String),
     /// Everything there is.
     All,
 }

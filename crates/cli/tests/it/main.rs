@@ -10,6 +10,7 @@ mod backup;
 mod backups_under_load;
 mod bad_input;
 mod bad_luck;
+mod bounded;
 mod caches;
 mod care;
 mod common;
