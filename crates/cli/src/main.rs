@@ -19,6 +19,8 @@ mod files;
 mod grammar;
 mod help;
 mod manual;
+#[cfg(feature = "mcp")]
+mod mcp;
 #[cfg(target_arch = "x86_64")]
 #[cfg_attr(not(any(target_env = "musl", test)), expect(dead_code, reason = "other C libraries do it well"))]
 mod memory;

@@ -23,14 +23,17 @@ mod import;
 mod import_fs;
 mod incr;
 mod install;
-mod list;
-mod lock;
+pub mod list;
+pub mod lock;
 mod man;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod namespaces;
 mod nss;
+mod prime;
 mod projects;
 mod proto;
-mod queue;
+pub mod queue;
 mod rename;
 mod restore;
 mod run;
@@ -165,6 +168,9 @@ static COMMANDS: &[Command] = &[
     command::<queue::retry::Retry>("queue retry"),
     command::<queue::list::List>("queue list"),
     command::<run::WithEnvironment>("run"),
+    command::<prime::Prime>("prime"),
+    #[cfg(feature = "mcp")]
+    command::<mcp::Mcp>("mcp"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
     command::<export_fs::ExportFs>("export-fs"),

@@ -42,6 +42,8 @@ mod limits;
 mod locks;
 mod long_listings;
 mod many_processes;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod metakeys;
 mod moves;
 mod objects;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::list::{Progress, Query, Sink};
 use super::{Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
 use crate::auth::{self, Action, Decision};
@@ -158,6 +159,29 @@ impl<'t> Writer<'t> {
     /// The moment of this transaction.
     pub fn now(&self) -> Millis {
         self.now
+    }
+
+    /// The entry at an address as this transaction finds it, for whoever may read and write there.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn get(&mut self, address: &Address) -> Result<Option<Record>> {
+        self.allow(Action::Read, &address.namespace)?;
+        self.record(address)
+    }
+
+    /// Shows `sink` what [`Store::list`] would, as this transaction finds it; pages follow each other at once.
+    ///
+    /// # Errors
+    /// Those of reading, and those of the sink.
+    pub fn list(&mut self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<()> {
+        self.allow(Action::Read, namespace)?;
+        let mut progress = Progress::of(query);
+        while !progress.is_over {
+            self.store.page(self.txn, namespace, query, self.now, &mut progress, sink)?;
+            progress.is_over |= sink.page()?.is_break();
+        }
+        Ok(())
     }
 
     /// Sets an entry.

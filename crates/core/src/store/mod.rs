@@ -120,6 +120,11 @@ impl Store {
         self
     }
 
+    /// The same for a store that is in use already.
+    pub fn set_fence(&mut self, fence: Option<Fence>) {
+        self.fence = fence;
+    }
+
     /// Compresses values that are longer than `bytes`, where that saves a tenth; `None` compresses none. What has been
     /// compressed is read whatever is set.
     #[must_use]

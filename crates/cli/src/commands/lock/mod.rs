@@ -85,7 +85,7 @@ pub fn token(cx: &Context) -> Result<Fence, Failure> {
 }
 
 /// A lock as a JSON object.
-fn push_json(out: &mut Vec<u8>, lock: &Lock) {
+pub fn push_json(out: &mut Vec<u8>, lock: &Lock) {
     Object::begin(out)
         .text("name", &lock.name)
         .number("fence", lock.fence.0)
