@@ -48,8 +48,9 @@ impl Run for Mcp {
         if max_bytes < LEAST_BYTES {
             return Err(Failure::usage(format!("--max-bytes needs at least {LEAST_BYTES}")));
         }
-        if self.memory && cx.globals.project.is_none() && cx.globals.namespace.is_none() {
-            let graph = Namespace::new("memory", "graph");
+        if let (true, None) = (self.memory, &cx.globals.namespace) {
+            let project = cx.globals.project.as_deref().unwrap_or("memory");
+            let graph = Namespace::new(project, "graph");
             cx.notation.defaults = graph.map_err(|error| Failure::invalid(error.to_string()))?;
         }
         if let Some(file) = &self.import {

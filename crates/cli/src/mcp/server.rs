@@ -77,6 +77,12 @@ impl Server {
             let ours = Arc::clone(&call);
             let failure = match self.jobs.ask(move |desk| ours.run(desk)).await? {
                 Answer::Done(text) => return Ok(text),
+                Answer::Taken(text, undo) => {
+                    if context.ct.is_cancelled() {
+                        self.jobs.ask(undo).await?;
+                    }
+                    return Ok(text);
+                }
                 Answer::NotYet(failure) => failure,
             };
             let left = wait.saturating_sub(begun.elapsed());

@@ -292,6 +292,10 @@ fn whoever_waits_gets_the_lock_and_the_item_when_they_are_free() {
     let waiting = session.send("tools/call", call("lock", lock.clone()));
     let claim = json!({"action": "claim", "queue": "p.jobs", "ttl": "10m", "wait": "20s"});
     let hungry = session.send("tools/call", call("queue", claim));
+    let again = json!({"jsonrpc": "2.0", "id": waiting, "method": "ping"}).to_string();
+    session.tell(&again);
+    let frame = session.hear();
+    assert!(frame["id"].is_null() && frame["error"]["code"] == -32600, "{frame}");
     // A call that waits keeps no other from being answered.
     assert_eq!(session.does("set", json!({"key": "p.n.k", "value": "v"}))["k"], "p.n.k");
     s.run(["lock", "release", "deploy", "--fence", token.trim()]).succeeds();

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use super::{Answer, Call};
 use crate::exit::Failure;
 use crate::mcp::desk::{Desk, Open};
-use crate::output::json::{Object, push_string};
+use crate::output::json::Object;
+use crate::output::report::array;
 
 /// Room in an answer for all of an entry but its value.
 const AROUND: usize = 256;
@@ -35,36 +36,30 @@ impl Call for Get {
                 _ => "offset goes with one key",
             }));
         }
-        let records = store.get_many(&addresses)?;
         let max = usize::try_from(max_bytes).unwrap_or(usize::MAX);
         let mut text = Vec::new();
-        if let (Some(_), [], [record]) = (&self.key, self.keys.as_slice(), records.as_slice()) {
-            push(&mut text, &scope.show(&addresses[0]), record.as_ref(), self.offset, max)?;
+        if let (Some(_), [address]) = (&self.key, addresses.as_slice()) {
+            push(&mut text, &scope.show(address), store.get(address)?.as_ref(), self.offset, max)?;
             return Ok(Answer::Done(text));
         }
         text.extend_from_slice(b"{\"entries\":[");
-        let mut left = 0;
-        for (address, record) in addresses.iter().zip(&records) {
-            let room = max.saturating_sub(text.len());
-            if left > 0 && room < AROUND + address.name.as_str().len() {
-                break;
-            }
-            if left > 0 {
+        let mut left = addresses.iter().map(|address| (address, scope.show(address))).peekable();
+        let mut is_first = true;
+        // Values are read one at a time, and none for which there is no room.
+        while let Some((address, key)) =
+            left.next_if(|(_, key)| is_first || max.saturating_sub(text.len()) >= 2 * AROUND + key.len())
+        {
+            if !is_first {
                 text.push(b',');
             }
-            push(&mut text, &scope.show(address), record.as_ref(), self.offset, room)?;
-            left += 1;
+            is_first = false;
+            let room = max.saturating_sub(text.len());
+            push(&mut text, &key, store.get(address)?.as_ref(), self.offset, room)?;
         }
         text.push(b']');
-        if left < addresses.len() {
-            text.extend_from_slice(b",\"next\":[");
-            for (place, address) in addresses[left..].iter().enumerate() {
-                if place > 0 {
-                    text.push(b',');
-                }
-                push_string(&mut text, &scope.show(address));
-            }
-            text.push(b']');
+        if left.peek().is_some() {
+            text.extend_from_slice(b",\"next\":");
+            text.extend_from_slice(array(&left.map(|(_, key)| key).collect::<Vec<_>>()).as_bytes());
         }
         text.push(b'}');
         Ok(Answer::Done(text))

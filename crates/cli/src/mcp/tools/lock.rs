@@ -48,7 +48,7 @@ impl Call for Locking {
         let ttl = || needed("ttl", self.ttl.as_ref())?.ttl("ttl");
         let lock = match self.action {
             Action::Acquire => match open.store.acquire_lock(&name, ttl()?)? {
-                Acquired::Granted(lock) => lock,
+                Acquired::Granted(lock) => return Ok(taken(called, lock)),
                 Acquired::Held(held) => return Ok(not_yet(called, &held)),
             },
             Action::Renew => open.store.renew_lock(&name, token()?, ttl()?)?,
@@ -57,10 +57,22 @@ impl Call for Locking {
                 return Ok(Answer::Done(b"{\"released\":true}".to_vec()));
             }
         };
-        let mut text = Vec::new();
-        push_json(&mut text, &Lock { name: called.to_owned(), ..lock });
-        Ok(Answer::Done(text))
+        Ok(Answer::Done(shown_as(called, lock)))
     }
+}
+
+/// A lock under the name that it has in the scope.
+fn shown_as(name: &str, lock: Lock) -> Vec<u8> {
+    let mut text = Vec::new();
+    push_json(&mut text, &Lock { name: name.to_owned(), ..lock });
+    text
+}
+
+/// A token that nobody has seen holds a lock for nobody.
+fn taken(called: &str, lock: Lock) -> Answer {
+    let (name, fence) = (lock.name.clone(), lock.fence);
+    let undo = move |desk: &mut Desk| Ok(desk.writing(None)?.store.release_lock(&name, fence)?);
+    Answer::Taken(shown_as(called, lock), Box::new(undo))
 }
 
 impl Locking {

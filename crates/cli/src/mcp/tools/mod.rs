@@ -25,9 +25,14 @@ use crate::output::bounded::{Bounded, Form};
 pub enum Answer {
     /// It is done: JSON.
     Done(Vec<u8>),
+    /// The same, and how it is undone where nobody waits for the answer any more.
+    Taken(Vec<u8>, Undo),
     /// It cannot be done yet, and why; whoever waits tries again.
     NotYet(Failure),
 }
+
+/// Gives back what a call has taken.
+pub type Undo = Box<dyn FnOnce(&mut Desk) -> Result<(), Failure> + Send>;
 
 /// A call whose arguments have been read.
 pub trait Call: Send + Sync {

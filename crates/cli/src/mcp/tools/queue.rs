@@ -82,6 +82,13 @@ impl Call for Queue {
                 if let Some(note) = note {
                     object.text_or_null("from", note.from.as_deref()).text("note", &note.text);
                 }
+                object.end();
+                // An item that nobody has seen is nobody's.
+                let undo = move |desk: &mut Desk| {
+                    desk.writing(None)?.store.nack(&namespace, fence, None)?;
+                    Ok(())
+                };
+                return Ok(Answer::Taken(text, Box::new(undo)));
             }
             Action::Ack => {
                 open.store.ack(&namespace, token()?)?;
