@@ -4,6 +4,7 @@
 //! [`Identity`]. From then on each of its methods asks [`policy::decide`] before it does anything.
 
 mod audit;
+mod chain;
 mod grants;
 mod hide;
 mod keys;
@@ -17,7 +18,8 @@ mod users;
 use secrecy::SecretString;
 
 pub use self::audit::Event;
-pub(crate) use self::audit::append as append_event;
+pub(crate) use self::chain::append as append_event;
+pub use self::chain::{Break, Chain, Verified};
 pub use self::hide::shown;
 pub use self::keys::ApiKeyInfo;
 pub use self::password::check as check_password;

@@ -260,11 +260,17 @@ pub enum Catalog {
     Leases,
     /// Where the items of queues are.
     Queues,
+    /// Where the audit log has come to.
+    AuditHead,
+    /// What was done under an id, and what was answered.
+    Ops,
+    /// The same by their age.
+    OpAges,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Users,
         Self::ApiKeys,
         Self::Sessions,
@@ -278,6 +284,9 @@ impl Catalog {
         Self::Locks,
         Self::Leases,
         Self::Queues,
+        Self::AuditHead,
+        Self::Ops,
+        Self::OpAges,
     ];
 
     /// What it is called where names are needed.
@@ -296,6 +305,9 @@ impl Catalog {
             Self::Locks => "sys_locks",
             Self::Leases => "sys_leases",
             Self::Queues => "sys_queues",
+            Self::AuditHead => "sec_audit_head",
+            Self::Ops => "sys_ops",
+            Self::OpAges => "sys_op_ages",
         }
     }
 }

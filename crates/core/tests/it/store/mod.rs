@@ -19,6 +19,7 @@ macro_rules! on_each_engine {
     };
 }
 
+mod audit;
 mod caches;
 mod changes;
 mod coding;
