@@ -47,6 +47,7 @@ const VALUE_FLAGS: &[&str] = &[
     "ns-delim",
     "on-conflict",
     "on-lost",
+    "op-id",
     "out",
     "output",
     "pass-file",
@@ -134,6 +135,10 @@ pub struct Globals {
     #[arg(long, value_name = "TOKEN")]
     pub fence: Option<String>,
 
+    /// The id of this operation: another try under it changes nothing and gets the same answer
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, help_heading = "Retries")]
+    pub op_id: Option<String>,
+
     /// Answers and errors as JSON
     #[arg(long)]
     pub json: bool,
@@ -219,6 +224,7 @@ impl Globals {
             "--busy-timeout-ms" => Slot::Text(&mut self.busy_timeout_ms),
             "--durable" => Slot::Truth(&mut self.durable),
             "--fence" => Slot::Text(&mut self.fence),
+            "--op-id" => Slot::Text(&mut self.op_id),
             "--explain" => Slot::Truth(&mut self.explain),
             _ => return None,
         })

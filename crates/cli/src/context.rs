@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::auth::{Credentials, Identity};
+use prontodb_core::store::OpId;
 use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
@@ -38,6 +39,8 @@ pub struct Context {
     selection: OnceCell<Selection>,
     /// The lease that it writes under, if it was given one.
     pub fence: Option<fence::Given>,
+    /// The id of what it does, if it was given one.
+    pub op: Option<OpId>,
     /// How addresses are read.
     pub notation: Notation,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
@@ -73,7 +76,8 @@ impl Context {
         let settings = load_settings(&globals)?;
         let user = user::find(&globals, &variable)?;
         let fence = fence::find(globals.fence.as_deref(), &variable)?;
-        Ok(Self { fence, ..Self::of(globals, settings, user)? })
+        let op = globals.op_id.as_deref().map(|id| OpId::new(id, user.value.as_deref())).transpose()?;
+        Ok(Self { fence, op, ..Self::of(globals, settings, user)? })
     }
 
     /// The context of a command that looks at the configuration: flags that choose a database are let be, but nothing is
@@ -93,7 +97,17 @@ impl Context {
 
     fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
         let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
-        Ok(Self { globals, settings, user, selection, fence: None, notation, has_dashes: false, out })
+        Ok(Self {
+            globals,
+            settings,
+            user,
+            selection,
+            fence: None,
+            op: None,
+            notation,
+            has_dashes: false,
+            out,
+        })
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -179,6 +193,11 @@ impl Context {
         };
         selection.select(self.surroundings(), self.patience())?;
         Ok(self.configure(&selection.path, store, identity))
+    }
+
+    /// Opens the database to change what is there. Under the id of an operation it is made if need be, to remember the answer.
+    pub fn open_to_change(&self) -> Result<Session, Failure> {
+        if self.op.is_some() { self.open_to_write() } else { self.open_existing() }
     }
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
@@ -342,6 +361,7 @@ impl Context {
 
     fn configure(&self, path: &Path, store: Store, identity: Option<Identity>) -> Session {
         let store = store.with_fence(self.fence.as_ref().and_then(|fence| fence.at(path)));
+        let store = store.with_op(self.op.clone());
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
         let store = store.with_writer(self.writer().value).with_seed(secret::seed);
         let compress_above = Some(self.settings.compress_above_bytes.value).filter(|bytes| *bytes > 0);

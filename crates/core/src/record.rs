@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Millis;
 use crate::metakeys::Metakeys;
 
@@ -9,7 +11,7 @@ use crate::metakeys::Metakeys;
 ///
 /// An entry's version is the version of the write that made it, so that no two states of an entry ever share one, not
 /// even across a delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
 impl fmt::Display for Version {
@@ -20,7 +22,7 @@ impl fmt::Display for Version {
 
 /// How the bytes that are kept make a value: as they are, or compressed, or sealed under a data key, or first the one
 /// and then the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Coding(u64);
 
 impl Coding {
@@ -59,7 +61,7 @@ impl Coding {
 }
 
 /// All that is known of an entry besides its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The write that made this state.
     pub version: Version,
@@ -94,10 +96,11 @@ impl Head {
 }
 
 /// An entry: its head and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// All but the value.
     pub head: Head,
     /// The bytes that were stored.
+    #[serde(with = "crate::records::base64_text")]
     pub value: Vec<u8>,
 }

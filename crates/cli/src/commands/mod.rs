@@ -39,6 +39,7 @@ mod stream;
 mod sync;
 mod touch;
 mod ttl;
+mod txn;
 mod uninstall;
 mod update;
 mod version;
@@ -70,6 +71,9 @@ pub trait Run: Args {
     /// Which flags it heeds.
     const ADDRESSING: Addressing = Addressing::Entries;
 
+    /// Whether it takes --op-id: what it does is one transaction, whose answer is kept.
+    const ONCE: bool = false;
+
     /// What it is given; commands that must work with a broken configuration ask for less.
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::new(globals)
@@ -85,16 +89,20 @@ pub struct Command {
     pub name: &'static str,
     define: fn(clap::Command) -> clap::Command,
     addressing: Addressing,
+    is_once: bool,
     run: fn(&clap::ArgMatches, Globals, bool) -> Result<Code, Failure>,
 }
 
 const fn command<C: Run>(name: &'static str) -> Command {
-    Command { name, define: C::augment_args, addressing: C::ADDRESSING, run: run::<C> }
+    Command { name, define: C::augment_args, addressing: C::ADDRESSING, is_once: C::ONCE, run: run::<C> }
 }
 
 fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
     let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
     C::ADDRESSING.check(&globals)?;
+    if globals.op_id.is_some() && !C::ONCE {
+        return Err(Failure::usage("--op-id means nothing to this command"));
+    }
     let mut cx = C::context(globals)?;
     if cx.globals.explain {
         explain::tell(&cx);
@@ -134,6 +142,9 @@ impl Addressing {
     }
 }
 
+/// What the flag --op-id is called in [`Globals`].
+const OP_ID: &str = "op_id";
+
 /// All commands, in the order in which help shows them.
 static COMMANDS: &[Command] = &[
     command::<set::Set>("set"),
@@ -151,6 +162,7 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<txn::Txn>("txn"),
     command::<lock::acquire::Acquire>("lock acquire"),
     command::<lock::renew::Renew>("lock renew"),
     command::<lock::release::Release>("lock release"),
@@ -331,7 +343,8 @@ impl Command {
     /// The definition that clap reads its arguments by.
     pub fn definition(&self) -> clap::Command {
         let own = (self.define)(clap::Command::new(self.name));
-        self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name))
+        let definition = self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name));
+        if self.is_once { definition } else { definition.mut_arg(OP_ID, |arg| arg.hide(true)) }
     }
 
     /// The definition without the flags of every command.
@@ -342,7 +355,10 @@ impl Command {
     /// The flags of every command that it heeds.
     pub fn heeded(&self) -> Vec<clap::Arg> {
         let shared = Globals::augment_args(clap::Command::new(self.name));
-        let is_heeded = |flag: &&clap::Arg| !self.addressing.refused().contains(&flag.get_id().as_str());
+        let is_heeded = |flag: &&clap::Arg| {
+            let name = flag.get_id().as_str();
+            !self.addressing.refused().contains(&name) && (self.is_once || name != OP_ID)
+        };
         shared.get_arguments().filter(is_heeded).cloned().collect()
     }
 

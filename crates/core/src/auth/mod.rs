@@ -25,6 +25,7 @@ pub use self::keys::ApiKeyInfo;
 pub use self::password::check as check_password;
 pub use self::policy::{Action, Decision, Grant, Identity, Pattern, Role};
 use self::proof::Proof;
+pub(crate) use self::token::random;
 pub use self::users::{Seed, UserInfo, check_user_name};
 use crate::engine::{Txn, View};
 use crate::error::{Error, ErrorKind, Result};

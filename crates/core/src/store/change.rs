@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Store, cache, expiry};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Request, Ruling, Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
-use crate::auth::{self, Action, Decision};
+use crate::auth::{self, Action};
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Space, Txn, Usage};
+use crate::engine::{Cache, Policy, Space, Txn, Usage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
 use crate::record::{Head, Record, Version};
@@ -43,12 +45,29 @@ pub enum Presence {
 }
 
 /// What a write has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// The version it made.
     pub version: Version,
     /// What was there before, when it was asked for.
     pub old: Option<Record>,
+}
+
+impl Answer for Written {}
+
+/// What came of removing entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// How many were there.
+    pub removed: u64,
+    /// Which of them was not there and had to be: nothing was removed then.
+    pub absent: Option<usize>,
+}
+
+impl Answer for Deleted {
+    fn ruling(&self) -> Ruling {
+        if self.absent.is_some() { Ruling::Refused } else { Ruling::Done }
+    }
 }
 
 /// How to copy an entry.
@@ -100,6 +119,8 @@ struct Entry<'a> {
 impl Store {
     /// Makes all changes of `body` at once, or none when it fails.
     ///
+    /// A store with the id of an operation refuses this: what is done once has to be described, as for [`Store::write_once`].
+    ///
     /// `body` may run more than once (see [`Engine::write`](crate::engine::Engine::write)); it must change nothing but what
     /// it is handed.
     ///
@@ -142,7 +163,35 @@ impl Store {
     /// [`ErrorKind::Conflict`] when the condition does not hold, [`ErrorKind::NoTtl`], [`ErrorKind::Limit`], and those of
     /// [`Store::write`].
     pub fn set(&self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
-        self.write(|writer| writer.set(address, value, options))
+        let describe = |request: &mut Request| {
+            let SetOptions { ttl, condition, want_old } = options;
+            request.text("set").changes(address).value(value).ttl(*ttl).condition(condition).flag(*want_old);
+        };
+        self.write_once(&describe, |writer| writer.set(address, value, options))
+    }
+
+    /// Removes entries at once; with `strict` all of them have to be there, else none is removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the condition does not hold for one of them, and those of [`Store::write`].
+    pub fn delete(&self, addresses: &[Address], condition: &Condition, strict: bool) -> Result<Deleted> {
+        let describe = |request: &mut Request| {
+            request.text("del").flag(strict).condition(condition);
+            for address in addresses {
+                request.changes(address);
+            }
+        };
+        self.write_once(&describe, |writer| {
+            let mut deleted = Deleted::default();
+            for (place, address) in addresses.iter().enumerate() {
+                if writer.delete(address, condition)? {
+                    deleted.removed += 1;
+                } else if strict {
+                    return Ok(Deleted { removed: 0, absent: Some(place) });
+                }
+            }
+            Ok(deleted)
+        })
     }
 
     /// Adds to the number at `address`, 0 when there is none; see [`Writer::increment`].
@@ -150,7 +199,49 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no number or would overflow, and those of [`Store::write`].
     pub fn increment(&self, address: &Address, by: i64) -> Result<i64> {
-        self.write(|writer| writer.increment(address, by))
+        let describe = |request: &mut Request| {
+            request.text("incr").changes(address).number(by).answers_with_values();
+        };
+        self.write_once(&describe, |writer| writer.increment(address, by))
+    }
+
+    /// Adds bytes to the end of the value at `address`; see [`Writer::append`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when the value grows too large, and those of [`Store::write`].
+    pub fn append(&self, address: &Address, tail: &[u8]) -> Result<Version> {
+        let describe = |request: &mut Request| {
+            request.text("append").changes(address).value(tail);
+        };
+        self.write_once(&describe, |writer| writer.append(address, tail))
+    }
+
+    /// Counts as a write of the entry at `address`; see [`Writer::touch`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoTtl`], and those of [`Store::write`].
+    pub fn touch(&self, address: &Address, ttl: Option<Ttl>) -> Result<Option<Version>> {
+        let describe = |request: &mut Request| {
+            request.text("touch").changes(address).ttl(ttl);
+        };
+        self.write_once(&describe, |writer| writer.touch(address, ttl))
+    }
+
+    /// Copies the entry at `from`, or moves it; see [`Writer::copy`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the target is there and must not be, and those of [`Store::write`].
+    pub fn copy(&self, from: &Address, to: &Address, options: CopyOptions) -> Result<Option<Version>> {
+        let describe = |request: &mut Request| {
+            let CopyOptions { move_source, if_absent } = options;
+            request.text("copy").flag(move_source).flag(if_absent).changes(to);
+            if move_source {
+                request.changes(from)
+            } else {
+                request.reads(from)
+            };
+        };
+        self.write_once(&describe, |writer| writer.copy(from, to, options))
     }
 }
 
@@ -158,6 +249,28 @@ impl<'t> Writer<'t> {
     /// The moment of this transaction.
     pub fn now(&self) -> Millis {
         self.now
+    }
+
+    /// The entry at an address, as this transaction has left it; `None` when it is missing or has expired.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to those who may not read there, and those of reading.
+    pub fn get(&mut self, address: &Address) -> Result<Option<Record>> {
+        let record = self.record_for(Action::Read, address)?;
+        let space = self.spaces.find(self.txn, &address.namespace, self.now)?;
+        let counts_use = |cache: &Cache| cache.is_limited() && cache.policy == Policy::Lru;
+        if record.is_some() && space.and_then(|space| space.cache.as_ref()).is_some_and(counts_use) {
+            self.note_read(address)?;
+        }
+        Ok(record)
+    }
+
+    /// The version of this transaction if it has written something by now, else that of the last one that did.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn revision(&self) -> Result<Version> {
+        self.txn.revision()
     }
 
     /// Sets an entry.
@@ -317,6 +430,11 @@ impl<'t> Writer<'t> {
         self.txn.put_head(space, address.name.as_str(), &Head { rank, ..stored })
     }
 
+    /// The largest value that is taken.
+    pub(super) fn max_value_bytes(&self) -> u64 {
+        self.max_value_bytes
+    }
+
     fn check_size(&self, bytes: usize) -> Result<()> {
         super::check_size(bytes, self.max_value_bytes)
     }
@@ -349,10 +467,7 @@ impl<'t> Writer<'t> {
 
     /// Refuses what whom it acts for may not do.
     fn allow(&self, action: Action, namespace: &Namespace) -> Result<()> {
-        match self.store.decide(action, Some(namespace)) {
-            Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
-        }
+        self.store.permit(action, namespace)
     }
 
     /// Counts a change for the audit log.
@@ -564,8 +679,8 @@ impl SetOptions {
 }
 
 impl Condition {
-    /// Checks it against what is there; `record` is needed only for a condition on the value.
-    fn check(&self, present: Option<&Head>, record: Option<&Record>) -> Result<()> {
+    /// Whether it holds of what is there; `record` is needed only for a condition on the value.
+    pub(super) fn holds(&self, present: Option<&Head>, record: Option<&Record>) -> bool {
         let value = record.map(|record| record.value.as_slice());
         let presence_holds = match self.presence {
             Some(Presence::Absent) => present.is_none(),
@@ -575,7 +690,12 @@ impl Condition {
         let version_holds =
             self.version.is_none_or(|wanted| present.is_some_and(|head| head.version == wanted));
         let value_holds = self.value.as_deref().is_none_or(|wanted| value == Some(wanted));
-        if presence_holds && version_holds && value_holds {
+        presence_holds && version_holds && value_holds
+    }
+
+    /// Checks it against what is there, as [`Condition::holds`] does.
+    fn check(&self, present: Option<&Head>, record: Option<&Record>) -> Result<()> {
+        if self.holds(present, record) {
             return Ok(());
         }
         let what = match present {

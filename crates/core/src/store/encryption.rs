@@ -167,6 +167,9 @@ impl Store {
             is_new = present.is_none();
             let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
             self.keep_wrapped(txn, &space, &wrapped, recipients)?;
+            if space.sealing.key().is_none() {
+                super::once::forget_told(txn, namespace)?;
+            }
             // No two writes have the same version, so no two keys have the same number.
             number = txn.version()?.0;
             let record = DataKeyRecord::new(number, &space, self.now(), recipients, new.clone());

@@ -14,21 +14,24 @@ mod load;
 mod locks;
 mod metakeys;
 mod moves;
+mod once;
 mod projects;
 mod queues;
 mod settings;
 mod spaces;
 mod sync;
 mod tables;
+mod txn;
 
 pub use self::care::{Census, Checked};
-pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
+pub use self::change::{Condition, CopyOptions, Deleted, Presence, SetOptions, Writer, Written};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::locks::{Acquired, Fence, Lock, MAX_LOCK_NAME};
+pub use self::once::{Answer, MAX_OP_ID, OpId, Request, Ruling};
 pub use self::projects::ProjectInfo;
 pub use self::queues::{
     Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Note, Place as QueuePlace, PushOptions,
@@ -37,6 +40,7 @@ pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
 pub use self::tables::{Table, TableInfo};
+pub use self::txn::{Check, Failed, MAX_STEPS, Step, StepAnswer, Transacted, Transaction};
 
 use std::path::Path;
 
@@ -76,6 +80,7 @@ pub struct Store {
     seed: fn() -> Result<Seed>,
     coder: Coder,
     fence: Option<Fence>,
+    op: Option<OpId>,
 }
 
 impl Store {
@@ -91,6 +96,7 @@ impl Store {
             seed: || Ok(Seed::default()),
             coder: Coder::default(),
             fence: None,
+            op: None,
         }
     }
 
@@ -117,6 +123,14 @@ impl Store {
     #[must_use]
     pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
         self.fence = fence;
+        self
+    }
+
+    /// Does the one operation that it is asked for under this id, and only if nobody has done it under the same before: see
+    /// [`Store::write_once`].
+    #[must_use]
+    pub fn with_op(mut self, op: Option<OpId>) -> Self {
+        self.op = op;
         self
     }
 
@@ -193,6 +207,14 @@ impl Store {
             self.note_refused(identity, &action.to_string(), &why);
         }
         Err(Error::new(ErrorKind::Denied, why))
+    }
+
+    /// The same within a transaction, where nothing can be written down.
+    fn permit(&self, action: Action, namespace: &Namespace) -> Result<()> {
+        match self.decide(action, Some(namespace)) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+        }
     }
 
     /// Whether whom it acts for may do something.
@@ -369,6 +391,7 @@ impl Store {
 
     /// Runs `body` alone among writers, if the lease still stands under which this store writes.
     pub(crate) fn transact(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.refuse_op()?;
         self.engine.write(&mut |txn| {
             self.check_fence(txn)?;
             body(txn)

@@ -253,6 +253,7 @@ impl Store {
             removed.caches += u64::from(entries > 0);
         }
         removed.leftovers = self.sweep_leftovers()? + self.sweep_queues()?;
+        self.sweep_ops()?;
         if self.identity.is_some() {
             let target = removed.entries.to_string();
             self.transact(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;

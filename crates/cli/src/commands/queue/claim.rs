@@ -35,12 +35,13 @@ pub struct Claim {
 
 impl Run for Claim {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;
         let ttl = span("--ttl", &self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let store = cx.open_existing()?;
+        let store = cx.open_to_change()?;
         let claimed = claim(cx, &store, &queue, ttl, wait)?;
         let note = claimed.note.as_ref().map(|note| match &note.from {
             Some(from) => format!("{from}: {}", note.text),
@@ -63,8 +64,13 @@ impl Run for Claim {
         if let (Some(note), false) = (&note, cx.json()) {
             output::note(&format!("handed on by {}", output::printable(note)));
         }
-        // An item that nobody has seen is nobody's.
-        cx.out.flush().inspect_err(|_| drop(store.nack(&queue, claimed.fence, None)))?;
+        // An item that nobody has seen is nobody's, unless it is asked for again.
+        let is_asked_again = cx.op.is_some();
+        cx.out.flush().inspect_err(|_| {
+            if !is_asked_again {
+                drop(store.nack(&queue, claimed.fence, None));
+            }
+        })?;
         Ok(Code::Done)
     }
 }

@@ -34,12 +34,14 @@ mod load;
 mod locks;
 mod metakeys;
 mod model;
+mod once;
 mod queues;
 mod seen;
 mod sharing;
 mod sync;
 mod tables;
 mod transactions;
+mod txn;
 
 pub use self::coding::unlock;
 
