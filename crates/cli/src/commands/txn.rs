@@ -30,7 +30,12 @@ impl Run for Txn {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let limit = transfer::Format::JsonLines.longest_entry(cx.settings.max_value_bytes.value);
-        let text = stdin::read_if_given(limit as u64)?;
+        let text = stdin::read_if_given(limit as u64).map_err(|failure| match failure.code {
+            Code::Usage => {
+                Failure::usage("the transaction is missing").hint("pipe it in, as JSON or as a stream")
+            }
+            _ => failure,
+        })?;
         if text.len() > limit {
             let what = format!("the transaction is longer than {limit} bytes");
             return Err(Failure::new(Code::Limit, "limit", what));
