@@ -353,6 +353,20 @@ pub enum Listing {
     All,
 }
 
+impl Listing {
+    /// Whether it covers anything of a namespace, where a project that is left out is `default_project`.
+    pub fn covers(&self, namespace: &Namespace, default_project: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::StartingWith(start) => {
+                namespace.project() == start
+                    || (namespace.namespace() == start && namespace.project() == default_project)
+            }
+            Self::Within { namespace: within, .. } => namespace == within,
+        }
+    }
+}
+
 impl Notation {
     /// Reads the address of one entry, of one to three parts.
     ///

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     NoTtl,
     /// A condition of the write was not met; nothing was written.
     Conflict,
+    /// Changes that were asked for are not kept, or not any more.
+    Missed,
     /// Somebody else held the database for longer than the timeout.
     Busy,
     /// The system does not allow it.

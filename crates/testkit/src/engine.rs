@@ -8,6 +8,7 @@ pub mod records;
 pub mod scans;
 pub mod spaces;
 pub mod tables;
+pub mod waits;
 pub mod writes;
 
 use std::ops::ControlFlow;
@@ -63,6 +64,7 @@ macro_rules! engine_suite {
                     a_removed_record_is_gone
                     records_come_in_the_byte_order_of_keys
                     keys_of_records_are_data
+                    the_last_record_has_the_greatest_key
                     a_failed_write_leaves_records
                     records_leave_entries_and_the_revision_alone
                 ;
@@ -125,6 +127,11 @@ macro_rules! engine_suite {
                     every_choice_of_fields_shows_the_same_names
                     a_break_ends_the_scan
                 ;
+                waits:
+                    a_wait_ends_when_its_time_is_over
+                    a_wait_ends_when_nobody_reads_the_answer
+                    another_mark_has_been_changed
+                ;
                 writes:
                     the_first_version_is_one
                     a_transaction_has_one_version
@@ -138,6 +145,7 @@ macro_rules! engine_suite {
                     a_failed_write_makes_no_space
                     a_failed_write_leaves_cache_settings
                     a_failed_write_leaves_the_sealing
+                    how_long_changes_are_kept_comes_back
                     a_panic_undoes_the_write
                     writes_go_on_after_a_failed_one
                     a_write_sees_its_own_entries
@@ -318,7 +326,9 @@ mod tests {
         include_str!("engine/eviction.rs"),
         include_str!("engine/scans.rs"),
         include_str!("engine/spaces.rs"),
+        include_str!("engine/records.rs"),
         include_str!("engine/tables.rs"),
+        include_str!("engine/waits.rs"),
         include_str!("engine/writes.rs"),
     );
 

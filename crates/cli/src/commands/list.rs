@@ -208,7 +208,7 @@ impl Arguments {
         let delimiter = cx.notation.delimiter;
         let mut parts = Vec::new();
         for space in store.namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
-            if covers(listing, &space.namespace, cx.notation.defaults.project()) {
+            if listing.covers(&space.namespace, cx.notation.defaults.project()) {
                 let place = format!("{}{delimiter}", space.namespace.display(delimiter));
                 parts.push(Part { namespace: space.namespace, place, query: query.clone() });
             }
@@ -246,18 +246,6 @@ struct Part {
     namespace: Namespace,
     place: String,
     query: Query,
-}
-
-/// Whether a listing of full addresses covers `namespace`.
-fn covers(listing: &Listing, namespace: &Namespace, default_project: &str) -> bool {
-    match listing {
-        Listing::All => true,
-        Listing::StartingWith(start) => {
-            namespace.project() == start
-                || (namespace.namespace() == start && namespace.project() == default_project)
-        }
-        Listing::Within { namespace: within, .. } => namespace == within,
-    }
 }
 
 /// Whether the name of a namespace cannot be written with this delimiter.

@@ -7,16 +7,21 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::{Bound, ControlFlow};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::{
-    Cache, Candidate, Catalog, Engine, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
-    end_of_prefix,
+    Awaited, Cache, Candidate, Catalog, Engine, Fields, Mark, Policy, Range, Row, Sealing, Space, Totals,
+    Txn, View, Wait, end_of_prefix, wait,
 };
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Coding, Head, Record, Version};
+use crate::sys::Roused;
+
+/// How often whoever waits looks whether somebody still reads the answer.
+const READER_LOOK: Duration = Duration::from_millis(50);
 
 /// The table of spaces that were given no other. Tables are labels here: entries lie by their space.
 const TABLE: &str = "memory";
@@ -27,6 +32,9 @@ const TABLE: &str = "memory";
 #[derive(Default)]
 pub struct MemoryEngine {
     state: RwLock<State>,
+    /// How many writes there have been.
+    writes: Mutex<u64>,
+    written: Condvar,
 }
 
 impl MemoryEngine {
@@ -48,7 +56,38 @@ impl Engine for MemoryEngine {
         let attempt = Attempt(&mut state);
         body(&mut *attempt.0)?;
         attempt.commit();
+        drop(state);
+        *self.writes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.written.notify_all();
         Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        let writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Mark { place: 0, change: *writes })
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        let begun = Instant::now();
+        let most = if wait.reader.is_some() { READER_LOOK } else { Duration::MAX };
+        loop {
+            let writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = wait.at_most.saturating_sub(begun.elapsed());
+            let (writes, _) = self
+                .written
+                .wait_timeout_while(writes, left.min(most), |writes| *writes == seen.change)
+                .unwrap_or_else(PoisonError::into_inner);
+            if *writes != seen.change {
+                return Ok(Awaited::Changed);
+            }
+            drop(writes);
+            if wait::doze(Duration::ZERO, None, wait)? == Roused::ReaderGone {
+                return Ok(Awaited::ReaderGone);
+            }
+            if begun.elapsed() >= wait.at_most {
+                return Ok(Awaited::TimedOut);
+            }
+        }
     }
 }
 
@@ -79,6 +118,8 @@ struct State {
     records: BTreeMap<(Catalog, String), String>,
     /// Spaces on their way to a table.
     moves: BTreeSet<(u64, String)>,
+    /// Until when changes are kept.
+    changes: Option<Millis>,
     journal: Journal,
 }
 
@@ -100,6 +141,7 @@ enum Change {
     Head { space: u64, name: String, before: Head },
     Record { key: (Catalog, String), before: Option<String> },
     Move { of: (u64, String), was_there: bool },
+    Changes { before: Option<Millis> },
 }
 
 impl State {
@@ -127,6 +169,7 @@ impl State {
                 Some(record) => drop(self.records.insert(key, record)),
                 None => drop(self.records.remove(&key)),
             },
+            Change::Changes { before } => self.changes = before,
             Change::Move { of, was_there: true } => drop(self.moves.insert(of)),
             Change::Move { of, was_there: false } => drop(self.moves.remove(&of)),
             Change::Head { space, name, before } => {
@@ -246,6 +289,17 @@ impl View for State {
         let behind = self.records.range((Bound::Excluded((catalog, after.to_owned())), Bound::Unbounded));
         let of_catalog = behind.take_while(|((of, _), _)| *of == catalog);
         Ok(of_catalog.take(limit).map(|((_, key), record)| (key.clone(), record.clone())).collect())
+    }
+
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        let next = Catalog::ALL.into_iter().find(|next| *next > catalog);
+        let end = next.map_or(Bound::Unbounded, |next| Bound::Excluded((next, String::new())));
+        let mut of_catalog = self.records.range((Bound::Included((catalog, String::new())), end));
+        Ok(of_catalog.next_back().map(|((_, key), record)| (key.clone(), record.clone())))
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        Ok(self.changes)
     }
 
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
@@ -381,6 +435,12 @@ impl Txn for State {
         let key = (catalog, key.to_owned());
         let before = self.records.remove(&key);
         self.journal.changes.push(Change::Record { key, before });
+        Ok(())
+    }
+
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()> {
+        let before = mem::replace(&mut self.changes, until);
+        self.journal.changes.push(Change::Changes { before });
         Ok(())
     }
 

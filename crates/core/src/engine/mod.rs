@@ -9,6 +9,7 @@
 
 pub mod memory;
 pub mod sqlite;
+mod wait;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,8 @@ use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Coding, Head, Record, Version};
+
+pub use self::wait::{Awaited, Mark, Wait};
 
 /// Keeps spaces of entries, and changes them all or nothing.
 pub trait Engine: Send {
@@ -42,6 +45,20 @@ pub trait Engine: Send {
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write(body)
     }
+
+    /// A mark of the present state, for [`Engine::await_change`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::read`].
+    fn mark(&self) -> Result<Mark>;
+
+    /// Waits until others have changed anything since the state that `seen` marks, whatever it was, or what keeps the data is
+    /// another one. Whether this engine's own changes count is left open. May say so when nothing has changed, too; of many
+    /// changes in a short time it says so once.
+    ///
+    /// # Errors
+    /// Those of [`Engine::mark`].
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited>;
 
     /// Makes sure that nothing is left on disk of values that have been replaced or removed; false when somebody still
     /// reads a state that holds them, and they have to stay.
@@ -116,6 +133,12 @@ pub trait View {
 
     /// Up to `limit` records of a catalog behind the key `after`, each with its key, in the byte order of keys.
     fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>>;
+
+    /// The last record of a catalog in that order, with its key.
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>>;
+
+    /// The moment that [`Txn::keep_changes`] has set.
+    fn changes_until(&self) -> Result<Option<Millis>>;
 
     /// Number and size of the entries there at `visible_at`; of all, expired or not, with `None`.
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals>;
@@ -223,6 +246,9 @@ pub trait Txn: View {
     /// Removes a record of a catalog, if it is there.
     fn remove_record(&mut self, catalog: Catalog, key: &str) -> Result<()>;
 
+    /// Notes until when changes of entries are written down, or that they are not.
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()>;
+
     /// Gives every entry of a space its version as rank, or takes all ranks away.
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()>;
 
@@ -260,11 +286,13 @@ pub enum Catalog {
     Leases,
     /// Where the items of queues are.
     Queues,
+    /// What has befallen entries.
+    Changes,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Users,
         Self::ApiKeys,
         Self::Sessions,
@@ -278,6 +306,7 @@ impl Catalog {
         Self::Locks,
         Self::Leases,
         Self::Queues,
+        Self::Changes,
     ];
 
     /// What it is called where names are needed.
@@ -296,6 +325,7 @@ impl Catalog {
             Self::Locks => "sys_locks",
             Self::Leases => "sys_leases",
             Self::Queues => "sys_queues",
+            Self::Changes => "sys_changes",
         }
     }
 }

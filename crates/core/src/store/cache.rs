@@ -1,5 +1,6 @@
 //! The rules of caches: what leaves, and when.
 
+use super::changes::{self, Op};
 use crate::clock::Millis;
 use crate::engine::{Cache, Candidate, Space, Txn};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,7 +72,7 @@ pub(super) fn footprint(name: &str, size: u64) -> u64 {
 /// Removes up to `limit` entries that have expired; says how many there were.
 pub(super) fn sweep(txn: &mut dyn Txn, space: &mut Space, now: Millis, limit: usize) -> Result<usize> {
     let expired = txn.expired(space, now, limit)?;
-    remove_all(txn, space, &expired)?;
+    remove_all(txn, space, &expired, Op::Expired, now)?;
     Ok(expired.len())
 }
 
@@ -86,7 +87,7 @@ pub(super) fn make_room(txn: &mut dyn Txn, space: &mut Space, kept: Option<&str>
         }
         for victim in victims {
             if is_over(space) {
-                remove_all(txn, space, &[victim])?;
+                remove_all(txn, space, &[victim], Op::Evicted, now)?;
             }
         }
     }
@@ -97,8 +98,15 @@ fn is_over(space: &Space) -> bool {
     space.cache.as_ref().is_some_and(Cache::is_over)
 }
 
-fn remove_all(txn: &mut dyn Txn, space: &mut Space, candidates: &[Candidate]) -> Result<()> {
+fn remove_all(
+    txn: &mut dyn Txn,
+    space: &mut Space,
+    candidates: &[Candidate],
+    op: Op,
+    now: Millis,
+) -> Result<()> {
     for candidate in candidates {
+        changes::note(txn, (&space.namespace, Some(&candidate.name)), op, now, None)?;
         txn.remove(space, &candidate.name)?;
         if let Some(cache) = &mut space.cache {
             cache.subtract(&candidate.name, candidate.size);

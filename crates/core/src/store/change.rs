@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::changes::{self, Op};
 use super::{Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
 use crate::auth::{self, Action, Decision};
@@ -265,6 +266,7 @@ impl<'t> Writer<'t> {
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
         let head = Head { version, updated, writer, rank, ..head };
+        changes::note_set(self.txn, space, address.name.as_str(), self.now, self.writer)?;
         self.txn.put_head(space, address.name.as_str(), &head)?;
         self.note_change(&address.namespace);
         Ok(version)
@@ -438,6 +440,7 @@ impl<'t> Writer<'t> {
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
+        changes::note_set(self.txn, space, name, self.now, self.writer)?;
         let head =
             Head { version, created, updated, expires, writer, rank: None, size, coding, metakeys: None };
         self.txn.upsert(space, name, &head, &kept)?;
@@ -458,6 +461,7 @@ impl<'t> Writer<'t> {
         let (writer, metakeys) = (writer.map(str::to_owned), metakeys.cloned());
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
         let head = Head { version, created, updated, expires, writer, rank, size, coding, metakeys };
+        changes::note_set(self.txn, space, name, self.now, self.writer)?;
         self.txn.put(space, name, &head, &kept)?;
         cache::make_room(self.txn, space, Some(name), self.now)?;
         self.note_change(&address.namespace);
@@ -471,6 +475,9 @@ impl<'t> Writer<'t> {
         }
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
+        let (op, writer) =
+            if stored.visible_at(self.now) { (Op::Deleted, self.writer) } else { (Op::Expired, None) };
+        changes::note(self.txn, (&space.namespace, Some(name)), op, self.now, writer)?;
         self.txn.remove(space, name)?;
         if let Some(cache) = &mut space.cache {
             cache.subtract(name, stored.size);

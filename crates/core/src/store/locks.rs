@@ -194,8 +194,13 @@ impl Store {
 
     /// Whether the lease of a token stands.
     pub(super) fn stands<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<bool> {
+        Ok(self.left_of(view, fence)?.is_some())
+    }
+
+    /// For how long the lease of a token goes on, if it stands.
+    pub(super) fn left_of<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<Option<Duration>> {
         let lease = records::find::<Lease, _>(view, &fence.key())?;
-        lease.map_or(Ok(false), |lease| Ok(self.left(&lease)?.is_some()))
+        lease.map_or(Ok(None), |lease| self.left(&lease))
     }
 
     /// The lease of a token, as long as it stands.

@@ -6,6 +6,7 @@
 mod cache;
 mod care;
 mod change;
+mod changes;
 mod coder;
 mod describe;
 mod encryption;
@@ -20,9 +21,12 @@ mod settings;
 mod spaces;
 mod sync;
 mod tables;
+mod wait;
+mod watch;
 
 pub use self::care::{Census, Checked};
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
+pub use self::changes::{MAX_CHANGES, Op, Position};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
@@ -37,6 +41,8 @@ pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
 pub use self::tables::{Table, TableInfo};
+pub use self::wait::{Met, Until};
+pub use self::watch::{Event, Scope, Watch};
 
 use std::path::Path;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::changes::{self, Op};
 use super::spaces::{missing, named};
 use super::tables::{Table, retire};
 use crate::address::Namespace;
@@ -201,6 +202,8 @@ impl Store {
             self.undo_move(txn, space, &moving)?;
         }
         super::coder::forget_keys(txn, space)?;
+        let writer = self.writer.as_deref();
+        changes::note(txn, (&space.namespace, None), Op::Dropped, self.now(), writer)?;
         txn.drop_space(space)?;
         leave(txn, LeftoverRecord { space: space.id, table: space.table.clone(), owned: true })
     }

@@ -7,6 +7,8 @@
 //!
 //! Places are records of a catalog, in whose order the next item is the first (docs/design/0019-queues.md).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::locks::{Claim, Fence};
@@ -253,6 +255,27 @@ impl Store {
             Ok(())
         })?;
         Ok(may)
+    }
+
+    /// How long it is until something may be handed out though nobody writes: until a delay is over, or a claim lapses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`]; those of reading.
+    pub fn until_next(&self, queue: &Namespace) -> Result<Option<Duration>> {
+        self.allow(Action::Read, Some(queue))?;
+        let mut soonest = None;
+        self.engine.read(&mut |view| {
+            soonest = None;
+            let Some(space) = view.space(queue)? else { return Ok(()) };
+            let delayed = page(view, &prefix(&space, DELAYED), &prefix(&space, DELAYED), 1)?;
+            let mut waits: Vec<_> = delayed.iter().map(|(key, _)| self.until(due(&space, key))).collect();
+            for (_, kin) in page(view, &prefix(&space, CLAIMED), &prefix(&space, CLAIMED), usize::MAX)? {
+                waits.push(self.left_of(view, Fence(kin.fence.unwrap_or_default()))?.unwrap_or_default());
+            }
+            soonest = waits.into_iter().min();
+            Ok(())
+        })?;
+        Ok(soonest)
     }
 
     fn claim_in(&self, txn: &mut dyn Txn, space: &Space, ttl: Ttl) -> Result<Option<Claimed>> {

@@ -1,5 +1,6 @@
 //! Namespaces as a whole: which there are, which are caches, how they come and go, and removing many entries at once.
 
+use super::changes::{self, Op};
 use super::coder::keys_of;
 use super::settings::CacheSettings;
 use super::tables::{Table, TableNames};
@@ -224,6 +225,7 @@ impl Store {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             let space = space.ok_or_else(not_a_cache)?;
             if discard {
+                changes::note(txn, (namespace, None), Op::Dropped, self.now(), self.writer.as_deref())?;
                 remove_everything(txn, &space)?;
             }
             self.release(txn, space)?;
@@ -266,7 +268,7 @@ impl Store {
         loop {
             let mut swept = 0;
             self.transact(&mut |txn| {
-                swept = self.sweep_chunk(txn, namespace)?;
+                swept = self.sweep_chunk(txn, namespace, CHUNK)?;
                 Ok(())
             })?;
             removed += swept as u64;
@@ -278,14 +280,20 @@ impl Store {
 
     /// Removes what has expired in one cache, unless somebody else is writing.
     pub(super) fn sweep_at_once(&self, namespace: &Namespace) -> Result<()> {
-        self.engine.write_at_once(&mut |txn| self.sweep_chunk(txn, namespace).map(drop))
+        self.engine.write_at_once(&mut |txn| self.sweep_chunk(txn, namespace, CHUNK).map(drop))
     }
 
-    fn sweep_chunk(&self, txn: &mut dyn Txn, namespace: &Namespace) -> Result<usize> {
+    /// Removes up to `limit` entries that have expired in one cache; says how many there were.
+    pub(super) fn sweep_chunk(
+        &self,
+        txn: &mut dyn Txn,
+        namespace: &Namespace,
+        limit: usize,
+    ) -> Result<usize> {
         let Some(mut space) = txn.space(namespace)?.filter(|space| space.cache.is_some()) else {
             return Ok(0);
         };
-        let swept = cache::sweep(txn, &mut space, self.now(), CHUNK)?;
+        let swept = cache::sweep(txn, &mut space, self.now(), limit)?;
         if swept > 0 {
             txn.set_cache(&space, space.cache.as_ref())?;
         }

@@ -32,7 +32,10 @@ PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;",
 "ALTER TABLE entries ADD COLUMN coding INTEGER;
 ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;",
 // Named attributes of keys.
-"ALTER TABLE entries ADD COLUMN metakeys TEXT;"];
+"ALTER TABLE entries ADD COLUMN metakeys TEXT;",
+// Until when changes are kept, and how many versions of entries.
+"ALTER TABLE sys_state ADD COLUMN changes INTEGER;
+ALTER TABLE sys_namespaces ADD COLUMN history INTEGER;"];
 
 /// One more table of entries, like the shared one after all migrations. Whoever adds a column there adds it here and to
 /// [`COLUMNS`]; files that have such tables already get it by [`for_table`].

@@ -41,7 +41,9 @@ pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
 pub(super) const RAISE_REVISION: &str =
     "UPDATE sys_state SET revision = max(revision, ?1) + 1 RETURNING revision";
 pub(super) const NEXT_REVISION: &str =
-    "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large";
+    "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large, changes";
+pub(super) const CHANGES: &str = "SELECT revision, changes FROM sys_state";
+pub(super) const KEEP_CHANGES: &str = "UPDATE sys_state SET changes = ?1";
 pub(super) const LARGE_IDS: &str = "SELECT large FROM sys_state";
 pub(super) const NEXT_LARGE: &str = "UPDATE sys_state SET large = large + 1 RETURNING large";
 pub(super) const NEXT_SPACE: &str = "UPDATE sys_state SET spaces = spaces + 1 RETURNING spaces";
@@ -140,6 +142,7 @@ pub(super) const KEEP_ALL: &str = "UPDATE {table} SET expires = NULL WHERE ns = 
 pub(super) const HAS_TABLE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
 pub(super) const RECORD: &str = "SELECT record FROM {table} WHERE key = ?1";
 pub(super) const RECORDS: &str = "SELECT key, record FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const LAST_RECORD: &str = "SELECT key, record FROM {table} ORDER BY key DESC LIMIT 1";
 pub(super) const PUT_RECORD: &str = "INSERT OR REPLACE INTO {table} (key, record) VALUES (?1, ?2)";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";
 

@@ -1,5 +1,6 @@
 //! Views and transactions on a connection that is inside of one.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -29,6 +30,8 @@ pub(super) struct SqliteView<'a> {
 pub(super) struct SqliteTxn<'a> {
     view: SqliteView<'a>,
     version: Option<Version>,
+    /// Until when changes are kept; asked once, with the version.
+    changes: Cell<Option<Option<Millis>>>,
     /// Whether the file has ever held a large value; asked once.
     has_large: Option<bool>,
     storing: Option<Storing<'a>>,
@@ -150,6 +153,11 @@ impl SqliteView<'_> {
         if self.schema < 2 { sql::ALWAYS } else { sql::IS_PLAIN }
     }
 
+    /// Notes that no changes are kept.
+    pub(super) fn forget_changes(&self) -> Result<()> {
+        self.execute(sql::KEEP_CHANGES, [None::<i64>]).map(drop)
+    }
+
     pub(super) fn has_table(&self, name: &str) -> Result<bool> {
         let count = self.one(sql::HAS_TABLE, [name], |row| rows::unsigned(row, 0))?;
         Ok(count.is_some_and(|count| count > 0))
@@ -269,6 +277,18 @@ impl View for SqliteView<'_> {
         self.all(&statement, params![after, signed(limit as u64)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        if !self.has(catalog)? {
+            return Ok(None);
+        }
+        let statement = layout::of_catalog(sql::LAST_RECORD, catalog);
+        self.one(&statement, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        Ok(self.one(sql::CHANGES, [], |row| row.get::<_, Option<i64>>(1))?.flatten().map(Millis))
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         let statement = layout::statement(sql::EXPIRED, space);
         self.all(&statement, params![signed(space.id), now.0, signed(limit as u64)], rows::candidate)
@@ -326,7 +346,7 @@ impl Bounds {
 
 impl<'a> SqliteTxn<'a> {
     pub(super) fn new(view: SqliteView<'a>) -> Self {
-        Self { view, version: None, has_large: None, storing: None }
+        Self { view, version: None, changes: Cell::new(None), has_large: None, storing: None }
     }
 
     /// Where the value of the entry is that is stored under this name, if it is a large one.
@@ -529,6 +549,19 @@ impl View for SqliteTxn<'_> {
         self.view.records(catalog, after, limit)
     }
 
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        self.view.last_record(catalog)
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        if let Some(known) = self.changes.get() {
+            return Ok(known);
+        }
+        let until = self.view.changes_until()?;
+        self.changes.set(Some(until));
+        Ok(until)
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         self.view.expired(space, now, limit)
     }
@@ -544,8 +577,11 @@ impl Txn for SqliteTxn<'_> {
             return Ok(version);
         }
         let mut statement = self.view.prepare(sql::NEXT_REVISION)?;
-        let taken = statement.query_row([], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)));
-        let (revision, large) = self.view.checked(taken)?;
+        let taken = statement.query_row([], |row| {
+            Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, row.get::<_, Option<i64>>(2)?))
+        });
+        let (revision, large, changes) = self.view.checked(taken)?;
+        self.changes.set(Some(changes.map(Millis)));
         self.has_large = Some(self.has_large == Some(true) || large > 0);
         self.version = Some(Version(revision));
         Ok(Version(revision))
@@ -696,6 +732,11 @@ impl Txn for SqliteTxn<'_> {
             return Ok(());
         }
         self.view.execute(&layout::of_catalog(sql::REMOVE_RECORD, catalog), [key]).map(drop)
+    }
+
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()> {
+        self.changes.set(Some(until));
+        self.view.execute(sql::KEEP_CHANGES, [until.map(|at| at.0)]).map(drop)
     }
 
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
