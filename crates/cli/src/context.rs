@@ -40,6 +40,8 @@ pub struct Context {
     pub fence: Option<fence::Given>,
     /// How addresses are read.
     pub notation: Notation,
+    /// How long the process will live.
+    pub lifetime: Lifetime,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
     pub has_dashes: bool,
     /// Where answers go.
@@ -93,7 +95,8 @@ impl Context {
 
     fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
         let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
-        Ok(Self { globals, settings, user, selection, fence: None, notation, has_dashes: false, out })
+        let (fence, lifetime, has_dashes) = (None, Lifetime::OneShot, false);
+        Ok(Self { globals, settings, user, selection, fence, notation, lifetime, has_dashes, out })
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -179,6 +182,20 @@ impl Context {
         };
         selection.select(self.surroundings(), self.patience())?;
         Ok(self.configure(&selection.path, store, identity))
+    }
+
+    /// Opens the database as it is; `None` when it does not exist.
+    pub fn open_if_there(&self) -> Result<Option<Session>, Failure> {
+        let selection = self.selection()?;
+        match self.open(selection, Access::Read) {
+            Ok(store) => {
+                let identity = self.local_identity()?;
+                selection.select(self.surroundings(), self.patience())?;
+                Ok(Some(self.configure(&selection.path, store, identity)))
+            }
+            Err(error) if error.kind() == ErrorKind::NoDatabase => Ok(None),
+            Err(error) => Err(self.with_hint(chosen(error.into(), selection))),
+        }
     }
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
@@ -335,7 +352,7 @@ impl Context {
             access,
             busy_timeout: self.patience(),
             durability: self.settings.durability.value,
-            lifetime: Lifetime::OneShot,
+            lifetime: self.lifetime,
             ..OpenOptions::new(path)
         }
     }

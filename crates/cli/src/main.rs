@@ -35,6 +35,7 @@ mod setup;
 mod stdin;
 mod tree;
 mod user;
+mod waiting;
 
 #[global_allocator]
 static ARENA: arena::Arena = arena::Arena::new();

@@ -49,6 +49,19 @@ pub struct Get {
     fallback: bool,
 }
 
+/// How an entry is printed; --json says more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The value and a newline.
+    Value,
+    /// The value as it is.
+    Bytes,
+    /// The value in base64.
+    Base64,
+    /// All that is known of it, too.
+    Meta,
+}
+
 /// An entry that was found.
 struct Found {
     address: Address,
@@ -65,7 +78,7 @@ impl Run for Get {
         let Some(found) = self.find(cx, &store, &candidates)? else {
             return Err(missing(cx, &candidates));
         };
-        let text = self.render(cx, found)?;
+        let text = render(cx, &found.address, found.record, self.form())?;
         match &self.output {
             Some(file) => output::file::write(file, &text, &cx.out)?,
             None => cx.out.write(&text)?,
@@ -107,28 +120,13 @@ impl Get {
         Ok(found.map(|(place, record)| Found { address: candidates[place].clone(), record }))
     }
 
-    /// One entry in the form that is asked for.
-    fn render(&self, cx: &Context, found: Found) -> Result<Vec<u8>, Failure> {
-        let Found { address, record } = found;
-        let mut text = Vec::new();
-        if cx.json() && self.meta {
-            let name = cx.show(&address);
-            Object::begin(&mut text).text("k", &name).value(&record.value).head(&record.head).end();
-        } else if cx.json() {
-            push_json(&mut text, &record.value)?;
-        } else if self.b64 {
-            text = STANDARD.encode(&record.value).into_bytes();
-        } else if self.meta {
-            text = header(&record).into_bytes();
-            text.extend_from_slice(&record.value);
-        } else {
-            text = record.value;
-            if self.raw || self.output.is_some() {
-                return Ok(text);
-            }
+    fn form(&self) -> Form {
+        match self {
+            Self { b64: true, .. } => Form::Base64,
+            Self { meta: true, .. } => Form::Meta,
+            Self { raw: true, .. } | Self { output: Some(_), .. } => Form::Bytes,
+            _ => Form::Value,
         }
-        text.push(b'\n');
-        Ok(text)
     }
 
     fn many(&self, cx: &mut Context) -> Result<Code, Failure> {
@@ -176,6 +174,27 @@ impl Get {
         }
         text.extend_from_slice(b"]\n");
     }
+}
+
+/// One entry in the form that is asked for.
+pub fn render(cx: &Context, address: &Address, record: Record, form: Form) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    match form {
+        Form::Meta if cx.json() => {
+            let name = cx.show(address);
+            Object::begin(&mut text).text("k", &name).value(&record.value).head(&record.head).end();
+        }
+        _ if cx.json() => push_json(&mut text, &record.value)?,
+        Form::Base64 => text = STANDARD.encode(&record.value).into_bytes(),
+        Form::Meta => {
+            text = header(&record).into_bytes();
+            text.extend_from_slice(&record.value);
+        }
+        Form::Bytes => return Ok(record.value),
+        Form::Value => text = record.value,
+    }
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// The failure of several that are not all there; the first few are named.

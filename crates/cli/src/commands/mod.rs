@@ -42,6 +42,8 @@ mod ttl;
 mod uninstall;
 mod update;
 mod version;
+mod wait;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -151,6 +153,8 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<watch::Watch>("watch"),
+    command::<wait::Wait>("wait"),
     command::<lock::acquire::Acquire>("lock acquire"),
     command::<lock::renew::Renew>("lock renew"),
     command::<lock::release::Release>("lock release"),

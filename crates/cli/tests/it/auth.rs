@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 86] = [
+const GUARDED: [&str; 88] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -582,6 +582,8 @@ const GUARDED: [&str; 86] = [
     "restore backup.tar.gz --to folder/",
     "set p.n.k 2 --if-present",
     "keys p.n --count",
+    "watch p.n --snapshot --limit 1",
+    "wait p.n.k --timeout 1s",
     "admin create-key p.n.new 1",
     "admin list-keys p.n",
     "admin describe-key p.n.k",

@@ -28,6 +28,7 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
         "cursor list" | "cursor active" | "cursor clear" | "context" | "allow" | "deny" => &[],
         "keys" | "ls" | "scan" | "export" | "import" | "admin list-keys" => &["p|n"],
+        "watch" => &["p|n", "--snapshot", "--limit", "1"],
         "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
         "auth logout" | "auth whoami" => &[],
         "install" | "uninstall" | "man" => &[],

@@ -67,6 +67,8 @@ mod ttl;
 mod uninstall;
 mod update;
 mod users;
+mod wait;
+mod watch;
 
 /// A file that is not listed above is never compiled, and its tests never fail.
 #[test]

@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 125] = [
+const LINES: [&str; 127] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -117,6 +117,8 @@ const LINES: [&str; 125] = [
     "admin describe-table shared",
     "admin table drop hot --force",
     "admin drop-table hot --force",
+    "watch p.n --snapshot --limit 1",
+    "wait p.n.k",
     "auth whoami",
     "proto auth -",
     "config get ns_delim",

@@ -5,12 +5,13 @@ use prontodb_core::store::Claimed;
 use prontodb_core::{Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::{Waiting, span};
+use crate::commands::lock::span;
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::json::Object;
+use crate::waiting::Waiting;
 
 /// Take the next item of a queue for a while
 ///
@@ -78,10 +79,15 @@ fn claim(
 ) -> Result<Claimed, Failure> {
     let waiting = Waiting::begin(wait);
     loop {
+        let mark = waiting.mark(cx, store)?;
         if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
             return Ok(claimed);
         }
-        if !waiting.pause(Duration::MAX) {
+        let next = match mark {
+            Some(_) => store.until_next(queue).map_err(|error| cx.with_hint(error.into()))?,
+            None => None,
+        };
+        if !waiting.pause(cx, store, mark, next.unwrap_or(Duration::MAX))? {
             let (code, kind) =
                 if wait.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
             let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));
