@@ -101,3 +101,68 @@ pub struct Record {
     /// The bytes that were stored.
     pub value: Vec<u8>,
 }
+
+/// What a change did to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Nothing: the entry was there before its history began.
+    Found,
+    /// It came into being.
+    Created,
+    /// It got another value.
+    Set,
+    /// It got other metakeys, or its time anew; its value stayed.
+    Touched,
+    /// It was removed.
+    Deleted,
+    /// It had to leave a cache that was full.
+    Evicted,
+}
+
+impl Deed {
+    /// Every deed.
+    pub const ALL: [Self; 6] =
+        [Self::Found, Self::Created, Self::Set, Self::Touched, Self::Deleted, Self::Evicted];
+
+    /// The word for it, in listings and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Created => "created",
+            Self::Set => "set",
+            Self::Touched => "touched",
+            Self::Deleted => "deleted",
+            Self::Evicted => "evicted",
+        }
+    }
+
+    /// Whether the entry was gone after it.
+    pub fn is_removal(self) -> bool {
+        matches!(self, Self::Deleted | Self::Evicted)
+    }
+}
+
+/// A version of an entry as its history keeps it, but for the value: what a change made of it, who made that change, when
+/// and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The name of the entry.
+    pub name: String,
+    /// What the change did.
+    pub deed: Deed,
+    /// The head that the entry had from then on, with who made the change as its writer and when as its last write. Of a
+    /// removal: who and when, and no value.
+    pub head: Head,
+    /// When it was no more: replaced, removed or expired, or the moment it expires at; `None` as long as it is there and
+    /// nothing ends it. A removal ends at once.
+    pub ended: Option<Millis>,
+    /// Why the change was made, if that was said.
+    pub reason: Option<String>,
+}
+
+impl Past {
+    /// Its place in the history of a namespace.
+    pub fn place(&self) -> (Version, String) {
+        (self.head.version, self.name.clone())
+    }
+}

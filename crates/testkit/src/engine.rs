@@ -4,6 +4,7 @@
 
 pub mod entries;
 pub mod eviction;
+pub mod history;
 pub mod records;
 pub mod scans;
 pub mod spaces;
@@ -55,6 +56,23 @@ macro_rules! engine_suite {
                     what_a_move_leaves_behind_is_no_part_of_the_space
                     a_move_may_end_where_it_began
                     a_failed_write_leaves_tables_and_spaces
+                ;
+                history:
+                    a_new_space_keeps_no_history
+                    how_much_history_is_kept_comes_back
+                    versions_come_back_field_by_field
+                    versions_come_newest_first
+                    a_version_gives_way_to_one_of_the_same_number
+                    changes_of_a_space_come_in_one_order
+                    ends_are_noted_of_versions_that_are_kept
+                    trimming_leaves_the_newest
+                    what_has_ended_is_forgotten
+                    histories_are_those_of_one_space
+                    a_history_is_swept_in_steps
+                    keeping_all_is_for_the_versions_that_are_there
+                    a_failed_write_leaves_histories
+                    names_in_histories_are_data
+                    histories_leave_entries_alone
                 ;
                 records:
                     a_new_engine_has_no_records
@@ -316,6 +334,7 @@ mod tests {
     const CHECKS: &str = concat!(
         include_str!("engine/entries.rs"),
         include_str!("engine/eviction.rs"),
+        include_str!("engine/history.rs"),
         include_str!("engine/scans.rs"),
         include_str!("engine/spaces.rs"),
         include_str!("engine/tables.rs"),

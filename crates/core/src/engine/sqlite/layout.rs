@@ -21,14 +21,22 @@ pub(super) fn of_catalog(template: &str, catalog: Catalog) -> String {
 /// A statement that reads a file of an earlier schema: what that has no column for is nothing.
 pub(super) fn for_schema(schema: usize, statement: &str) -> Cow<'_, str> {
     match schema {
-        1 => without_metakeys(statement).replace(", coding", ", NULL").replace(", data_key", ", NULL").into(),
-        2 => without_metakeys(statement).into(),
+        1 => without_metakeys(&without_history(statement))
+            .replace(", coding", ", NULL")
+            .replace(", data_key", ", NULL")
+            .into(),
+        2 => without_metakeys(&without_history(statement)).into(),
+        3 => without_history(statement).into(),
         _ => statement.into(),
     }
 }
 
 fn without_metakeys(statement: &str) -> String {
     statement.replace("metakeys", "NULL")
+}
+
+fn without_history(statement: &str) -> String {
+    statement.replace(", history", ", NULL")
 }
 
 /// A statement that takes entries of `space` to the table `target`.
