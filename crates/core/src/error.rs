@@ -11,6 +11,8 @@ pub enum ErrorKind {
     Invalid,
     /// A time to live where the namespace keeps none.
     NoTtl,
+    /// What it takes is not there, or no longer kept.
+    Missing,
     /// A condition of the write was not met; nothing was written.
     Conflict,
     /// Somebody else held the database for longer than the timeout.

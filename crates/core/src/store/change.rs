@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use super::history::{self, By, Made, Reason};
 use super::{Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
 use crate::auth::{self, Action, Decision};
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Space, Txn, Usage};
+use crate::engine::{Cache, Space, Txn, Usage, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
-use crate::record::{Head, Record, Version};
+use crate::record::{Deed, Head, Past, Record, Version};
 
 /// How to set an entry.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +67,8 @@ pub struct Writer<'t> {
     now: Millis,
     max_value_bytes: u64,
     writer: Option<&'t str>,
+    /// Why it changes entries, for their histories.
+    reason: Option<&'t str>,
     spaces: Spaces,
     store: &'t Store,
     /// How many changes were made where; counted for everybody but the owner, for the audit log.
@@ -130,6 +133,7 @@ impl Store {
             now: self.now(),
             max_value_bytes: self.max_value_bytes,
             writer: self.writer.as_deref(),
+            reason: self.reason.as_ref().map(Reason::text),
             spaces: Spaces::default(),
             store: self,
             changed: BTreeMap::new(),
@@ -166,7 +170,7 @@ impl<'t> Writer<'t> {
     /// See [`Store::set`].
     pub fn set(&mut self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
         self.check_size(value.len())?;
-        if options.is_plain() && !self.cache(&address.namespace)?.is_some_and(Cache::is_limited) {
+        if options.is_plain() && !self.has_to_look(&address.namespace)? {
             let expires = self.expiry(&address.namespace, options.ttl)?;
             let version = self.upsert(address, value, expires)?;
             return Ok(Written { version, old: None });
@@ -253,6 +257,17 @@ impl<'t> Writer<'t> {
         }
     }
 
+    /// Who changes entries, and why.
+    fn by(&self) -> By<'t> {
+        let must_be_kept = self.store.reason.as_ref().is_some_and(|reason| reason.must_be_kept);
+        By { now: self.now, writer: self.writer, reason: self.reason, must_be_kept }
+    }
+
+    /// Says why it changes entries, unless that has been said.
+    pub(super) fn give_reason(&mut self, reason: &'t str) {
+        self.reason = self.reason.or(Some(reason));
+    }
+
     /// The head of an entry that is there now, and is to be changed.
     pub(super) fn present_head(&mut self, address: &Address) -> Result<Option<Head>> {
         Ok(self.stored_head(address)?.filter(|head| head.visible_at(self.now)))
@@ -260,11 +275,13 @@ impl<'t> Writer<'t> {
 
     /// Counts as a write of an entry that is there, with the expiry and the metakeys of `head`; its value stays.
     pub(super) fn put_head(&mut self, address: &Address, head: Head) -> Result<Version> {
-        let version = self.txn.version()?;
+        let (version, by) = (self.txn.version()?, self.by());
         let (updated, writer) = (self.now, self.writer.map(str::to_owned));
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
+        let stored = head.clone();
         let head = Head { version, updated, writer, rank, ..head };
+        history::note(self.txn, space, address.name.as_str(), Some(&stored), &Made::Headed(&head), &by)?;
         self.txn.put_head(space, address.name.as_str(), &head)?;
         self.note_change(&address.namespace);
         Ok(version)
@@ -347,6 +364,21 @@ impl<'t> Writer<'t> {
         self.put(address, stored.as_ref(), &entry).map(drop)
     }
 
+    /// Brings a version of an entry back as a new write.
+    pub(super) fn bring_back(&mut self, space: &Space, address: &Address, past: &Past) -> Result<()> {
+        let Record { head, value } = self.store.record_of(self.txn, space, past.clone())?;
+        self.check_size(value.len())?;
+        let expires = head.expires.filter(|_| space.cache.is_some());
+        let stored = self.stored_head(address)?;
+        let entry = self.entry(&value, head.created, expires, head.metakeys.as_ref());
+        self.put(address, stored.as_ref(), &entry).map(drop)
+    }
+
+    /// Looks at the state that the changes so far have left.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&dyn View) -> Result<T>) -> Result<T> {
+        look(self.txn)
+    }
+
     /// Refuses what whom it acts for may not do.
     fn allow(&self, action: Action, namespace: &Namespace) -> Result<()> {
         match self.store.decide(action, Some(namespace)) {
@@ -394,6 +426,17 @@ impl<'t> Writer<'t> {
         self.allow(Action::Write, namespace)?;
         let space = self.spaces.find(self.txn, namespace, self.now)?;
         Ok(space.and_then(|space| space.cache.as_ref()))
+    }
+
+    /// Whether it matters to a namespace what a new value replaces.
+    fn has_to_look(&mut self, namespace: &Namespace) -> Result<bool> {
+        let has_reason = self.reason.is_some();
+        self.allow(Action::Write, namespace)?;
+        let space = self.spaces.find(self.txn, namespace, self.now)?;
+        Ok(has_reason
+            || space.is_some_and(|space| {
+                space.history.is_some() || space.cache.as_ref().is_some_and(Cache::is_limited)
+            }))
     }
 
     fn expiry(&mut self, namespace: &Namespace, ttl: Option<Ttl>) -> Result<Option<Millis>> {
@@ -447,7 +490,7 @@ impl<'t> Writer<'t> {
 
     /// Stores an entry in place of `stored`, and keeps its cache within limits.
     fn put(&mut self, address: &Address, stored: Option<&Head>, entry: &Entry<'_>) -> Result<Version> {
-        let version = self.txn.version()?;
+        let (version, by) = (self.txn.version()?, self.by());
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let (name, size) = (address.name.as_str(), entry.value.len() as u64);
         let rank = match &mut space.cache {
@@ -458,19 +501,22 @@ impl<'t> Writer<'t> {
         let (writer, metakeys) = (writer.map(str::to_owned), metakeys.cloned());
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
         let head = Head { version, created, updated, expires, writer, rank, size, coding, metakeys };
+        history::note(self.txn, space, name, stored, &Made::Stored(&head, &kept), &by)?;
         self.txn.put(space, name, &head, &kept)?;
-        cache::make_room(self.txn, space, Some(name), self.now)?;
+        cache::make_room(self.txn, space, Some(name), &By { reason: None, ..by })?;
         self.note_change(&address.namespace);
         Ok(version)
     }
 
     /// Removes an entry that is stored; if it is there for users too, that is a write.
     fn remove(&mut self, address: &Address, stored: &Head) -> Result<()> {
-        if stored.visible_at(self.now) {
-            self.txn.version()?;
-        }
+        let by = self.by();
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
+        if stored.visible_at(self.now) {
+            self.txn.version()?;
+            history::note(self.txn, space, name, Some(stored), &Made::Removed(Deed::Deleted), &by)?;
+        }
         self.txn.remove(space, name)?;
         if let Some(cache) = &mut space.cache {
             cache.subtract(name, stored.size);
@@ -549,6 +595,7 @@ impl Spaces {
         if space.cache.is_some() {
             cache::sweep(txn, &mut space, now, cache::SWEEP)?;
         }
+        history::forget_some(txn, &space, now)?;
         self.last = self.opened.len();
         self.numbers.insert(space.namespace.clone(), self.last);
         self.opened.push(Opened { space, stored });

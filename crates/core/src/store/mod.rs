@@ -3,32 +3,39 @@
 //! A [`Store`] puts the rules around an [`Engine`]. Each of its methods is one unit of work, safe beside any number of
 //! other processes; [`Store::write`] makes several changes one unit.
 
+mod blame;
 mod cache;
 mod care;
 mod change;
 mod coder;
 mod describe;
 mod encryption;
+mod history;
 mod list;
 mod load;
 mod locks;
 mod metakeys;
 mod moves;
+mod past;
 mod projects;
 mod queues;
 mod settings;
 mod spaces;
 mod sync;
 mod tables;
+mod undo;
 
+pub use self::blame::BlamedLine;
 pub use self::care::{Census, Checked};
 pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
+pub use self::history::{HistoryChanged, HistorySettings, Reason};
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::locks::{Acquired, Fence, Lock, MAX_LOCK_NAME};
+pub use self::past::{LogQuery, Logged};
 pub use self::projects::ProjectInfo;
 pub use self::queues::{
     Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Note, Place as QueuePlace, PushOptions,
@@ -37,6 +44,7 @@ pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
 pub use self::tables::{Table, TableInfo};
+pub use self::undo::Undone;
 
 use std::path::Path;
 
@@ -76,6 +84,7 @@ pub struct Store {
     seed: fn() -> Result<Seed>,
     coder: Coder,
     fence: Option<Fence>,
+    reason: Option<Reason>,
 }
 
 impl Store {
@@ -91,6 +100,7 @@ impl Store {
             seed: || Ok(Seed::default()),
             coder: Coder::default(),
             fence: None,
+            reason: None,
         }
     }
 
@@ -117,6 +127,13 @@ impl Store {
     #[must_use]
     pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
         self.fence = fence;
+        self
+    }
+
+    /// Says why it changes entries, in the history of what it changes.
+    #[must_use]
+    pub fn with_reason(mut self, reason: Option<Reason>) -> Self {
+        self.reason = reason;
         self
     }
 
@@ -199,6 +216,14 @@ impl Store {
     fn decide(&self, action: Action, namespace: Option<&Namespace>) -> Decision {
         let decide = |identity| policy::decide(identity, action, namespace);
         self.identity.as_ref().map_or(Decision::Allowed, decide)
+    }
+
+    /// The same within a transaction, where nothing can be written down.
+    fn allow_quietly(&self, action: Action, address: &Address) -> Result<()> {
+        match self.decide(action, Some(&address.namespace)) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+        }
     }
 
     /// The same for something to be shown or left out.

@@ -7,7 +7,8 @@ use proptest::sample::select;
 
 use prontodb_core::engine::{Fields, Policy};
 use prontodb_core::store::{
-    CacheSettings, Condition, CopyOptions, NamespaceInfo, Presence, Query, Removed, SetOptions, Table,
+    CacheSettings, Condition, CopyOptions, HistorySettings, NamespaceInfo, Presence, Query, Removed,
+    SetOptions, Table,
 };
 use prontodb_core::{
     Address, Error, ErrorKind, Head, Millis, Namespace, Record, Result, Store, Ttl, Version,
@@ -62,8 +63,42 @@ fn random_histories_of_encrypted_values_agree_with_the_model() {
     check(lab, 100);
 }
 
+/// Entries whose past is kept are like others, and the newest version of each is what is there.
+#[test]
+fn random_histories_of_kept_versions_in_memory_agree_with_the_model() {
+    check_kept(Lab::in_memory, 200);
+}
+
+#[test]
+fn random_histories_of_kept_versions_on_sqlite_agree_with_the_model() {
+    check_kept(Lab::on_sqlite, 60);
+}
+
 fn check(lab: fn() -> Lab, cases: u32) {
     properties::check(cases, &vec(step(), 1..30), |steps| agree(&lab(), &steps));
+}
+
+fn check_kept(lab: fn() -> Lab, cases: u32) {
+    properties::check(cases, &vec(step(), 1..30), |steps| {
+        let lab = lab();
+        for (name, settings) in NAMESPACES[..2].iter().zip(["history=3", "history=1;history_age=50ms"]) {
+            let settings = HistorySettings::parse(settings)?;
+            lab.store.set_history(&namespace(name), &settings)?;
+        }
+        agree(&lab, &steps)?;
+        prop_assert_eq!(lab.store.check(false)?.problems, Vec::<String>::new());
+        for space in lab.store.namespaces(None)?.iter().filter(|space| space.history.is_some()) {
+            for row in everything(&lab.store, &space.namespace) {
+                let at = super::entry_of(&space.namespace, &row.name);
+                let Some(record) = lab.store.get(&at)? else { continue };
+                let newest = lab.store.versions(&at, None, 1)?;
+                prop_assert_eq!(newest[0].head.version, record.head.version);
+                prop_assert_eq!(newest[0].head.expires, record.head.expires);
+                prop_assert_eq!(lab.store.get_version(&at, record.head.version)?, Some(record));
+            }
+        }
+        Ok(())
+    });
 }
 
 /// A request, when it is made, and which of the two stores gets it.

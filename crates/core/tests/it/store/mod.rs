@@ -33,6 +33,7 @@ mod load;
 mod locks;
 mod metakeys;
 mod model;
+mod past;
 mod queues;
 mod seen;
 mod sharing;
