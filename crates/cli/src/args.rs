@@ -20,6 +20,7 @@ const VALUE_FLAGS: &[&str] = &[
     "age-recipient",
     "at",
     "busy-timeout-ms",
+    "by",
     "chunk",
     "config",
     "context",
@@ -37,6 +38,7 @@ const VALUE_FLAGS: &[&str] = &[
     "keep",
     "keep-days",
     "key",
+    "last",
     "limit",
     "max-log",
     "namespace",
@@ -51,6 +53,7 @@ const VALUE_FLAGS: &[&str] = &[
     "pass-file",
     "priority",
     "project",
+    "reason",
     "recipient",
     "restore",
     "return",
@@ -65,6 +68,7 @@ const VALUE_FLAGS: &[&str] = &[
     "ttl",
     "user",
     "verify",
+    "version",
     "wait",
     "where",
 ];
@@ -130,6 +134,10 @@ pub struct Globals {
     /// Write nothing unless the lease stands that this token is of; see prontodb lock acquire
     #[arg(long, value_name = "TOKEN")]
     pub fence: Option<String>,
+
+    /// Why this is done; the history of what it changes has it
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub reason: Option<String>,
 
     /// Answers and errors as JSON
     #[arg(long)]
@@ -215,6 +223,7 @@ impl Globals {
             "--busy-timeout-ms" => Slot::Text(&mut self.busy_timeout_ms),
             "--durable" => Slot::Truth(&mut self.durable),
             "--fence" => Slot::Text(&mut self.fence),
+            "--reason" => Slot::Text(&mut self.reason),
             "--explain" => Slot::Truth(&mut self.explain),
             _ => return None,
         })

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::auth::{Credentials, Identity};
-use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
+use prontodb_core::store::Reason;
+use prontodb_core::{Address, Delimiter, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
 use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
@@ -22,6 +23,12 @@ use crate::paths::{self, Roots};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
 use crate::user::{self, User};
+
+/// What the store says of namespaces without a past.
+const KEEPS_NO_HISTORY: &str = " keeps no history";
+
+/// The variable that says why entries are changed.
+const REASON: &str = "PRONTO_REASON";
 
 /// A store that is left open when the process exits: closing it would copy its log back, four fsyncs for each command.
 pub type Session = ManuallyDrop<Store>;
@@ -38,6 +45,8 @@ pub struct Context {
     selection: OnceCell<Selection>,
     /// The lease that it writes under, if it was given one.
     pub fence: Option<fence::Given>,
+    /// Why it changes entries, if that was said.
+    reason: Option<Reason>,
     /// How addresses are read.
     pub notation: Notation,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
@@ -93,7 +102,31 @@ impl Context {
 
     fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
         let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
-        Ok(Self { globals, settings, user, selection, fence: None, notation, has_dashes: false, out })
+        Ok(Self {
+            globals,
+            settings,
+            user,
+            selection,
+            fence: None,
+            reason: None,
+            notation,
+            has_dashes: false,
+            out,
+        })
+    }
+
+    /// Finds out why entries are changed: `--reason`, else `PRONTO_REASON`, which says it for whatever keeps history.
+    pub fn find_reason(&mut self) -> Result<(), Failure> {
+        let in_environment = || variable(REASON).filter(|reason| !reason.is_empty());
+        self.reason = match (&self.globals.reason, in_environment()) {
+            (Some(reason), _) => Some(Reason::new(reason, true)?),
+            (None, Some(reason)) => {
+                let named = |error: prontodb_core::Error| Failure::from(error.at(REASON));
+                Some(Reason::new(text(&reason)?, false).map_err(named)?)
+            }
+            (None, None) => None,
+        };
+        Ok(())
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -342,6 +375,7 @@ impl Context {
 
     fn configure(&self, path: &Path, store: Store, identity: Option<Identity>) -> Session {
         let store = store.with_fence(self.fence.as_ref().and_then(|fence| fence.at(path)));
+        let store = store.with_reason(self.reason.clone());
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
         let store = store.with_writer(self.writer().value).with_seed(secret::seed);
         let compress_above = Some(self.settings.compress_above_bytes.value).filter(|bytes| *bytes > 0);
@@ -382,12 +416,26 @@ impl Context {
             "unsupported" => {
                 "keep the database on a local disk: -d FILE, PRONTO_DB or XDG_DATA_HOME say where".to_owned()
             }
+            "invalid" if failure.message.contains(KEEPS_NO_HISTORY) => {
+                self.how_to_keep_history(&failure.message)
+            }
             "limit" if failure.message.contains("max_value_bytes") => {
                 format!("max_value_bytes comes from {}", self.settings.max_value_bytes.source)
             }
             _ => return failure,
         };
         failure.hint(hint)
+    }
+
+    /// How the namespace that a message is about comes to keep history.
+    fn how_to_keep_history(&self, message: &str) -> String {
+        let before = message.split(KEEPS_NO_HISTORY).next().unwrap_or_default();
+        let name = before.rsplit(": ").next().unwrap_or_default();
+        let shown = Namespace::parse(name, Delimiter::default()).map_or_else(
+            |_| "PROJECT.NAMESPACE".to_owned(),
+            |namespace| namespace.display(self.notation.delimiter),
+        );
+        format!("prontodb admin namespace set {shown} history=20 has it keep one from now on")
     }
 
     /// The address of a command and the word that goes with it; with `--key` the word is all there is.

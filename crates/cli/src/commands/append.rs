@@ -18,6 +18,8 @@ pub struct Append {
 }
 
 impl Run for Append {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, word) = cx.address_and_word(self.address, self.value)?;
         let max_bytes = cx.settings.max_value_bytes.value;

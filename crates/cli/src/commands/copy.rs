@@ -30,6 +30,8 @@ pub struct Copy {
 }
 
 impl Run for Copy {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let Self { source, target, move_source, if_absent } = self;
         transfer(cx, &source, &target, CopyOptions { move_source, if_absent })

@@ -49,6 +49,8 @@ pub struct Del {
 }
 
 impl Run for Del {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.prefix {
             return self.remove_prefix(cx);

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use prontodb_core::{Address, EntryName, Record, json};
+use prontodb_core::{Address, EntryName, Record, Version, json};
 
 use super::Run;
 use crate::context::{Context, Session};
@@ -44,6 +44,10 @@ pub struct Get {
     #[arg(long)]
     meta: bool,
 
+    /// As this version left it, where the namespace keeps history; see prontodb history
+    #[arg(long, value_name = "N", conflicts_with_all = ["include_expired", "fallback"])]
+    version: Option<u64>,
+
     /// Without an entry for the context, that of the key alone; contexts in order, as in `--context eu,prod`
     #[arg(long, conflicts_with = "include_expired")]
     fallback: bool,
@@ -62,15 +66,13 @@ impl Run for Get {
         }
         let candidates = self.candidates(cx)?;
         let store = cx.open_existing()?;
+        if let Some(version) = self.version {
+            return self.print_version(cx, &store, &candidates, version);
+        }
         let Some(found) = self.find(cx, &store, &candidates)? else {
             return Err(missing(cx, &candidates));
         };
-        let text = self.render(cx, found)?;
-        match &self.output {
-            Some(file) => output::file::write(file, &text, &cx.out)?,
-            None => cx.out.write(&text)?,
-        }
-        Ok(Code::Done)
+        self.print(cx, found)
     }
 }
 
@@ -94,6 +96,34 @@ impl Get {
         let names: Result<Vec<_>, _> = names.chain([EntryName::parse(key)]).collect();
         let address = |name| Address { namespace: plain.namespace.clone(), name };
         Ok(names.map_err(prontodb_core::Error::from)?.into_iter().map(address).collect())
+    }
+
+    fn print(&self, cx: &Context, found: Found) -> Result<Code, Failure> {
+        let text = self.render(cx, found)?;
+        match &self.output {
+            Some(file) => output::file::write(file, &text, &cx.out)?,
+            None => cx.out.write(&text)?,
+        }
+        Ok(Code::Done)
+    }
+
+    /// Prints the first of the candidates, the only one there is, as a version left it.
+    fn print_version(
+        &self,
+        cx: &Context,
+        store: &Session,
+        candidates: &[Address],
+        version: u64,
+    ) -> Result<Code, Failure> {
+        let address = candidates[0].clone();
+        let record = store.get_version(&address, Version(version));
+        match record.map_err(|error| cx.with_hint(error.into()))? {
+            Some(record) => self.print(cx, Found { address, record }),
+            None => {
+                let what = format!("there is no version {version} of {} that is kept", cx.show(&address));
+                Err(Failure::new(Code::Missing, "not_found", what))
+            }
+        }
     }
 
     fn find(&self, cx: &Context, store: &Session, candidates: &[Address]) -> Result<Option<Found>, Failure> {
@@ -137,8 +167,10 @@ impl Get {
                 "several addresses need --json or --b64, so that the values can be told apart",
             ));
         }
-        if self.fallback || self.include_expired || self.output.is_some() {
-            return Err(Failure::usage("--fallback, --include-expired and --output take one address"));
+        if self.fallback || self.include_expired || self.output.is_some() || self.version.is_some() {
+            return Err(Failure::usage(
+                "--fallback, --include-expired, --output and --version take one address",
+            ));
         }
         let addresses = cx.take_addresses(&self.addresses)?;
         let records = cx.open_existing()?.get_many(&addresses).map_err(|error| cx.with_hint(error.into()))?;

@@ -54,6 +54,7 @@ enum Conflict {
 
 impl Run for Import {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, file) = place(cx, &self.words)?;

@@ -249,7 +249,7 @@ struct Part {
 }
 
 /// Whether a listing of full addresses covers `namespace`.
-fn covers(listing: &Listing, namespace: &Namespace, default_project: &str) -> bool {
+pub fn covers(listing: &Listing, namespace: &Namespace, default_project: &str) -> bool {
     match listing {
         Listing::All => true,
         Listing::StartingWith(start) => {

@@ -7,6 +7,7 @@ mod allow;
 mod append;
 mod auth;
 mod backup;
+mod blame;
 mod completions;
 mod config;
 mod context;
@@ -19,12 +20,14 @@ mod exists;
 mod export;
 mod export_fs;
 mod get;
+mod history;
 mod import;
 mod import_fs;
 mod incr;
 mod install;
 mod list;
 mod lock;
+mod log;
 mod man;
 mod namespaces;
 mod nss;
@@ -39,6 +42,7 @@ mod stream;
 mod sync;
 mod touch;
 mod ttl;
+mod undo;
 mod uninstall;
 mod update;
 mod version;
@@ -70,6 +74,9 @@ pub trait Run: Args {
     /// Which flags it heeds.
     const ADDRESSING: Addressing = Addressing::Entries;
 
+    /// Whether it changes entries, so that there can be a reason for it.
+    const CHANGES_ENTRIES: bool = false;
+
     /// What it is given; commands that must work with a broken configuration ask for less.
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::new(globals)
@@ -85,17 +92,25 @@ pub struct Command {
     pub name: &'static str,
     define: fn(clap::Command) -> clap::Command,
     addressing: Addressing,
+    changes_entries: bool,
     run: fn(&clap::ArgMatches, Globals, bool) -> Result<Code, Failure>,
 }
 
 const fn command<C: Run>(name: &'static str) -> Command {
-    Command { name, define: C::augment_args, addressing: C::ADDRESSING, run: run::<C> }
+    let (addressing, changes_entries) = (C::ADDRESSING, C::CHANGES_ENTRIES);
+    Command { name, define: C::augment_args, addressing, changes_entries, run: run::<C> }
 }
 
 fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
     let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
     C::ADDRESSING.check(&globals)?;
+    if globals.reason.is_some() && !C::CHANGES_ENTRIES {
+        return Err(Failure::usage("--reason means nothing to this command"));
+    }
     let mut cx = C::context(globals)?;
+    if C::CHANGES_ENTRIES {
+        cx.find_reason()?;
+    }
     if cx.globals.explain {
         explain::tell(&cx);
     }
@@ -151,6 +166,10 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<history::History>("history"),
+    command::<blame::Blame>("blame"),
+    command::<log::Log>("log"),
+    command::<undo::Undo>("undo"),
     command::<lock::acquire::Acquire>("lock acquire"),
     command::<lock::renew::Renew>("lock renew"),
     command::<lock::release::Release>("lock release"),
@@ -310,7 +329,7 @@ pub static GROUPS: &[Group] = &[
     ),
     group("admin database", "Databases of the data directory, by name", None),
     group("admin project", "Projects as a whole", None),
-    group("admin namespace", "Namespaces as a whole, and encryption of their values", None),
+    group("admin namespace", "Namespaces as a whole, and the encryption and history of what they hold", None),
     group("admin table", "The tables that namespaces lie in", None),
     group("admin user", "Users and their passwords", None),
     group("admin key", "API keys for programs, and keys of namespaces", None),
@@ -331,7 +350,8 @@ impl Command {
     /// The definition that clap reads its arguments by.
     pub fn definition(&self) -> clap::Command {
         let own = (self.define)(clap::Command::new(self.name));
-        self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name))
+        let definition = self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name));
+        definition.mut_arg("reason", |arg| arg.hide(!self.changes_entries))
     }
 
     /// The definition without the flags of every command.
@@ -342,7 +362,10 @@ impl Command {
     /// The flags of every command that it heeds.
     pub fn heeded(&self) -> Vec<clap::Arg> {
         let shared = Globals::augment_args(clap::Command::new(self.name));
-        let is_heeded = |flag: &&clap::Arg| !self.addressing.refused().contains(&flag.get_id().as_str());
+        let is_heeded = |flag: &&clap::Arg| {
+            let name = flag.get_id().as_str();
+            !self.addressing.refused().contains(&name) && (self.changes_entries || name != "reason")
+        };
         shared.get_arguments().filter(is_heeded).cloned().collect()
     }
 

@@ -69,6 +69,8 @@ enum Answer {
 }
 
 impl Run for Set {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, word) = cx.address_and_word(self.address.take(), self.value.take())?;
         let value = value(cx, word, self.file.as_deref())?;

@@ -44,6 +44,7 @@ enum Format {
 
 impl Run for Stream {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let mut writing = Writing::begin(cx, &self)?;

@@ -23,6 +23,8 @@ pub struct Touch {
 }
 
 impl Run for Touch {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(self.address.as_slice())?;
         let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;

@@ -44,6 +44,8 @@ pub struct Update {
 type Seen = Option<(Version, Vec<u8>)>;
 
 impl Run for Update {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let words: Vec<_> = self.address.iter().cloned().collect();
         let address = cx.take_only_address(&words)?;

@@ -27,7 +27,7 @@ fn arguments_of(command: &str) -> &'static [&'static str] {
         "cursor delete" => &["saved"],
         "projects" | "nss" | "admin gc" | "config list" | "config path" | "doctor" => &[],
         "cursor list" | "cursor active" | "cursor clear" | "context" | "allow" | "deny" => &[],
-        "keys" | "ls" | "scan" | "export" | "import" | "admin list-keys" => &["p|n"],
+        "keys" | "ls" | "scan" | "log" | "export" | "import" | "admin list-keys" => &["p|n"],
         "stream" | "admin user list" | "admin key list" | "admin grants" | "admin audit" => &[],
         "auth logout" | "auth whoami" => &[],
         "install" | "uninstall" | "man" => &[],

@@ -32,6 +32,7 @@ mod explain;
 mod flags;
 mod get;
 mod help_version;
+mod history;
 mod incr;
 mod install;
 mod json;

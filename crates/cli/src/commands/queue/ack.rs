@@ -19,6 +19,7 @@ pub struct Ack {
 
 impl Run for Ack {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);

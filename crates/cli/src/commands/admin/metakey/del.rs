@@ -20,6 +20,8 @@ pub struct Del {
 }
 
 impl Run for Del {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, names) = key_and_names(cx, &self.words)?;
         let mut absent = Vec::new();

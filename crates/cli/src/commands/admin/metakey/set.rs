@@ -19,6 +19,8 @@ pub struct Set {
 }
 
 impl Run for Set {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, rest) = cx.take_address(&self.words)?;
         let [name, value] = rest else {
