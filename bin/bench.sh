@@ -3,7 +3,8 @@
 # benches/runs.
 #
 #   bin/bench.sh                  all benchmarks; takes some minutes
-#   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing, bulk, lifecycle, fleet
+#   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing, bulk, lifecycle, fleet, watch
+#   bin/bench.sh retries          100,000 operations under ids, with kills; takes a quarter of an hour, and is not among all
 #   bin/bench.sh counts           what bin/counts.sh runs
 #   bin/bench.sh oneshot --quick  everything smaller, to see that it works; the numbers mean little, and are not kept
 
@@ -11,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 name=${1:-all}
 quick=${2:-}
-case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | counts | all) ;; *) die "no benchmark $name" ;; esac
+case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | watch | retries | counts | all) ;; *) die "no benchmark $name" ;; esac
 case $quick in '' | --quick) ;; *) die "unknown argument $quick" ;; esac
 
 # Prints the path of the benchmarks' program. What it takes itself matters to nobody who only counts, and the tests

@@ -8,7 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 exec </dev/null
 
-ALL_STEPS=(tools format lint test s3 docs build counts deny)
+ALL_STEPS=(tools format lint test s3 mcp docs build counts deny)
 
 step_tools() {
     have cargo || die 'no cargo; install Rust, see https://rustup.rs'
@@ -62,6 +62,19 @@ PYTHON
         PRONTODB_TEST_S3=s3://replicas cargo test --package prontodb --features s3 -- object_store || status=$?
     kill "$server"
     return "$status"
+}
+
+# Clients are written with SDKs of others; this one comes from PyPI.
+step_mcp() {
+    local venv=target/mcp-client
+    if ! "$venv/bin/python" -c 'import mcp' 2>/dev/null; then
+        { python3 -m venv "$venv" && "$venv/bin/pip" install -q mcp; } || {
+            leave_out 'mcp, the official client in Python, could not be installed'
+            return
+        }
+    fi
+    cargo build --package prontodb
+    "$venv/bin/python" crates/cli/tests/mcp/client.py "${CARGO_TARGET_DIR:-target}/debug/prontodb"
 }
 
 step_docs() { RUSTDOCFLAGS="${RUSTDOCFLAGS:-} -D warnings" cargo doc --no-deps --workspace; }

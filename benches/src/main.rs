@@ -2,7 +2,8 @@
 //! numbers. `bin/bench.sh` builds what they need and starts them.
 //!
 //! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
-//! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`], [`lifecycle`], [`fleet`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`], [`lifecycle`], [`fleet`], [`watch`] are the benchmarks, [`counts`] the gate that no load disturbs.
+//! - [`retries`] does operations under ids, with kills: a proof more than a measurement.
 //! - [`contexts`] is the part of the gate about cursors, users and the like.
 //! - [`worker`] is what further processes of this program do.
 
@@ -20,10 +21,12 @@ mod lifecycle;
 mod listing;
 mod oneshot;
 mod process;
+mod retries;
 mod rivals;
 mod stats;
 mod table;
 mod trace;
+mod watch;
 mod worker;
 
 use std::process::ExitCode;
@@ -33,7 +36,7 @@ use lab::Lab;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
-const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|lifecycle|fleet|counts|all \
+const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|lifecycle|fleet|watch|retries|counts|all \
                      PRONTODB FLOOR SQLITE3 FOLDER [--quick]";
 
 fn main() -> ExitCode {
@@ -70,9 +73,11 @@ fn bench(name: &str, lab: &Lab) -> Result {
         "bulk" => bulk::run(lab),
         "lifecycle" => lifecycle::run(lab),
         "fleet" => fleet::run(lab),
+        "retries" => retries::run(lab),
+        "watch" => watch::run(lab),
         "counts" => counts::run(lab),
         "all" => {
-            let names = ["oneshot", "flat", "contention", "listing", "bulk", "lifecycle", "fleet"];
+            let names = ["oneshot", "flat", "contention", "listing", "bulk", "lifecycle", "fleet", "watch"];
             names.iter().try_for_each(|name| bench(name, lab))
         }
         _ => Err(USAGE.into()),

@@ -20,24 +20,31 @@ const VALUE_FLAGS: &[&str] = &[
     "age-recipient",
     "at",
     "busy-timeout-ms",
+    "by",
+    "changed-from",
     "chunk",
     "config",
     "context",
     "cursor",
     "database",
     "delay",
+    "expect",
     "fence",
     "file",
     "follow",
     "format",
+    "from",
     "glob",
     "if-value",
     "if-version",
+    "import",
     "interval",
     "keep",
     "keep-days",
     "key",
+    "last",
     "limit",
+    "max-bytes",
     "max-log",
     "namespace",
     "new-pass-file",
@@ -46,11 +53,13 @@ const VALUE_FLAGS: &[&str] = &[
     "ns-delim",
     "on-conflict",
     "on-lost",
+    "op-id",
     "out",
     "output",
     "pass-file",
     "priority",
     "project",
+    "reason",
     "recipient",
     "restore",
     "return",
@@ -60,14 +69,19 @@ const VALUE_FLAGS: &[&str] = &[
     "snapshot-every",
     "table",
     "target",
+    "timeout",
     "to",
     "tries",
     "ttl",
     "user",
+    "value",
     "verify",
+    "version",
     "wait",
     "where",
 ];
+/// Those of them that are flags without a value in other commands: what follows one of these is its value unless it is a flag.
+const PARTLY: &[&str] = &["verify"];
 /// The same for flags of one letter.
 const VALUE_LETTERS: &[u8] = b"dnp";
 
@@ -131,6 +145,14 @@ pub struct Globals {
     #[arg(long, value_name = "TOKEN")]
     pub fence: Option<String>,
 
+    /// The id of this operation: another try under it changes nothing and gets the same answer
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, help_heading = "Retries")]
+    pub op_id: Option<String>,
+
+    /// Why this is done; the history of what it changes has it
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub reason: Option<String>,
+
     /// Answers and errors as JSON
     #[arg(long)]
     pub json: bool,
@@ -191,7 +213,8 @@ impl Globals {
                     return None;
                 }
                 own.push(word.clone());
-                own.extend(words.by_ref().take(usize::from(is_flag(word) && takes_next_word(word))).cloned());
+                let is_followed = is_flag(word) && takes_next_word(word, words.as_slice());
+                own.extend(words.by_ref().take(usize::from(is_followed)).cloned());
                 continue;
             };
             slot.fill(value, &mut words)?;
@@ -215,6 +238,8 @@ impl Globals {
             "--busy-timeout-ms" => Slot::Text(&mut self.busy_timeout_ms),
             "--durable" => Slot::Truth(&mut self.durable),
             "--fence" => Slot::Text(&mut self.fence),
+            "--op-id" => Slot::Text(&mut self.op_id),
+            "--reason" => Slot::Text(&mut self.reason),
             "--explain" => Slot::Truth(&mut self.explain),
             _ => return None,
         })
@@ -318,10 +343,11 @@ pub fn wants_json(words: &[OsString]) -> bool {
 
 /// The flags of a command line, without their values and what is no flag.
 fn flags(words: &[OsString]) -> impl Iterator<Item = &OsString> {
-    let mut words = words.iter().take_while(|word| *word != "--");
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let mut words = words[..end].iter();
     std::iter::from_fn(move || {
-        let word = words.by_ref().find(|word| is_flag(word))?;
-        if takes_next_word(word) {
+        let word = words.find(|word| is_flag(word))?;
+        if takes_next_word(word, words.as_slice()) {
             words.next();
         }
         Some(word)
@@ -340,7 +366,7 @@ pub fn split(words: Vec<OsString>) -> Result<Invocation, Failure> {
             break;
         }
         if is_flag(&word) {
-            let takes_value = takes_next_word(&word);
+            let takes_value = takes_next_word(&word, words.as_slice());
             invocation.rest.push(word);
             invocation.rest.extend(words.by_ref().take(usize::from(takes_value)));
             continue;
@@ -362,11 +388,13 @@ fn is_flag(word: &OsStr) -> bool {
     word.len() > 1 && word.as_bytes()[0] == b'-'
 }
 
-/// Whether the word behind the flag `word` is its value.
-fn takes_next_word(word: &OsStr) -> bool {
+/// Whether the first of the words behind the flag `word` is its value.
+fn takes_next_word(word: &OsStr, behind: &[OsString]) -> bool {
     let bytes = word.as_bytes();
     if let Some(long) = bytes.strip_prefix(b"--") {
-        return VALUE_FLAGS.iter().any(|flag| flag.as_bytes() == long);
+        let is_among = |flags: &[&str]| flags.iter().any(|flag| flag.as_bytes() == long);
+        return is_among(VALUE_FLAGS)
+            && !(is_among(PARTLY) && behind.first().is_none_or(|next| is_flag(next)));
     }
     // Of letters in one word, the first that takes a value takes what follows it.
     bytes[1..].iter().position(|letter| VALUE_LETTERS.contains(letter)) == Some(bytes.len() - 2)
@@ -404,6 +432,9 @@ mod tests {
             ("cursor NAME", "cursor NAME", "NAME"),
             ("cursor help", "cursor help", ""),
             ("help cursor work", "help cursor work", ""),
+            ("backup --verify f --json", "backup", "--verify f --json"),
+            ("--verify f backup", "backup", "--verify f"),
+            ("--verify --json admin audit", "admin audit", "--verify --json"),
             ("--help", "", "--help"),
             ("", "", ""),
         ] {
@@ -504,7 +535,8 @@ mod tests {
                 longs.extend(flag.get_long().filter(|_| takes_value).map(str::to_owned));
                 letters.extend(flag.get_short().filter(|_| takes_value));
                 if let (Some(long), false) = (flag.get_long(), takes_value) {
-                    assert!(!VALUE_FLAGS.contains(&long), "--{long} has a value in some commands only");
+                    let is_known = PARTLY.contains(&long) || !VALUE_FLAGS.contains(&long);
+                    assert!(is_known, "--{long} has a value in some commands only");
                 }
             }
         }

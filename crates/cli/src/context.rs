@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::auth::{Credentials, Identity};
-use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
+use prontodb_core::store::{OpId, Reason};
+use prontodb_core::{Address, Delimiter, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
 use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
@@ -22,6 +23,12 @@ use crate::paths::{self, Roots};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
 use crate::user::{self, User};
+
+/// What the store says of namespaces without a past.
+const KEEPS_NO_HISTORY: &str = " keeps no history";
+
+/// The variable that says why entries are changed.
+const REASON: &str = "PRONTO_REASON";
 
 /// A store that is left open when the process exits: closing it would copy its log back, four fsyncs for each command.
 pub type Session = ManuallyDrop<Store>;
@@ -38,8 +45,14 @@ pub struct Context {
     selection: OnceCell<Selection>,
     /// The lease that it writes under, if it was given one.
     pub fence: Option<fence::Given>,
+    /// The id of what it does, if it was given one.
+    pub op: Option<OpId>,
+    /// Why it changes entries, if that was said.
+    reason: Option<Reason>,
     /// How addresses are read.
     pub notation: Notation,
+    /// How long the process will live.
+    pub lifetime: Lifetime,
     /// Whether the command line has a `--`, behind which `-` is no more than itself.
     pub has_dashes: bool,
     /// Where answers go.
@@ -73,7 +86,8 @@ impl Context {
         let settings = load_settings(&globals)?;
         let user = user::find(&globals, &variable)?;
         let fence = fence::find(globals.fence.as_deref(), &variable)?;
-        Ok(Self { fence, ..Self::of(globals, settings, user)? })
+        let op = globals.op_id.as_deref().map(|id| OpId::new(id, user.value.as_deref())).transpose()?;
+        Ok(Self { fence, op, ..Self::of(globals, settings, user)? })
     }
 
     /// The context of a command that looks at the configuration: flags that choose a database are let be, but nothing is
@@ -93,7 +107,33 @@ impl Context {
 
     fn of(globals: Globals, settings: Settings, user: User) -> Result<Self, Failure> {
         let (selection, notation, out) = (OnceCell::new(), Notation::default(), Out::stdout());
-        Ok(Self { globals, settings, user, selection, fence: None, notation, has_dashes: false, out })
+        Ok(Self {
+            globals,
+            settings,
+            user,
+            selection,
+            fence: None,
+            op: None,
+            reason: None,
+            notation,
+            lifetime: Lifetime::OneShot,
+            has_dashes: false,
+            out,
+        })
+    }
+
+    /// Finds out why entries are changed: `--reason`, else `PRONTO_REASON`, which says it for whatever keeps history.
+    pub fn find_reason(&mut self) -> Result<(), Failure> {
+        let in_environment = || variable(REASON).filter(|reason| !reason.is_empty());
+        self.reason = match (&self.globals.reason, in_environment()) {
+            (Some(reason), _) => Some(Reason::new(reason, true)?),
+            (None, Some(reason)) => {
+                let named = |error: prontodb_core::Error| Failure::from(error.at(REASON));
+                Some(Reason::new(text(&reason)?, false).map_err(named)?)
+            }
+            (None, None) => None,
+        };
+        Ok(())
     }
 
     /// The configuration flags, as the configuration wants them.
@@ -166,19 +206,42 @@ impl Context {
 
     /// Opens the database as it is; one that does not exist answers as an empty one, and stderr says so.
     pub fn open_existing(&self) -> Result<Session, Failure> {
+        let (store, is_there) = self.open_as_it_is()?;
+        if !is_there {
+            note_missing(self.selection()?);
+        }
+        Ok(store)
+    }
+
+    /// The same, and says whether it exists in place of telling.
+    pub fn open_as_it_is(&self) -> Result<(Session, bool), Failure> {
+        if let Some(store) = self.open_if_there()? {
+            return Ok((store, true));
+        }
         let identity = self.local_identity()?;
         let selection = self.selection()?;
-        let store = match self.open(selection, Access::Read) {
-            Ok(store) => store,
-            Err(error) if error.kind() == ErrorKind::NoDatabase => {
-                selection.require(self.surroundings())?;
-                note_missing(selection);
-                Store::in_memory()
-            }
-            Err(error) => return Err(self.with_hint(chosen(error.into(), selection))),
-        };
+        selection.require(self.surroundings())?;
         selection.select(self.surroundings(), self.patience())?;
-        Ok(self.configure(&selection.path, store, identity))
+        Ok((self.configure(&selection.path, Store::in_memory(), identity), false))
+    }
+
+    /// Opens the database to change what is there. Under the id of an operation it is made if need be, to remember the answer.
+    pub fn open_to_change(&self) -> Result<Session, Failure> {
+        if self.op.is_some() { self.open_to_write() } else { self.open_existing() }
+    }
+
+    /// Opens the database as it is; `None` when it does not exist.
+    pub fn open_if_there(&self) -> Result<Option<Session>, Failure> {
+        let identity = self.local_identity()?;
+        let selection = self.selection()?;
+        match self.open(selection, Access::Read) {
+            Ok(store) => {
+                selection.select(self.surroundings(), self.patience())?;
+                Ok(Some(self.configure(&selection.path, store, identity)))
+            }
+            Err(error) if error.kind() == ErrorKind::NoDatabase => Ok(None),
+            Err(error) => Err(self.with_hint(chosen(error.into(), selection))),
+        }
     }
 
     /// Opens the database as it is, to find out who somebody is; one that does not exist answers as an empty one.
@@ -335,13 +398,15 @@ impl Context {
             access,
             busy_timeout: self.patience(),
             durability: self.settings.durability.value,
-            lifetime: Lifetime::OneShot,
+            lifetime: self.lifetime,
             ..OpenOptions::new(path)
         }
     }
 
     fn configure(&self, path: &Path, store: Store, identity: Option<Identity>) -> Session {
         let store = store.with_fence(self.fence.as_ref().and_then(|fence| fence.at(path)));
+        let store = store.with_op(self.op.clone());
+        let store = store.with_reason(self.reason.clone());
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");
         let store = store.with_writer(self.writer().value).with_seed(secret::seed);
         let compress_above = Some(self.settings.compress_above_bytes.value).filter(|bytes| *bytes > 0);
@@ -382,12 +447,26 @@ impl Context {
             "unsupported" => {
                 "keep the database on a local disk: -d FILE, PRONTO_DB or XDG_DATA_HOME say where".to_owned()
             }
+            "invalid" if failure.message.contains(KEEPS_NO_HISTORY) => {
+                self.how_to_keep_history(&failure.message)
+            }
             "limit" if failure.message.contains("max_value_bytes") => {
                 format!("max_value_bytes comes from {}", self.settings.max_value_bytes.source)
             }
             _ => return failure,
         };
         failure.hint(hint)
+    }
+
+    /// How the namespace that a message is about comes to keep history.
+    fn how_to_keep_history(&self, message: &str) -> String {
+        let before = message.split(KEEPS_NO_HISTORY).next().unwrap_or_default();
+        let name = before.rsplit(": ").next().unwrap_or_default();
+        let shown = Namespace::parse(name, Delimiter::default()).map_or_else(
+            |_| "PROJECT.NAMESPACE".to_owned(),
+            |namespace| namespace.display(self.notation.delimiter),
+        );
+        format!("prontodb admin namespace set {shown} history=20 has it keep one from now on")
     }
 
     /// The address of a command and the word that goes with it; with `--key` the word is all there is.
@@ -442,6 +521,12 @@ impl Context {
     pub fn address(&self, word: &OsStr) -> Result<Address, Failure> {
         self.refuse_many_contexts()?;
         self.notation.address(text(word)?).map_err(|error| self.address_failure(&error))
+    }
+
+    /// Reads an address as listings print it, whatever context they are asked for.
+    pub fn listed_address(&self, text: &str) -> Result<Address, Failure> {
+        let notation = Notation { context: None, ..self.notation.clone() };
+        notation.address(text).map_err(|error| self.address_failure(&error))
     }
 
     /// Refuses defaults that a cursor or `.prontodb` is to give, and that nobody could use.

@@ -146,7 +146,9 @@ fn code_and_kind(kind: ErrorKind) -> (Code, &'static str) {
     match kind {
         ErrorKind::Invalid => (Code::Error, "invalid"),
         ErrorKind::NoTtl => (Code::Missing, "no_ttl"),
+        ErrorKind::Missing => (Code::Missing, "not_found"),
         ErrorKind::Conflict => (Code::Conflict, "conflict"),
+        ErrorKind::Missed => (Code::Conflict, "missed"),
         ErrorKind::Busy => (Code::TimedOut, "busy"),
         ErrorKind::Denied => (Code::Denied, "denied"),
         ErrorKind::Limit => (Code::Limit, "limit"),

@@ -19,6 +19,8 @@ mod files;
 mod grammar;
 mod help;
 mod manual;
+#[cfg(feature = "mcp")]
+mod mcp;
 #[cfg(target_arch = "x86_64")]
 #[cfg_attr(not(any(target_env = "musl", test)), expect(dead_code, reason = "other C libraries do it well"))]
 mod memory;
@@ -35,6 +37,7 @@ mod setup;
 mod stdin;
 mod tree;
 mod user;
+mod waiting;
 
 #[global_allocator]
 static ARENA: arena::Arena = arena::Arena::new();

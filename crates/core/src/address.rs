@@ -349,8 +349,25 @@ pub enum Listing {
     },
     /// All of the project of this name, and the namespace of this name in the default project.
     StartingWith(String),
+    /// All of the project of this name, for whoever sees no other.
+    Project(String),
     /// Everything there is.
     All,
+}
+
+impl Listing {
+    /// Whether it covers anything of a namespace, where a project that is left out is `default_project`.
+    pub fn covers(&self, namespace: &Namespace, default_project: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::StartingWith(start) => {
+                namespace.project() == start
+                    || (namespace.namespace() == start && namespace.project() == default_project)
+            }
+            Self::Project(project) => namespace.project() == project,
+            Self::Within { namespace: within, .. } => namespace == within,
+        }
+    }
 }
 
 impl Notation {

@@ -11,8 +11,12 @@ pub enum ErrorKind {
     Invalid,
     /// A time to live where the namespace keeps none.
     NoTtl,
+    /// What it takes is not there, or no longer kept.
+    Missing,
     /// A condition of the write was not met; nothing was written.
     Conflict,
+    /// Changes that were asked for are not kept, or not any more.
+    Missed,
     /// Somebody else held the database for longer than the timeout.
     Busy,
     /// The system does not allow it.

@@ -32,6 +32,6 @@ pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl, Uptime};
 pub use error::{Error, ErrorKind, Result};
 pub use metakeys::Metakeys;
-pub use record::{Coding, Head, Record, Version};
+pub use record::{Coding, Deed, Head, Past, Record, Version};
 pub use store::Store;
 pub use sys::{Ending, Endings, HowToEnd};

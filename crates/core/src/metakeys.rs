@@ -104,6 +104,13 @@ impl Serialize for Metakeys {
     }
 }
 
+impl<'de> Deserialize<'de> for Metakeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let metakeys = Self::new(Pairs::deserialize(deserializer)?).map_err(D::Error::custom)?;
+        metakeys.ok_or_else(|| D::Error::custom("there are no metakeys"))
+    }
+}
+
 /// Names and values that nobody has checked, each name once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pairs(BTreeMap<String, String>);

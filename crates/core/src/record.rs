@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Millis;
 use crate::metakeys::Metakeys;
 
@@ -9,7 +11,7 @@ use crate::metakeys::Metakeys;
 ///
 /// An entry's version is the version of the write that made it, so that no two states of an entry ever share one, not
 /// even across a delete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Version(pub u64);
 
 impl fmt::Display for Version {
@@ -20,7 +22,7 @@ impl fmt::Display for Version {
 
 /// How the bytes that are kept make a value: as they are, or compressed, or sealed under a data key, or first the one
 /// and then the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Coding(u64);
 
 impl Coding {
@@ -59,7 +61,7 @@ impl Coding {
 }
 
 /// All that is known of an entry besides its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The write that made this state.
     pub version: Version,
@@ -94,10 +96,76 @@ impl Head {
 }
 
 /// An entry: its head and its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// All but the value.
     pub head: Head,
     /// The bytes that were stored.
+    #[serde(with = "crate::records::base64_text")]
     pub value: Vec<u8>,
+}
+
+/// What a change did to an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Nothing: the entry was there before its history began.
+    Found,
+    /// It came into being.
+    Created,
+    /// It got another value.
+    Set,
+    /// It got other metakeys, or its time anew; its value stayed.
+    Touched,
+    /// It was removed.
+    Deleted,
+    /// It had to leave a cache that was full.
+    Evicted,
+}
+
+impl Deed {
+    /// Every deed.
+    pub const ALL: [Self; 6] =
+        [Self::Found, Self::Created, Self::Set, Self::Touched, Self::Deleted, Self::Evicted];
+
+    /// The word for it, in listings and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Created => "created",
+            Self::Set => "set",
+            Self::Touched => "touched",
+            Self::Deleted => "deleted",
+            Self::Evicted => "evicted",
+        }
+    }
+
+    /// Whether the entry was gone after it.
+    pub fn is_removal(self) -> bool {
+        matches!(self, Self::Deleted | Self::Evicted)
+    }
+}
+
+/// A version of an entry as its history keeps it, but for the value: what a change made of it, who made that change, when
+/// and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// The name of the entry.
+    pub name: String,
+    /// What the change did.
+    pub deed: Deed,
+    /// The head that the entry had from then on, with who made the change as its writer and when as its last write. Of a
+    /// removal: who and when, and no value.
+    pub head: Head,
+    /// When it was no more: replaced, removed or expired, or the moment it expires at; `None` as long as it is there and
+    /// nothing ends it. A removal ends at once.
+    pub ended: Option<Millis>,
+    /// Why the change was made, if that was said.
+    pub reason: Option<String>,
+}
+
+impl Past {
+    /// Its place in the history of a namespace.
+    pub fn place(&self) -> (Version, String) {
+        (self.head.version, self.name.clone())
+    }
 }

@@ -53,3 +53,20 @@ pub(crate) fn read<T: Kept>(record: &str) -> Result<T> {
 fn unreadable<T: Kept>(error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::Damaged, format!("a record of {} cannot be read; {error}", T::CATALOG.name()))
 }
+
+/// Values as texts in base64, in what is kept as JSON.
+pub(crate) mod base64_text {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map_err(D::Error::custom)
+    }
+}

@@ -1,10 +1,12 @@
-//! What differs between operating systems: locks that time out, who else has a file open, kinds of file system.
+//! What differs between operating systems: locks that time out, who else has a file open, who writes to one, kinds of file
+//! system.
 //!
 //! Linux first. Elsewhere waiting is less fair, logs are never found to be alone, and every file system counts as local.
 
 use std::cell::Cell;
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::thread;
@@ -170,6 +172,43 @@ impl Endings {
     }
 }
 
+/// Tells when files are written, by whichever process.
+#[derive(Debug)]
+pub(crate) struct Writes(platform::Writes);
+
+impl Writes {
+    /// Tells of no file yet; an error where the system cannot tell, or has no room for one more that does.
+    pub(crate) fn expect() -> io::Result<Self> {
+        platform::Writes::expect().map(Self)
+    }
+
+    /// From now on tells of the file that has this name at this moment, too. To say so twice changes nothing.
+    pub(crate) fn to(&self, path: &Path) -> io::Result<()> {
+        self.0.to(path)
+    }
+}
+
+/// What ended a [`doze`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Roused {
+    /// A file was written.
+    Written,
+    /// Nobody reads any more.
+    ReaderGone,
+    /// The time was over.
+    TimedOut,
+}
+
+/// Waits for so long, but no longer than until `writes` tells of something or whoever reads from the other end of `reader` has
+/// gone. A pipe alone tells the latter.
+pub(crate) fn doze(
+    limit: Duration,
+    writes: Option<&Writes>,
+    reader: Option<BorrowedFd<'_>>,
+) -> io::Result<Roused> {
+    platform::doze(limit, writes.map(|writes| &writes.0), reader)
+}
+
 /// How long this machine has been up, and which start that was; `None` where the system does not say both.
 pub(crate) fn uptime() -> Option<Uptime> {
     static BOOT: OnceLock<Option<u128>> = OnceLock::new();
@@ -183,15 +222,65 @@ mod platform {
     use std::ffi::{CStr, CString};
     use std::fs::{self, File};
     use std::io;
-    use std::mem;
-    use std::os::fd::AsRawFd;
+    use std::mem::{self, MaybeUninit};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
     use std::ptr;
     use std::time::{Duration, Instant};
 
-    use super::{Ending, FileSystem, HowToEnd, LockHolder};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+    use rustix::io::Errno;
+
+    use super::{Ending, FileSystem, HowToEnd, LockHolder, Roused};
+
+    /// An inotify instance.
+    #[derive(Debug)]
+    pub(super) struct Writes(OwnedFd);
+
+    impl Writes {
+        pub(super) fn expect() -> io::Result<Self> {
+            Ok(Self(inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?))
+        }
+
+        pub(super) fn to(&self, path: &Path) -> io::Result<()> {
+            Ok(inotify::add_watch(&self.0, path, WatchFlags::MODIFY).map(drop)?)
+        }
+
+        /// Forgets what has been told so far.
+        fn drain(&self) {
+            let mut events = [MaybeUninit::<u8>::uninit(); 1024];
+            while let Ok(([_, ..], _)) = rustix::io::read(&self.0, &mut events) {}
+        }
+    }
+
+    pub(super) fn doze(
+        limit: Duration,
+        writes: Option<&Writes>,
+        reader: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Roused> {
+        // Of a reader that has gone the system tells unasked.
+        let reader = reader.map(|reader| PollFd::from_borrowed_fd(reader, PollFlags::empty()));
+        let written = writes.map(|writes| PollFd::from_borrowed_fd(writes.0.as_fd(), PollFlags::IN));
+        let mut ends: Vec<_> = reader.into_iter().chain(written).collect();
+        let limit = Timespec {
+            tv_sec: limit.as_secs().try_into().unwrap_or(i32::MAX.into()),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        match poll(&mut ends, Some(&limit)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(Roused::TimedOut),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        if ends.iter().any(|end| end.revents().intersects(is_gone)) {
+            return Ok(Roused::ReaderGone);
+        }
+        writes.into_iter().for_each(Writes::drain);
+        Ok(Roused::Written)
+    }
 
     /// How often a wait is interrupted once its time is over, should the first signal come before the wait begins.
     const NUDGE: Duration = Duration::from_millis(5);
@@ -555,9 +644,33 @@ mod platform {
 #[cfg(not(target_os = "linux"))]
 mod platform {
     use std::io;
+    use std::os::fd::BorrowedFd;
     use std::path::Path;
+    use std::time::Duration;
 
-    use super::FileSystem;
+    use super::{FileSystem, Roused};
+
+    #[derive(Debug)]
+    pub(super) struct Writes;
+
+    impl Writes {
+        pub(super) fn expect() -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(super) fn to(&self, _path: &Path) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    pub(super) fn doze(
+        limit: Duration,
+        _writes: Option<&Writes>,
+        _reader: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Roused> {
+        std::thread::sleep(limit);
+        Ok(Roused::TimedOut)
+    }
 
     pub(super) use super::look_and_rename as rename_new;
 

@@ -4,10 +4,12 @@
 
 pub mod entries;
 pub mod eviction;
+pub mod history;
 pub mod records;
 pub mod scans;
 pub mod spaces;
 pub mod tables;
+pub mod waits;
 pub mod writes;
 
 use std::ops::ControlFlow;
@@ -56,6 +58,23 @@ macro_rules! engine_suite {
                     a_move_may_end_where_it_began
                     a_failed_write_leaves_tables_and_spaces
                 ;
+                history:
+                    a_new_space_keeps_no_history
+                    how_much_history_is_kept_comes_back
+                    versions_come_back_field_by_field
+                    versions_come_newest_first
+                    a_version_gives_way_to_one_of_the_same_number
+                    changes_of_a_space_come_in_one_order
+                    ends_are_noted_of_versions_that_are_kept
+                    trimming_leaves_the_newest
+                    what_has_ended_is_forgotten
+                    histories_are_those_of_one_space
+                    a_history_is_swept_in_steps
+                    keeping_all_is_for_the_versions_that_are_there
+                    a_failed_write_leaves_histories
+                    names_in_histories_are_data
+                    histories_leave_entries_alone
+                ;
                 records:
                     a_new_engine_has_no_records
                     a_record_comes_back
@@ -63,6 +82,7 @@ macro_rules! engine_suite {
                     a_removed_record_is_gone
                     records_come_in_the_byte_order_of_keys
                     keys_of_records_are_data
+                    the_last_record_has_the_greatest_key
                     a_failed_write_leaves_records
                     records_leave_entries_and_the_revision_alone
                 ;
@@ -125,6 +145,11 @@ macro_rules! engine_suite {
                     every_choice_of_fields_shows_the_same_names
                     a_break_ends_the_scan
                 ;
+                waits:
+                    a_wait_ends_when_its_time_is_over
+                    a_wait_ends_when_nobody_reads_the_answer
+                    another_mark_has_been_changed
+                ;
                 writes:
                     the_first_version_is_one
                     a_transaction_has_one_version
@@ -138,6 +163,7 @@ macro_rules! engine_suite {
                     a_failed_write_makes_no_space
                     a_failed_write_leaves_cache_settings
                     a_failed_write_leaves_the_sealing
+                    how_long_changes_are_kept_comes_back
                     a_panic_undoes_the_write
                     writes_go_on_after_a_failed_one
                     a_write_sees_its_own_entries
@@ -316,9 +342,12 @@ mod tests {
     const CHECKS: &str = concat!(
         include_str!("engine/entries.rs"),
         include_str!("engine/eviction.rs"),
+        include_str!("engine/history.rs"),
         include_str!("engine/scans.rs"),
         include_str!("engine/spaces.rs"),
+        include_str!("engine/records.rs"),
         include_str!("engine/tables.rs"),
+        include_str!("engine/waits.rs"),
         include_str!("engine/writes.rs"),
     );
 

@@ -18,6 +18,9 @@ pub struct Append {
 }
 
 impl Run for Append {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, word) = cx.address_and_word(self.address, self.value)?;
         let max_bytes = cx.settings.max_value_bytes.value;
@@ -26,7 +29,7 @@ impl Run for Append {
             Some(word) => word.into_encoded_bytes(),
             None => stdin::read_if_given(max_bytes)?,
         };
-        let appended = cx.open_to_write()?.write(|writer| writer.append(&address, &tail));
+        let appended = cx.open_to_write()?.append(&address, &tail);
         appended.map_err(|error| set::explain(cx, &address, error))?;
         Ok(Code::Done)
     }

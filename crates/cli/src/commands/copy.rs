@@ -30,6 +30,9 @@ pub struct Copy {
 }
 
 impl Run for Copy {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let Self { source, target, move_source, if_absent } = self;
         transfer(cx, &source, &target, CopyOptions { move_source, if_absent })
@@ -47,7 +50,7 @@ pub fn transfer(
         return Err(Failure::usage("--key names one entry, and this takes two"));
     }
     let (from, to) = (cx.address(source)?, cx.address(target)?);
-    let copied = cx.open_existing()?.write(|writer| writer.copy(&from, &to, options));
+    let copied = cx.open_to_change()?.copy(&from, &to, options);
     match copied.map_err(|error| explain(cx, &to, error))? {
         Some(_) => Ok(Code::Done),
         None => Err(missing(cx, &[from])),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use prontodb_core::address::Short;
 use prontodb_core::engine::Row;
 use prontodb_core::store::{Condition, Query, Sink};
-use prontodb_core::{Address, EntryName, Error, ErrorKind, Listing, Namespace, Result as CoreResult};
+use prontodb_core::{Address, EntryName, Error, Listing, Namespace, Result as CoreResult};
 
 use super::Run;
 use super::get::missing;
@@ -49,7 +49,13 @@ pub struct Del {
 }
 
 impl Run for Del {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.dry_run && cx.op.is_some() {
+            return Err(Failure::usage("--op-id and --dry-run exclude each other"));
+        }
         if self.prefix {
             return self.remove_prefix(cx);
         }
@@ -98,7 +104,7 @@ impl Del {
         if !self.yes && !confirmed(&what)? {
             return Err(Failure::new(Code::Error, "refused", "nothing was removed; the answer was not yes"));
         }
-        let store = cx.open_existing()?;
+        let store = cx.open_to_change()?;
         let removed =
             store.delete_matching(&namespace, &query).map_err(|error| cx.with_hint(error.into()))?;
         output::note(&format!("removed {} of {place}", output::counted(removed, "entry", "entries")));
@@ -156,22 +162,14 @@ fn tell(cx: &mut Context, addresses: &[Address]) -> Result<(), Failure> {
 
 /// Removes all of the entries at once; with `strict`, all or none.
 fn remove(cx: &Context, addresses: &[Address], condition: &Condition, strict: bool) -> Result<(), Failure> {
-    let mut absent = None;
-    let mut at = 0;
-    let removed = cx.open_existing()?.write(|writer| {
-        absent = None;
-        for (place, address) in addresses.iter().enumerate() {
-            at = place;
-            if !writer.delete(address, condition)? && strict {
-                absent = Some(address.clone());
-                return Err(Error::new(ErrorKind::Conflict, "an entry is missing"));
-            }
-        }
-        Ok(())
-    });
-    match absent {
-        Some(address) => Err(missing(cx, &[address])),
-        None => removed.map_err(|error| set::explain(cx, &addresses[at], error)),
+    let deleted = cx.open_to_change()?.delete(addresses, condition, strict);
+    let deleted = deleted.map_err(|error| match addresses {
+        [address] => set::explain(cx, address, error),
+        _ => cx.with_hint(error.into()),
+    })?;
+    match deleted.absent.and_then(|place| addresses.get(place)) {
+        Some(address) => Err(missing(cx, std::slice::from_ref(address))),
+        None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use prontodb_core::{Address, EntryName, Record, json};
+use prontodb_core::{Address, EntryName, Record, Version, json};
 
 use super::Run;
 use crate::context::{Context, Session};
@@ -44,9 +44,26 @@ pub struct Get {
     #[arg(long)]
     meta: bool,
 
+    /// As this version left it, where the namespace keeps history; see prontodb history
+    #[arg(long, value_name = "N", conflicts_with_all = ["include_expired", "fallback"])]
+    version: Option<u64>,
+
     /// Without an entry for the context, that of the key alone; contexts in order, as in `--context eu,prod`
     #[arg(long, conflicts_with = "include_expired")]
     fallback: bool,
+}
+
+/// How an entry is printed; --json says more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The value and a newline.
+    Value,
+    /// The value as it is.
+    Bytes,
+    /// The value in base64.
+    Base64,
+    /// All that is known of it, too.
+    Meta,
 }
 
 /// An entry that was found.
@@ -62,15 +79,13 @@ impl Run for Get {
         }
         let candidates = self.candidates(cx)?;
         let store = cx.open_existing()?;
+        if let Some(version) = self.version {
+            return self.print_version(cx, &store, &candidates, version);
+        }
         let Some(found) = self.find(cx, &store, &candidates)? else {
             return Err(missing(cx, &candidates));
         };
-        let text = self.render(cx, found)?;
-        match &self.output {
-            Some(file) => output::file::write(file, &text, &cx.out)?,
-            None => cx.out.write(&text)?,
-        }
-        Ok(Code::Done)
+        self.print(cx, found)
     }
 }
 
@@ -96,6 +111,34 @@ impl Get {
         Ok(names.map_err(prontodb_core::Error::from)?.into_iter().map(address).collect())
     }
 
+    fn print(&self, cx: &Context, found: Found) -> Result<Code, Failure> {
+        let text = render(cx, &found.address, found.record, self.form())?;
+        match &self.output {
+            Some(file) => output::file::write(file, &text, &cx.out)?,
+            None => cx.out.write(&text)?,
+        }
+        Ok(Code::Done)
+    }
+
+    /// Prints the first of the candidates, the only one there is, as a version left it.
+    fn print_version(
+        &self,
+        cx: &Context,
+        store: &Session,
+        candidates: &[Address],
+        version: u64,
+    ) -> Result<Code, Failure> {
+        let address = candidates[0].clone();
+        let record = store.get_version(&address, Version(version));
+        match record.map_err(|error| cx.with_hint(error.into()))? {
+            Some(record) => self.print(cx, Found { address, record }),
+            None => {
+                let what = format!("there is no version {version} of {} that is kept", cx.show(&address));
+                Err(Failure::new(Code::Missing, "not_found", what))
+            }
+        }
+    }
+
     fn find(&self, cx: &Context, store: &Session, candidates: &[Address]) -> Result<Option<Found>, Failure> {
         let found = match candidates {
             [address] if self.include_expired => {
@@ -107,28 +150,13 @@ impl Get {
         Ok(found.map(|(place, record)| Found { address: candidates[place].clone(), record }))
     }
 
-    /// One entry in the form that is asked for.
-    fn render(&self, cx: &Context, found: Found) -> Result<Vec<u8>, Failure> {
-        let Found { address, record } = found;
-        let mut text = Vec::new();
-        if cx.json() && self.meta {
-            let name = cx.show(&address);
-            Object::begin(&mut text).text("k", &name).value(&record.value).head(&record.head).end();
-        } else if cx.json() {
-            push_json(&mut text, &record.value)?;
-        } else if self.b64 {
-            text = STANDARD.encode(&record.value).into_bytes();
-        } else if self.meta {
-            text = header(&record).into_bytes();
-            text.extend_from_slice(&record.value);
-        } else {
-            text = record.value;
-            if self.raw || self.output.is_some() {
-                return Ok(text);
-            }
+    fn form(&self) -> Form {
+        match self {
+            Self { b64: true, .. } => Form::Base64,
+            Self { meta: true, .. } => Form::Meta,
+            Self { raw: true, .. } | Self { output: Some(_), .. } => Form::Bytes,
+            _ => Form::Value,
         }
-        text.push(b'\n');
-        Ok(text)
     }
 
     fn many(&self, cx: &mut Context) -> Result<Code, Failure> {
@@ -137,8 +165,10 @@ impl Get {
                 "several addresses need --json or --b64, so that the values can be told apart",
             ));
         }
-        if self.fallback || self.include_expired || self.output.is_some() {
-            return Err(Failure::usage("--fallback, --include-expired and --output take one address"));
+        if self.fallback || self.include_expired || self.output.is_some() || self.version.is_some() {
+            return Err(Failure::usage(
+                "--fallback, --include-expired, --output and --version take one address",
+            ));
         }
         let addresses = cx.take_addresses(&self.addresses)?;
         let records = cx.open_existing()?.get_many(&addresses).map_err(|error| cx.with_hint(error.into()))?;
@@ -176,6 +206,27 @@ impl Get {
         }
         text.extend_from_slice(b"]\n");
     }
+}
+
+/// One entry in the form that is asked for.
+pub fn render(cx: &Context, address: &Address, record: Record, form: Form) -> Result<Vec<u8>, Failure> {
+    let mut text = Vec::new();
+    match form {
+        Form::Meta if cx.json() => {
+            let name = cx.show(address);
+            Object::begin(&mut text).text("k", &name).value(&record.value).head(&record.head).end();
+        }
+        _ if cx.json() => push_json(&mut text, &record.value)?,
+        Form::Base64 => text = STANDARD.encode(&record.value).into_bytes(),
+        Form::Meta => {
+            text = header(&record).into_bytes();
+            text.extend_from_slice(&record.value);
+        }
+        Form::Bytes => return Ok(record.value),
+        Form::Value => text = record.value,
+    }
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// The failure of several that are not all there; the first few are named.

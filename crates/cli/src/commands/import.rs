@@ -54,8 +54,13 @@ enum Conflict {
 
 impl Run for Import {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.dry_run && cx.op.is_some() {
+            return Err(Failure::usage("--op-id and --dry-run exclude each other"));
+        }
         let (namespace, file) = place(cx, &self.words)?;
         let format = export::format(self.format.as_deref(), file.as_deref(), self.with_meta)?;
         let options = ReadOptions {

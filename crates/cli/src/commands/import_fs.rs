@@ -47,6 +47,7 @@ pub struct ImportFs {
 
 impl Run for ImportFs {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = export_fs::namespace(cx, self.ns.as_deref())?;

@@ -20,6 +20,9 @@ pub struct Incr {
 }
 
 impl Run for Incr {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, by) = cx.address_and_word(self.address, self.by)?;
         let by = by.map_or(Ok(1), |word| parse(text(&word)?))?;

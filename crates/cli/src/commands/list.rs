@@ -11,6 +11,7 @@ use prontodb_core::{Address, Listing, Millis, Namespace, Result as CoreResult, T
 use super::{Run, ttl};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
+use crate::output::bounded::{Bounded, Form};
 use crate::output::json::Object;
 use crate::output::{self, Out};
 
@@ -53,11 +54,15 @@ pub struct Arguments {
 
     /// No more than so many
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    pub limit: Option<u64>,
 
     /// Begin behind this key; behind this address where addresses are listed
     #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
-    after: Option<String>,
+    pub after: Option<String>,
+
+    /// No more than so many bytes in all, whole entries; then stderr, or "next" in JSON, says what to go on with
+    #[arg(long, value_name = "N", conflicts_with = "count")]
+    max_bytes: Option<u64>,
 
     /// From the last to the first
     #[arg(long)]
@@ -65,7 +70,7 @@ pub struct Arguments {
 
     /// Only keys that look like this as a whole: `*`, `?`, `[a-z]`, `\` before a character that is meant as it is
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true)]
-    glob: Option<String>,
+    pub glob: Option<String>,
 
     /// Only keys with this metakey, and with this value where one is given; may be repeated, and all must hold
     #[arg(long = "where", value_name = "NAME[=VALUE]", allow_hyphen_values = true)]
@@ -77,7 +82,7 @@ pub struct Arguments {
 
     /// Version, age, time left, size and writer in front, tabs between
     #[arg(long)]
-    long: bool,
+    pub long: bool,
 
     /// End each with a zero byte in place of a newline
     #[arg(short = '0', conflicts_with_all = ["jsonl", "json"])]
@@ -86,6 +91,10 @@ pub struct Arguments {
     /// Also what has expired and is still on disk
     #[arg(long)]
     include_expired: bool,
+
+    // How many parts of their addresses keys are printed without, where it is not for the listing to say.
+    #[arg(skip)]
+    known_parts: Option<usize>,
 }
 
 impl Run for Keys {
@@ -112,12 +121,56 @@ enum Format {
     Count,
 }
 
+impl Format {
+    fn form(self) -> Form {
+        match self {
+            Self::Json => Form::Json,
+            Self::JsonLines => Form::JsonLines,
+            Self::Text { .. } | Self::Stream | Self::Count => Form::Lines,
+        }
+    }
+}
+
+/// What came of a listing.
+pub struct Listed {
+    /// How much of it there was room for.
+    pub bounded: Bounded,
+    /// How many lines cannot be used as addresses.
+    unwritable: u64,
+    /// Whether there is nothing to list.
+    is_empty: bool,
+}
+
 impl Arguments {
+    /// Those of a page of at most so many bytes, whose keys are printed without so many parts of their addresses.
+    #[cfg(feature = "mcp")]
+    pub fn page(max_bytes: u64, known_parts: usize) -> Self {
+        Self { max_bytes: Some(max_bytes), known_parts: Some(known_parts), ..Self::default() }
+    }
+
     /// Lists what `listing` covers, with or without values.
     pub fn run(self, cx: &mut Context, listing: &Listing, values: bool) -> Result<Code, Failure> {
-        let query = self.query(cx, listing, values)?;
         let store = cx.open_existing()?;
-        let parts = self.parts(cx, &store, listing, query)?;
+        let listed = self.fill(cx, &store, listing, values)?;
+        cx.out.flush()?;
+        warn_of_unwritable(listed.unwritable, cx.notation.delimiter);
+        if listed.is_empty {
+            output::note(&nothing_matches(cx, listing));
+        }
+        listed.bounded.tell_next();
+        Ok(Code::Done)
+    }
+
+    /// Keeps the list for the next flush; without a limit in bytes, what comes first is printed meanwhile.
+    pub fn fill(
+        &self,
+        cx: &mut Context,
+        store: &Session,
+        listing: &Listing,
+        values: bool,
+    ) -> Result<Listed, Failure> {
+        let query = self.query(cx, listing, values)?;
+        let parts = self.parts(cx, store, listing, query)?;
         if let [_, _, ..] = parts.as_slice()
             && parts.iter().any(|part| part.query.wants_values())
         {
@@ -125,11 +178,14 @@ impl Arguments {
             let namespaces: Vec<_> = parts.iter().map(|part| part.namespace.clone()).collect();
             store.require_values(&namespaces)?;
         }
+        let format = self.format(cx.globals.json);
         let mut printer = Printer {
+            bounded: Bounded::begin(&mut cx.out, format.form(), self.max_bytes),
             out: &mut cx.out,
-            format: self.format(cx.globals.json),
+            format,
             long: self.long,
             values,
+            limit: self.limit,
             now: store.now(),
             delimiter: cx.notation.delimiter,
             stream: StreamPrinter::new(cx.notation.delimiter),
@@ -137,13 +193,11 @@ impl Arguments {
             place: String::new(),
             place_is_unwritable: false,
             unwritable: 0,
-            shown: 0,
             failure: None,
         };
-        printer.begin();
         for part in parts {
-            let left = self.limit.map(|limit| limit - printer.shown);
-            if left == Some(0) || printer.failure.is_some() {
+            let left = printer.left();
+            if left == Some(0) || printer.bounded.is_cut() || printer.failure.is_some() {
                 break;
             }
             printer.place_is_unwritable =
@@ -153,11 +207,7 @@ impl Arguments {
             let query = Query { limit: left, ..part.query };
             store.list(&part.namespace, &query, &mut printer).map_err(Failure::from)?;
         }
-        let is_empty = printer.end()?;
-        if is_empty {
-            output::note(&nothing_matches(cx, listing));
-        }
-        Ok(Code::Done)
+        printer.end()
     }
 
     fn format(&self, json: bool) -> Format {
@@ -177,7 +227,7 @@ impl Arguments {
         };
         Ok(Query {
             prefix,
-            after: self.after.clone(),
+            after: None,
             reverse: self.reverse,
             limit: None,
             glob: self.glob.as_deref().map(str::parse::<Glob>).transpose()?,
@@ -202,14 +252,20 @@ impl Arguments {
         listing: &Listing,
         query: Query,
     ) -> Result<Vec<Part>, Failure> {
+        let place_of = |namespace: &Namespace| self.place_of(listing, namespace, cx.notation.delimiter);
         if let Listing::Within { namespace, .. } = listing {
-            return Ok(vec![Part { namespace: namespace.clone(), place: String::new(), query }]);
+            let place = place_of(namespace);
+            let after = match &self.after {
+                Some(after) if !place.is_empty() => Some(name_within(cx, namespace, after)?),
+                after => after.clone(),
+            };
+            let query = Query { after, ..query };
+            return Ok(vec![Part { namespace: namespace.clone(), place, query }]);
         }
-        let delimiter = cx.notation.delimiter;
         let mut parts = Vec::new();
         for space in store.namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
-            if covers(listing, &space.namespace, cx.notation.defaults.project()) {
-                let place = format!("{}{delimiter}", space.namespace.display(delimiter));
+            if listing.covers(&space.namespace, cx.notation.defaults.project()) {
+                let place = place_of(&space.namespace);
                 parts.push(Part { namespace: space.namespace, place, query: query.clone() });
             }
         }
@@ -218,8 +274,21 @@ impl Arguments {
             parts.reverse();
         }
         match &self.after {
-            Some(after) => behind(cx, parts, after, self.reverse),
+            Some(after) => {
+                let Address { namespace, name } = cx.listed_address(after)?;
+                Ok(behind(parts, &place_of(&namespace), name.as_str(), self.reverse))
+            }
             None => Ok(parts),
+        }
+    }
+
+    /// What is printed in front of the keys of a namespace.
+    fn place_of(&self, listing: &Listing, namespace: &Namespace, delimiter: Delimiter) -> String {
+        let is_within = matches!(listing, Listing::Within { .. });
+        match self.known_parts.unwrap_or(if is_within { 2 } else { 0 }) {
+            0 => format!("{}{delimiter}", namespace.display(delimiter)),
+            1 => format!("{}{delimiter}", namespace.namespace()),
+            _ => String::new(),
         }
     }
 }
@@ -248,18 +317,6 @@ struct Part {
     query: Query,
 }
 
-/// Whether a listing of full addresses covers `namespace`.
-fn covers(listing: &Listing, namespace: &Namespace, default_project: &str) -> bool {
-    match listing {
-        Listing::All => true,
-        Listing::StartingWith(start) => {
-            namespace.project() == start
-                || (namespace.namespace() == start && namespace.project() == default_project)
-        }
-        Listing::Within { namespace: within, .. } => namespace == within,
-    }
-}
-
 /// Whether the name of a namespace cannot be written with this delimiter.
 pub fn holds_delimiter(namespace: &Namespace, delimiter: Delimiter) -> bool {
     [namespace.project(), namespace.namespace()].iter().any(|name| name.contains(delimiter.char()))
@@ -274,24 +331,34 @@ pub fn warn_of_unwritable(count: u64, delimiter: Delimiter) {
     }
 }
 
-/// What lies behind the address `after`: the rest of its namespace, and those that follow.
-fn behind(cx: &Context, parts: Vec<Part>, after: &str, reverse: bool) -> Result<Vec<Part>, Failure> {
-    let Address { namespace, name } = cx.address(after.as_ref())?;
-    let place = format!("{}{}", namespace.display(cx.notation.delimiter), cx.notation.delimiter);
-    let follows = |part: &Part| if reverse { part.place <= place } else { part.place >= place };
+/// The name at an address, which has to be one of a namespace.
+fn name_within(cx: &Context, namespace: &Namespace, after: &str) -> Result<String, Failure> {
+    let address = cx.listed_address(after)?;
+    if address.namespace == *namespace {
+        return Ok(address.name.as_str().to_owned());
+    }
+    let namespace = namespace.display(cx.notation.delimiter);
+    Err(Failure::invalid(format!("{after} is not in {namespace}, where the listing is to go on")))
+}
+
+/// What lies behind an entry: the rest of its namespace, which is printed with `place` in front, and those that follow.
+fn behind(parts: Vec<Part>, place: &str, name: &str, reverse: bool) -> Vec<Part> {
+    let follows = |part: &Part| if reverse { *part.place <= *place } else { *part.place >= *place };
     let mut rest: Vec<_> = parts.into_iter().filter(follows).collect();
     for part in &mut rest {
-        part.query.after = (part.place == place).then(|| name.as_str().to_owned());
+        part.query.after = (part.place == place).then(|| name.to_owned());
     }
-    Ok(rest)
+    rest
 }
 
 /// Prints entries a page at a time.
 struct Printer<'a> {
+    bounded: Bounded,
     out: &'a mut Out,
     format: Format,
     long: bool,
     values: bool,
+    limit: Option<u64>,
     now: Millis,
     delimiter: Delimiter,
     stream: StreamPrinter,
@@ -301,36 +368,38 @@ struct Printer<'a> {
     place_is_unwritable: bool,
     /// Entries whose line cannot be used as an address under this delimiter.
     unwritable: u64,
-    shown: u64,
     failure: Option<Failure>,
 }
 
 impl Sink for Printer<'_> {
     fn row(&mut self, row: Row<'_>) {
+        if self.limit == Some(self.bounded.shown()) {
+            // It was only asked for to know that there is more.
+            return self.bounded.cut();
+        }
         let is_unwritable = self.place_is_unwritable || row.name.contains(self.delimiter.char());
-        if is_unwritable && self.format != Format::Stream {
+        let Self { format, long, values, now, stream, namespace, place, .. } = self;
+        let is_shown = self.bounded.add(self.out, [place, row.name], |out| match *format {
+            Format::Count => {}
+            Format::Text { end } => text(out, place, row, end, *values, long.then_some(*now)),
+            Format::Stream => {
+                let left = row.head.and_then(|head| ttl::left(head, *now));
+                let ttl = left.and_then(|millis| Ttl::from_millis(millis.max(1)).ok());
+                stream.entry(out.buffer(), namespace, row.name, ttl, row.value);
+            }
+            Format::Json | Format::JsonLines => json(out, place, row, *values),
+        });
+        if is_shown && is_unwritable && self.format != Format::Stream {
             self.unwritable += 1;
         }
-        match self.format {
-            Format::Count => {}
-            Format::Text { end } => self.text(row, end),
-            Format::Stream => {
-                let left = row.head.and_then(|head| ttl::left(head, self.now));
-                let ttl = left.and_then(|millis| Ttl::from_millis(millis.max(1)).ok());
-                self.stream.entry(self.out.buffer(), &self.namespace, row.name, ttl, row.value);
-            }
-            Format::Json if self.shown > 0 => self.json(row, b","),
-            Format::Json => self.json(row, b""),
-            Format::JsonLines => {
-                self.json(row, b"");
-                self.out.push(b"\n");
-            }
-        }
-        self.shown += 1;
     }
 
     fn page(&mut self) -> CoreResult<ControlFlow<()>> {
-        match self.out.flush() {
+        if self.bounded.is_cut() {
+            return Ok(ControlFlow::Break(()));
+        }
+        let flushed = if self.bounded.flows() { self.out.flush() } else { Ok(()) };
+        match flushed {
             Ok(()) => Ok(ControlFlow::Continue(())),
             Err(failure) => {
                 self.failure = Some(failure);
@@ -341,54 +410,52 @@ impl Sink for Printer<'_> {
 }
 
 impl Printer<'_> {
-    fn begin(&mut self) {
-        if self.format == Format::Json {
-            self.out.push(b"[");
-        }
+    /// How many more entries are wanted; one more than are shown where it matters whether there is more.
+    fn left(&self) -> Option<u64> {
+        let left = self.limit? - self.bounded.shown();
+        Some(if self.bounded.flows() { left } else { left.saturating_add(1) })
     }
 
-    /// Prints what comes last, and says whether there was nothing to list.
-    fn end(self) -> Result<bool, Failure> {
+    /// Prints what comes last.
+    fn end(self) -> Result<Listed, Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        match self.format {
-            Format::Json => self.out.push(b"]\n"),
-            Format::Count => self.out.line(&self.shown.to_string()),
-            _ => {}
+        if self.format == Format::Count {
+            self.out.line(&self.bounded.shown().to_string());
         }
-        self.out.flush()?;
-        warn_of_unwritable(self.unwritable, self.delimiter);
-        Ok(self.shown == 0 && self.format != Format::Count)
+        self.bounded.end(self.out)?;
+        let is_empty = self.bounded.shown() == 0 && self.format != Format::Count;
+        Ok(Listed { bounded: self.bounded, unwritable: self.unwritable, is_empty })
     }
+}
 
-    fn text(&mut self, row: Row<'_>, end: u8) {
-        if let Some(head) = row.head.filter(|_| self.long) {
-            let age = self.now.0.saturating_sub(head.updated.0).max(0) / 1000;
-            let left = ttl::seconds(ttl::left(head, self.now));
-            let writer = head.writer.as_deref().unwrap_or("-");
-            let columns = format!("{}\t{age}\t{left}\t{}\t{writer}\t", head.version, head.size);
-            self.out.push(columns.as_bytes());
-        }
-        self.out.push(self.place.as_bytes());
-        self.out.push(row.name.as_bytes());
-        if self.values {
-            self.out.push(b"=");
-            self.out.push(row.value);
-        }
-        self.out.push(&[end]);
+/// Prints a line, with what is known of the entry at this moment if that is wanted.
+fn text(out: &mut Out, place: &str, row: Row<'_>, end: u8, values: bool, known_at: Option<Millis>) {
+    if let (Some(head), Some(now)) = (row.head, known_at) {
+        let age = now.0.saturating_sub(head.updated.0).max(0) / 1000;
+        let left = ttl::seconds(ttl::left(head, now));
+        let writer = head.writer.as_deref().unwrap_or("-");
+        let columns = format!("{}\t{age}\t{left}\t{}\t{writer}\t", head.version, head.size);
+        out.push(columns.as_bytes());
     }
+    out.push(place.as_bytes());
+    out.push(row.name.as_bytes());
+    if values {
+        out.push(b"=");
+        out.push(row.value);
+    }
+    out.push(&[end]);
+}
 
-    fn json(&mut self, row: Row<'_>, before: &[u8]) {
-        self.out.push(before);
-        let mut object = Object::begin(self.out.buffer());
-        object.text("k", &format!("{}{}", self.place, row.name));
-        if self.values {
-            object.value(row.value);
-        }
-        if let Some(head) = row.head {
-            object.head(head);
-        }
-        object.end();
+fn json(out: &mut Out, place: &str, row: Row<'_>, values: bool) {
+    let mut object = Object::begin(out.buffer());
+    object.text("k", &format!("{place}{}", row.name));
+    if values {
+        object.value(row.value);
     }
+    if let Some(head) = row.head {
+        object.head(head);
+    }
+    object.end();
 }

@@ -7,6 +7,7 @@ mod allow;
 mod append;
 mod auth;
 mod backup;
+mod blame;
 mod completions;
 mod config;
 mod context;
@@ -19,18 +20,23 @@ mod exists;
 mod export;
 mod export_fs;
 mod get;
+mod history;
 mod import;
 mod import_fs;
 mod incr;
 mod install;
-mod list;
-mod lock;
+pub mod list;
+pub mod lock;
+mod log;
 mod man;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod namespaces;
 mod nss;
+mod prime;
 mod projects;
 mod proto;
-mod queue;
+pub mod queue;
 mod rename;
 mod restore;
 mod run;
@@ -39,9 +45,13 @@ mod stream;
 mod sync;
 mod touch;
 mod ttl;
+mod txn;
+mod undo;
 mod uninstall;
 mod update;
 mod version;
+mod wait;
+mod watch;
 
 use std::ffi::OsString;
 
@@ -70,6 +80,12 @@ pub trait Run: Args {
     /// Which flags it heeds.
     const ADDRESSING: Addressing = Addressing::Entries;
 
+    /// Whether it takes --op-id: what it does is one transaction, whose answer is kept.
+    const ONCE: bool = false;
+
+    /// Whether it changes entries, so that there can be a reason for it.
+    const CHANGES_ENTRIES: bool = false;
+
     /// What it is given; commands that must work with a broken configuration ask for less.
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::new(globals)
@@ -85,17 +101,35 @@ pub struct Command {
     pub name: &'static str,
     define: fn(clap::Command) -> clap::Command,
     addressing: Addressing,
+    is_once: bool,
+    changes_entries: bool,
     run: fn(&clap::ArgMatches, Globals, bool) -> Result<Code, Failure>,
 }
 
 const fn command<C: Run>(name: &'static str) -> Command {
-    Command { name, define: C::augment_args, addressing: C::ADDRESSING, run: run::<C> }
+    Command {
+        name,
+        define: C::augment_args,
+        addressing: C::ADDRESSING,
+        is_once: C::ONCE,
+        changes_entries: C::CHANGES_ENTRIES,
+        run: run::<C>,
+    }
 }
 
 fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -> Result<Code, Failure> {
     let arguments = C::from_arg_matches(matches).map_err(|error| help::usage_error(&error))?;
     C::ADDRESSING.check(&globals)?;
+    if globals.op_id.is_some() && !C::ONCE {
+        return Err(Failure::usage("--op-id means nothing to this command"));
+    }
+    if globals.reason.is_some() && !C::CHANGES_ENTRIES {
+        return Err(Failure::usage("--reason means nothing to this command"));
+    }
     let mut cx = C::context(globals)?;
+    if C::CHANGES_ENTRIES {
+        cx.find_reason()?;
+    }
     if cx.globals.explain {
         explain::tell(&cx);
     }
@@ -134,6 +168,11 @@ impl Addressing {
     }
 }
 
+/// What the flag --op-id is called in [`Globals`].
+const OP_ID: &str = "op_id";
+/// And --reason.
+const REASON: &str = "reason";
+
 /// All commands, in the order in which help shows them.
 static COMMANDS: &[Command] = &[
     command::<set::Set>("set"),
@@ -151,6 +190,13 @@ static COMMANDS: &[Command] = &[
     command::<list::Keys>("ls"),
     command::<list::Scan>("scan"),
     command::<stream::Stream>("stream"),
+    command::<txn::Txn>("txn"),
+    command::<watch::Watch>("watch"),
+    command::<wait::Wait>("wait"),
+    command::<history::History>("history"),
+    command::<blame::Blame>("blame"),
+    command::<log::Log>("log"),
+    command::<undo::Undo>("undo"),
     command::<lock::acquire::Acquire>("lock acquire"),
     command::<lock::renew::Renew>("lock renew"),
     command::<lock::release::Release>("lock release"),
@@ -165,6 +211,9 @@ static COMMANDS: &[Command] = &[
     command::<queue::retry::Retry>("queue retry"),
     command::<queue::list::List>("queue list"),
     command::<run::WithEnvironment>("run"),
+    command::<prime::Prime>("prime"),
+    #[cfg(feature = "mcp")]
+    command::<mcp::Mcp>("mcp"),
     command::<export::Export>("export"),
     command::<import::Import>("import"),
     command::<export_fs::ExportFs>("export-fs"),
@@ -310,7 +359,7 @@ pub static GROUPS: &[Group] = &[
     ),
     group("admin database", "Databases of the data directory, by name", None),
     group("admin project", "Projects as a whole", None),
-    group("admin namespace", "Namespaces as a whole, and encryption of their values", None),
+    group("admin namespace", "Namespaces as a whole, and the encryption and history of what they hold", None),
     group("admin table", "The tables that namespaces lie in", None),
     group("admin user", "Users and their passwords", None),
     group("admin key", "API keys for programs, and keys of namespaces", None),
@@ -331,7 +380,9 @@ impl Command {
     /// The definition that clap reads its arguments by.
     pub fn definition(&self) -> clap::Command {
         let own = (self.define)(clap::Command::new(self.name));
-        self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name))
+        let definition = self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name));
+        let definition = definition.mut_arg(REASON, |arg| arg.hide(!self.changes_entries));
+        definition.mut_arg(OP_ID, |arg| arg.hide(!self.is_once))
     }
 
     /// The definition without the flags of every command.
@@ -342,7 +393,12 @@ impl Command {
     /// The flags of every command that it heeds.
     pub fn heeded(&self) -> Vec<clap::Arg> {
         let shared = Globals::augment_args(clap::Command::new(self.name));
-        let is_heeded = |flag: &&clap::Arg| !self.addressing.refused().contains(&flag.get_id().as_str());
+        let is_heeded = |flag: &&clap::Arg| {
+            let name = flag.get_id().as_str();
+            !self.addressing.refused().contains(&name)
+                && (self.is_once || name != OP_ID)
+                && (self.changes_entries || name != REASON)
+        };
         shared.get_arguments().filter(is_heeded).cloned().collect()
     }
 

@@ -5,9 +5,8 @@ use crate::exit::{Code, Failure};
 /// List the namespaces of the project that -p names, or the cursor
 #[derive(clap::Args)]
 pub struct Namespaces {
-    /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    arguments: nss::Arguments,
 }
 
 impl Run for Namespaces {
@@ -21,6 +20,6 @@ impl Run for Namespaces {
                 failure.hint("prontodb namespaces -p PROJECT; prontodb nss lists those of all projects")
             );
         };
-        nss::list(cx, Some(&project), self.long, &|info| info.space.namespace.namespace().to_owned())
+        nss::list(cx, Some(&project), &self.arguments, &|info| info.space.namespace.namespace().to_owned())
     }
 }

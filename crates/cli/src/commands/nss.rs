@@ -7,14 +7,25 @@ use super::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
+use crate::output::bounded::Bounds;
 use crate::output::json::Object;
 
 /// List all namespaces, as project.namespace
 #[derive(clap::Args)]
 pub struct Nss {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+// No doc comment: clap would take it for what a command is about.
+#[derive(clap::Args)]
+pub struct Arguments {
     /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
     #[arg(long)]
     long: bool,
+
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 impl Run for Nss {
@@ -23,7 +34,7 @@ impl Run for Nss {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let project = cx.globals.project.clone();
         let delimiter = cx.notation.delimiter;
-        list(cx, project.as_deref(), self.long, &|info| info.space.namespace.display(delimiter))
+        list(cx, project.as_deref(), &self.arguments, &|info| info.space.namespace.display(delimiter))
     }
 }
 
@@ -31,27 +42,30 @@ impl Run for Nss {
 pub fn list(
     cx: &mut Context,
     project: Option<&str>,
-    long: bool,
+    Arguments { long, bounds }: &Arguments,
     shown: &dyn Fn(&NamespaceInfo) -> String,
 ) -> Result<Code, Failure> {
     let store = cx.open_existing()?;
-    let wants_totals = long || cx.json();
-    let infos = if wants_totals { store.describe_namespaces(project) } else { bare(&store, project) };
+    let (is_json, long) = (cx.json(), *long);
+    let infos = if long || is_json { store.describe_namespaces(project) } else { bare(&store, project) };
     let mut infos: Vec<_> = infos
         .map_err(|error| cx.with_hint(error.into()))?
         .into_iter()
         .map(|info| (shown(&info), info))
         .collect();
     infos.sort_by(|(a, _), (b, _)| a.cmp(b));
-    if cx.json() {
-        push_array(cx, &infos);
-    } else {
-        infos
-            .iter()
-            .for_each(|(name, info)| cx.out.line(&if long { columns(name, info) } else { name.clone() }));
-    }
-    cx.out.flush()?;
-    no_matches(infos.is_empty());
+    let is_empty = bounds.print(
+        &mut cx.out,
+        is_json,
+        &infos,
+        |(name, _)| name,
+        |out, (name, info)| match (is_json, long) {
+            (true, _) => push_object(out.buffer(), name, info),
+            (false, true) => out.line(&columns(name, info)),
+            (false, false) => out.line(name),
+        },
+    )?;
+    no_matches(is_empty);
     let delimiter = cx.notation.delimiter;
     let unwritable = infos.iter().filter(|(_, info)| holds_delimiter(&info.space.namespace, delimiter));
     warn_of_unwritable(unwritable.count() as u64, delimiter);
@@ -74,18 +88,6 @@ fn columns(name: &str, info: &NamespaceInfo) -> String {
     let ttl = space.cache.as_ref().map_or_else(|| "-".to_owned(), |cache| cache.timeout.to_string());
     let last_write = shown_moment(totals.last_write);
     format!("{}\t{ttl}\t{}\t{}\t{}\t{last_write}\t{name}", kind(info), totals.keys, totals.bytes, table)
-}
-
-fn push_array(cx: &mut Context, infos: &[(String, NamespaceInfo)]) {
-    let text = cx.out.buffer();
-    text.push(b'[');
-    for (place, (name, info)) in infos.iter().enumerate() {
-        if place > 0 {
-            text.push(b',');
-        }
-        push_object(text, name, info);
-    }
-    text.extend_from_slice(b"]\n");
 }
 
 fn push_object(text: &mut Vec<u8>, name: &str, info: &NamespaceInfo) {

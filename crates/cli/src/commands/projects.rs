@@ -6,6 +6,7 @@ use super::nss::{no_matches, shown_moment};
 use super::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::output::bounded::Bounds;
 use crate::output::json::Object;
 
 /// List projects
@@ -14,6 +15,9 @@ pub struct Projects {
     /// Namespaces, keys, bytes and last write in front, tabs between
     #[arg(long)]
     long: bool,
+
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 /// What a project holds.
@@ -28,21 +32,28 @@ impl Run for Projects {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let store = cx.open_existing()?;
-        if !self.long && !cx.json() {
-            let projects = store.projects().map_err(|error| cx.with_hint(error.into()))?;
-            projects.iter().for_each(|project| cx.out.line(project));
-            no_matches(projects.is_empty());
-        } else {
-            let names = store.projects().map_err(|error| cx.with_hint(error.into()))?;
-            let mut projects: BTreeMap<_, Summary> =
-                names.into_iter().map(|name| (name, Summary::default())).collect();
+        let names = store.projects().map_err(|error| cx.with_hint(error.into()))?;
+        let mut projects: BTreeMap<_, Summary> =
+            names.into_iter().map(|name| (name, Summary::default())).collect();
+        if self.long || cx.json() {
             for info in store.describe_namespaces(None).map_err(|error| cx.with_hint(error.into()))? {
                 projects.entry(info.space.namespace.project().to_owned()).or_default().add(&info.totals);
             }
-            print(cx, &projects);
-            no_matches(projects.is_empty());
         }
-        cx.out.flush()?;
+        let projects: Vec<_> = projects.into_iter().collect();
+        let (is_json, long) = (cx.json(), self.long);
+        let is_empty = self.bounds.print(
+            &mut cx.out,
+            is_json,
+            &projects,
+            |(name, _)| name,
+            |out, (name, summary)| match (is_json, long) {
+                (true, _) => push_json(out.buffer(), name, summary),
+                (false, true) => out.line(&summary.columns(name)),
+                (false, false) => out.line(name),
+            },
+        )?;
+        no_matches(is_empty);
         Ok(Code::Done)
     }
 }
@@ -54,31 +65,20 @@ impl Summary {
         self.totals.bytes += totals.bytes;
         self.totals.last_write = self.totals.last_write.max(totals.last_write);
     }
+
+    fn columns(&self, name: &str) -> String {
+        let Self { namespaces, totals } = self;
+        let last_write = shown_moment(totals.last_write);
+        format!("{namespaces}\t{}\t{}\t{last_write}\t{name}", totals.keys, totals.bytes)
+    }
 }
 
-fn print(cx: &mut Context, projects: &BTreeMap<String, Summary>) {
-    let json = cx.json();
-    if json {
-        cx.out.push(b"[");
-    }
-    for (place, (name, Summary { namespaces, totals })) in projects.iter().enumerate() {
-        if !json {
-            let last_write = shown_moment(totals.last_write);
-            cx.out.line(&format!("{namespaces}\t{}\t{}\t{last_write}\t{name}", totals.keys, totals.bytes));
-            continue;
-        }
-        if place > 0 {
-            cx.out.push(b",");
-        }
-        Object::begin(cx.out.buffer())
-            .text("project", name)
-            .number("namespaces", *namespaces)
-            .number("keys", totals.keys)
-            .number("bytes", totals.bytes)
-            .moment("last_write", totals.last_write)
-            .end();
-    }
-    if json {
-        cx.out.push(b"]\n");
-    }
+fn push_json(text: &mut Vec<u8>, name: &str, Summary { namespaces, totals }: &Summary) {
+    Object::begin(text)
+        .text("project", name)
+        .number("namespaces", *namespaces)
+        .number("keys", totals.keys)
+        .number("bytes", totals.bytes)
+        .moment("last_write", totals.last_write)
+        .end();
 }

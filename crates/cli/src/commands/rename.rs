@@ -23,6 +23,9 @@ pub struct Rename {
 }
 
 impl Run for Rename {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let options = CopyOptions { move_source: true, if_absent: self.if_absent };
         copy::transfer(cx, &self.source, &self.target, options)

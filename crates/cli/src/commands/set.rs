@@ -69,6 +69,9 @@ enum Answer {
 }
 
 impl Run for Set {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, word) = cx.address_and_word(self.address.take(), self.value.take())?;
         let value = value(cx, word, self.file.as_deref())?;
@@ -81,7 +84,7 @@ impl Run for Set {
         let needs_entry = condition.version.is_some()
             || condition.value.is_some()
             || condition.presence == Some(Presence::Present);
-        let store = if needs_entry { cx.open_existing()? } else { cx.open_to_write()? };
+        let store = if needs_entry { cx.open_to_change()? } else { cx.open_to_write()? };
         let written = store.set(&address, &value, &options);
         let written = written.map_err(|error| explain(cx, &address, error))?;
         print(cx, self.answer, written)

@@ -44,8 +44,15 @@ enum Format {
 
 impl Run for Stream {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.chunk.is_some() && cx.op.is_some() {
+            return Err(Failure::usage(
+                "--op-id and --chunk exclude each other: under an id all is one transaction",
+            ));
+        }
         let mut writing = Writing::begin(cx, &self)?;
         if let Some(credentials) = secret::from_environment()? {
             writing.authenticate(&credentials)?;
@@ -164,10 +171,7 @@ impl<'c> Writing<'c> {
 
     /// Finds out who writes, before anything else is done for them.
     fn authenticate(&mut self, credentials: &Credentials) -> Result<(), Failure> {
-        let store = self.cx.open_for_login()?;
-        let identity = self.cx.identify(&store, credentials)?;
-        auth::warn_of_known_password(&store, &identity)?;
-        self.identity = Some(identity);
+        self.identity = Some(auth::identify(self.cx, credentials)?);
         Ok(())
     }
 

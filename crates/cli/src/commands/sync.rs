@@ -35,6 +35,7 @@ pub struct Sync {
 
 impl Run for Sync {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const CHANGES_ENTRIES: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::without_database(globals)

@@ -23,10 +23,13 @@ pub struct Touch {
 }
 
 impl Run for Touch {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(self.address.as_slice())?;
         let ttl = self.ttl.as_deref().map(Ttl::parse).transpose().map_err(Error::from)?;
-        let touched = cx.open_existing()?.write(|writer| writer.touch(&address, ttl));
+        let touched = cx.open_to_change()?.touch(&address, ttl);
         match touched.map_err(|error| explain(cx, &address, error))? {
             Some(_) => Ok(Code::Done),
             None => Err(missing(cx, &[address])),

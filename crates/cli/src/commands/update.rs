@@ -5,7 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use prontodb_core::auth::shown;
-use prontodb_core::{Address, ErrorKind, Version, json};
+use prontodb_core::store::{Answer, Request, Ruling};
+use prontodb_core::{Address, Error, ErrorKind, Version, json};
+use serde::{Deserialize, Serialize};
 
 use super::get::push_json;
 use super::{Run, set};
@@ -40,14 +42,36 @@ pub struct Update {
     command: Vec<OsString>,
 }
 
+/// What came of a try.
+#[derive(Default, Serialize, Deserialize)]
+struct Updated {
+    /// Others have changed the entry meanwhile.
+    #[serde(skip)]
+    others: Option<Error>,
+}
+
+impl Answer for Updated {
+    fn ruling(&self) -> Ruling {
+        if self.others.is_some() { Ruling::Open } else { Ruling::Done }
+    }
+}
+
 /// What is there before a try.
 type Seen = Option<(Version, Vec<u8>)>;
 
 impl Run for Update {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let words: Vec<_> = self.address.iter().cloned().collect();
         let address = cx.take_only_address(&words)?;
-        let (mut store, mut refused) = (cx.open_existing()?, None);
+        let describe = |request: &mut Request| self.describe(&address, cx.json(), request);
+        let (mut store, mut refused) = (cx.open_to_change()?, None);
+        let explain = |error| set::explain(cx, &address, error);
+        if store.answer_given::<Updated>(&describe).map_err(explain)?.is_some() {
+            return Ok(Code::Done);
+        }
         for number in 0..self.tries.max(1) {
             let seen = read(cx, &store, &address)?;
             let version = seen.as_ref().map(|(version, _)| *version);
@@ -63,21 +87,24 @@ impl Run for Update {
                 return Ok(Code::of_child(status));
             }
             if seen.as_ref().is_some_and(|(_, old)| *old == value) {
-                store.require_fence().map_err(|error| set::explain(cx, &address, error))?;
+                store.require_fence().map_err(explain)?;
+                if cx.op.is_some() {
+                    store.write_once(&describe, |_| Ok(Updated::default())).map_err(explain)?;
+                }
                 return Ok(Code::Done);
             }
             if seen.is_none() {
                 // The database itself may not be there yet.
                 store = cx.open_to_write()?;
             }
-            match store.write(|writer| writer.replace_if(&address, version, &value)) {
-                Ok(_) => return Ok(Code::Done),
-                Err(error) if error.kind() == ErrorKind::Conflict => {
-                    // No other try helps against a lease that has ended.
-                    store.require_fence().map_err(|error| set::explain(cx, &address, error))?;
-                    refused = Some((version, error));
-                }
-                Err(error) => return Err(set::explain(cx, &address, error)),
+            let updated =
+                store.write_once(&describe, |writer| match writer.replace_if(&address, version, &value) {
+                    Err(error) if error.kind() == ErrorKind::Conflict => Ok(Updated { others: Some(error) }),
+                    written => written.map(|_| Updated::default()),
+                });
+            match updated.map_err(explain)?.others {
+                None => return Ok(Code::Done),
+                Some(error) => refused = Some((version, error)),
             }
         }
         let what = format!("{} was changed by others each time; {} tries", cx.show(&address), self.tries);
@@ -93,6 +120,14 @@ fn read(cx: &Context, store: &Session, address: &Address) -> Result<Seen, Failur
 }
 
 impl Update {
+    /// What is asked: the command says it, for what it prints depends on what is there.
+    fn describe(&self, address: &Address, is_json: bool, request: &mut Request) {
+        request.text("update").changes(address).flag(self.raw).flag(is_json);
+        for word in &self.command {
+            request.value(word.as_encoded_bytes());
+        }
+    }
+
     /// Has the command make a value of another one.
     fn ask(&self, cx: &Context, value: Option<&[u8]>) -> Result<(ExitStatus, Vec<u8>), Failure> {
         let [program, arguments @ ..] = &self.command[..] else {

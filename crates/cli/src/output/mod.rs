@@ -1,5 +1,6 @@
 //! What the program says: answers on stdout, everything else on stderr.
 
+pub mod bounded;
 pub mod file;
 pub mod json;
 pub mod progress;
@@ -119,7 +120,30 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// A word as shells take it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-/:,@%+=".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', r"'\''"))
+}
+
 /// One write for each message, so that those of many processes do not mix. There is no one to tell when it fails.
 pub fn say(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_cut_them() {
+        for (word, expected) in
+            [("a.b.c", "a.b.c"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("a|b", "'a|b'")]
+        {
+            assert_eq!(quoted(word), expected);
+        }
+    }
 }

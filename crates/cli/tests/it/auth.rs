@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 86] = [
+const GUARDED: [&str; 95] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -527,6 +527,13 @@ const GUARDED: [&str; 86] = [
     "ttl p.n.k",
     "rename p.n.k p.n.new",
     "copy p.n.k p.n.new",
+    "get p.n.k --version 1",
+    "history p.n.k",
+    "blame p.n.k",
+    "log p.n",
+    "undo p.n.k",
+    "undo --by tester p.n",
+    "admin namespace set p.n history=5",
     "keys p.n",
     "scan p.n",
     "scan p.n --stream",
@@ -582,6 +589,8 @@ const GUARDED: [&str; 86] = [
     "restore backup.tar.gz --to folder/",
     "set p.n.k 2 --if-present",
     "keys p.n --count",
+    "watch p.n --snapshot --limit 1",
+    "wait p.n.k --timeout 1s",
     "admin create-key p.n.new 1",
     "admin list-keys p.n",
     "admin describe-key p.n.k",
@@ -604,6 +613,7 @@ const GUARDED: [&str; 86] = [
 fn furnished() -> Sandbox {
     let s = sandbox_with([("p.n.k", "1"), ("p.n.l", "1")]);
     s.run(["create-cache", "p.c", "90"]).prints("");
+    s.run(["admin", "namespace", "set", "p.n", "history=9"]).prints("");
     s.run(["admin", "metakey", "set", "p.n.k", "owner", "alice"]).prints("");
     for line in [
         "admin user add sam --role admin",

@@ -72,7 +72,7 @@ fn an_archive_holds_the_database_the_cursors_and_the_configuration() {
     let manifest: Value = serde_json::from_slice(&fs::read(s.path("out/manifest.json")).unwrap()).unwrap();
     assert_eq!(
         (&manifest["format"], &manifest["schema"], &manifest["revision"]),
-        (&1.into(), &3.into(), &2.into())
+        (&1.into(), &4.into(), &2.into())
     );
     assert_eq!(manifest["database"], "main");
     assert_eq!(manifest["data_directory"], data_folder(&s).to_str().unwrap());

@@ -31,6 +31,8 @@ fn a_closed_pipe_is_a_silent_success() {
         &["nss"],
         &["projects", "--json"],
         &["get", "p.n.a"],
+        &["wait", "p.n.a"],
+        &["watch", "--snapshot"],
         &["help"],
         &["help", "get"],
     ] {

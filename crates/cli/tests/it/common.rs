@@ -289,6 +289,11 @@ pub fn made_ready(s: &Sandbox, flags: &[&str], command: &str, call: Call) -> Cal
         let set = ["admin", "metakey", "set", "-p", "p", "-n", "n", "k", "owner", "alice"];
         s.run([flags, &set].concat()).succeeds();
     }
+    if ["history", "blame", "log", "undo"].contains(&command) {
+        let keep = ["admin", "namespace", "set", "-p", "p", "-n", "n", "history=9"];
+        s.run([flags, &keep].concat()).succeeds();
+        s.run([flags, &["set", "-p", "p", "-n", "n", "k", "2"]].concat()).succeeds();
+    }
     let identity = identity_file(s);
     if ["admin namespace rotate", "admin namespace rewrap"].contains(&command) {
         let encrypt = ["admin", "namespace", "set", "-p", "p", "-n", "n", "encrypt=on"];

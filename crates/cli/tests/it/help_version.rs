@@ -3,7 +3,7 @@
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
 /// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 122] = [
+pub(crate) const COMMANDS: [&str; 128] = [
     "set",
     "get",
     "del",
@@ -18,6 +18,12 @@ pub(crate) const COMMANDS: [&str; 122] = [
     "ls",
     "scan",
     "stream",
+    "watch",
+    "wait",
+    "history",
+    "blame",
+    "log",
+    "undo",
     "export",
     "import",
     "export-fs",

@@ -263,7 +263,8 @@ fn it_says_which_user_may_administer_and_no_password() {
 #[test]
 fn many_install_at_once() {
     let s = sandbox();
-    let running: Vec<_> = (0..4).map(|_| s.run(["install", "--force"]).spawn()).collect();
+    let running: Vec<_> =
+        (0..4).map(|_| s.run(["install", "--force", "--busy-timeout-ms", "60000"]).spawn()).collect();
     running.into_iter().for_each(|one| drop(one.wait().succeeds()));
     assert!(fs::read(installed(&s)).unwrap() == fs::read(s.program()).unwrap());
     let names: Vec<_> =

@@ -5,11 +5,13 @@
 mod addresses;
 mod admin_database;
 mod append;
+mod audit;
 mod auth;
 mod backup;
 mod backups_under_load;
 mod bad_input;
 mod bad_luck;
+mod bounded;
 mod caches;
 mod care;
 mod common;
@@ -32,6 +34,7 @@ mod explain;
 mod flags;
 mod get;
 mod help_version;
+mod history;
 mod incr;
 mod install;
 mod json;
@@ -41,9 +44,12 @@ mod limits;
 mod locks;
 mod long_listings;
 mod many_processes;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod metakeys;
 mod moves;
 mod objects;
+mod once;
 mod overlays;
 mod paths;
 mod point_in_time;
@@ -64,9 +70,12 @@ mod touch;
 mod transfer;
 mod trees;
 mod ttl;
+mod txn;
 mod uninstall;
 mod update;
 mod users;
+mod wait;
+mod watch;
 
 /// A file that is not listed above is never compiled, and its tests never fail.
 #[test]

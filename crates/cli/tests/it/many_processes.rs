@@ -104,7 +104,7 @@ impl Dice {
 }
 
 /// How long one write takes here, so that kills meet it at any of its moments.
-fn time_of_one_write() -> u64 {
+pub(crate) fn time_of_one_write() -> u64 {
     let s = sandbox();
     let start = Instant::now();
     for _ in 0..5 {

@@ -12,7 +12,7 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 125] = [
+const LINES: [&str; 132] = [
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
@@ -26,6 +26,11 @@ const LINES: [&str; 125] = [
     "keys p.n",
     "ls p.n",
     "scan p.n",
+    "history p.n.k",
+    "blame p.n.k",
+    "log p.n",
+    "undo p.n.k",
+    "undo --by alice p.n",
     "stream",
     "export p.n",
     "import p.n",
@@ -117,6 +122,8 @@ const LINES: [&str; 125] = [
     "admin describe-table shared",
     "admin table drop hot --force",
     "admin drop-table hot --force",
+    "watch p.n --snapshot --limit 1",
+    "wait p.n.k",
     "auth whoami",
     "proto auth -",
     "config get ns_delim",

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::chain::append;
 use super::hide::escaped;
 use super::records::{self, Kept};
-use crate::clock::Millis;
 use crate::engine::{Catalog, Txn};
 use crate::error::Result;
 use crate::store::Store;
@@ -87,18 +87,5 @@ impl Store {
     /// Waits for other writers as any write does. The refusal stands, whether it can be written down or not.
     fn note_failed(&self, event: &Event) {
         let _ = self.engine().write(&mut |txn| append(txn, event));
-    }
-}
-
-/// Adds an event behind all others of its moment.
-pub(crate) fn append(txn: &mut dyn Txn, event: &Event) -> Result<()> {
-    let moment = Millis(event.at).0.max(0);
-    let mut number = 0;
-    loop {
-        let key = format!("{moment:015}-{number:06}");
-        if txn.record(Catalog::Audit, &key)?.is_none() {
-            return records::keep(txn, &key, event);
-        }
-        number += 1;
     }
 }

@@ -4,6 +4,7 @@
 //! [`Identity`]. From then on each of its methods asks [`policy::decide`] before it does anything.
 
 mod audit;
+mod chain;
 mod grants;
 mod hide;
 mod keys;
@@ -17,12 +18,14 @@ mod users;
 use secrecy::SecretString;
 
 pub use self::audit::Event;
-pub(crate) use self::audit::append as append_event;
+pub(crate) use self::chain::append as append_event;
+pub use self::chain::{Break, Chain, Verified};
 pub use self::hide::shown;
 pub use self::keys::ApiKeyInfo;
 pub use self::password::check as check_password;
 pub use self::policy::{Action, Decision, Grant, Identity, Pattern, Role};
 use self::proof::Proof;
+pub(crate) use self::token::random;
 pub use self::users::{Seed, UserInfo, check_user_name};
 use crate::engine::{Txn, View};
 use crate::error::{Error, ErrorKind, Result};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::proof::Proof;
 use super::records::{self, Kept};
 use super::token::{self, Fresh, Kind};
-use super::{Identity, audit, wrong};
+use super::{Identity, append_event, wrong};
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Catalog, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,7 +51,7 @@ impl Store {
             let (user, digest) = (identity.name.clone(), digest.clone());
             let session = Session { user, digest, created: now.0, expires: now.after(ttl).0 };
             records::keep(txn, &id, &session)?;
-            audit::append(txn, &self.event(&identity.name, "log in", "", true))
+            append_event(txn, &self.event(&identity.name, "log in", "", true))
         })?;
         Ok(text)
     }
@@ -67,7 +67,7 @@ impl Store {
             let is_meant = |session: &Session| token::is_kept_as(Kind::Session, token, &session.digest);
             let session = session.filter(is_meant).ok_or_else(wrong)?;
             txn.remove_record(Catalog::Sessions, id)?;
-            audit::append(txn, &self.event(&session.user, "log out", "", true))
+            append_event(txn, &self.event(&session.user, "log out", "", true))
         })
     }
 

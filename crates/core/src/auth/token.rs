@@ -61,7 +61,8 @@ fn digest(secret: &str) -> String {
     blake3::hash(secret.as_bytes()).to_hex().to_string()
 }
 
-fn random<const N: usize>() -> Result<String> {
+/// Random bytes, in hexadecimal.
+pub(crate) fn random<const N: usize>() -> Result<String> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::new(ErrorKind::Io, format!("the system gives no random numbers; {error}")))?;

@@ -7,16 +7,21 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::ops::{Bound, ControlFlow};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Condvar, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::{
-    Cache, Candidate, Catalog, Engine, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
-    end_of_prefix,
+    Awaited, Cache, Candidate, Catalog, Engine, Fields, Mark, Policy, Range, Row, Sealing, Space, Totals,
+    Txn, View, Wait, end_of_prefix, wait,
 };
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Coding, Head, Record, Version};
+use crate::record::{Coding, Head, Past, Record, Version};
+use crate::sys::Roused;
+
+/// How often whoever waits looks whether somebody still reads the answer.
+const READER_LOOK: Duration = Duration::from_millis(50);
 
 /// The table of spaces that were given no other. Tables are labels here: entries lie by their space.
 const TABLE: &str = "memory";
@@ -27,6 +32,9 @@ const TABLE: &str = "memory";
 #[derive(Default)]
 pub struct MemoryEngine {
     state: RwLock<State>,
+    /// How many writes there have been.
+    writes: Mutex<u64>,
+    written: Condvar,
 }
 
 impl MemoryEngine {
@@ -48,7 +56,38 @@ impl Engine for MemoryEngine {
         let attempt = Attempt(&mut state);
         body(&mut *attempt.0)?;
         attempt.commit();
+        drop(state);
+        *self.writes.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.written.notify_all();
         Ok(())
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        let writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Mark { place: 0, change: *writes })
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        let begun = Instant::now();
+        let most = if wait.reader.is_some() { READER_LOOK } else { Duration::MAX };
+        loop {
+            let writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = wait.at_most.saturating_sub(begun.elapsed());
+            let (writes, _) = self
+                .written
+                .wait_timeout_while(writes, left.min(most), |writes| *writes == seen.change)
+                .unwrap_or_else(PoisonError::into_inner);
+            if *writes != seen.change {
+                return Ok(Awaited::Changed);
+            }
+            drop(writes);
+            if wait::doze(Duration::ZERO, None, wait)? == Roused::ReaderGone {
+                return Ok(Awaited::ReaderGone);
+            }
+            if begun.elapsed() >= wait.at_most {
+                return Ok(Awaited::TimedOut);
+            }
+        }
     }
 }
 
@@ -75,15 +114,25 @@ struct State {
     last_id: u64,
     spaces: BTreeMap<Namespace, Space>,
     entries: BTreeMap<u64, Entries>,
+    /// Versions of entries that histories keep, by the number of the space, name and version.
+    past: BTreeMap<PastKey, Kept>,
     /// Records of catalogs, by catalog and key.
     records: BTreeMap<(Catalog, String), String>,
     /// Spaces on their way to a table.
     moves: BTreeSet<(u64, String)>,
+    /// Until when changes are kept.
+    changes: Option<Millis>,
     journal: Journal,
 }
 
 /// The entries of one space.
 type Entries = BTreeMap<String, Record>;
+
+/// The number of a space, the name of an entry, the number of a version.
+type PastKey = (u64, String, u64);
+
+/// A version, and its value.
+type Kept = (Past, Option<Vec<u8>>);
 
 /// What the write under way has replaced; empty between writes.
 #[derive(Default)]
@@ -99,7 +148,9 @@ enum Change {
     Entry { space: u64, name: String, before: Option<Record> },
     Head { space: u64, name: String, before: Head },
     Record { key: (Catalog, String), before: Option<String> },
+    Past { key: PastKey, before: Option<Kept> },
     Move { of: (u64, String), was_there: bool },
+    Changes { before: Option<Millis> },
 }
 
 impl State {
@@ -127,6 +178,11 @@ impl State {
                 Some(record) => drop(self.records.insert(key, record)),
                 None => drop(self.records.remove(&key)),
             },
+            Change::Changes { before } => self.changes = before,
+            Change::Past { key, before } => match before {
+                Some(kept) => drop(self.past.insert(key, kept)),
+                None => drop(self.past.remove(&key)),
+            },
             Change::Move { of, was_there: true } => drop(self.moves.insert(of)),
             Change::Move { of, was_there: false } => drop(self.moves.remove(&of)),
             Change::Head { space, name, before } => {
@@ -152,6 +208,32 @@ impl State {
     fn heads(&self, space: &Space) -> impl Iterator<Item = (&str, &Head)> {
         let entries = self.entries.get(&space.id).into_iter().flatten();
         entries.map(|(name, record)| (name.as_str(), &record.head))
+    }
+
+    /// What histories keep of an entry.
+    fn past_of_entry(&self, space: &Space, name: &str) -> impl DoubleEndedIterator<Item = &Past> {
+        let key = |version| (space.id, name.to_owned(), version);
+        self.past.range(key(0)..=key(u64::MAX)).map(|(_, (past, _))| past)
+    }
+
+    /// What the history of the space of this number keeps.
+    fn past_of_space(&self, space: u64) -> impl Iterator<Item = (&PastKey, &Kept)> {
+        self.past.range((space, String::new(), 0)..).take_while(move |((of, _, _), _)| *of == space)
+    }
+
+    /// Changes what a history keeps, or removes it.
+    fn change_past(&mut self, key: PastKey, kept: Option<Kept>) {
+        let before = match kept {
+            Some(kept) => self.past.insert(key.clone(), kept),
+            None => self.past.remove(&key),
+        };
+        self.journal.changes.push(Change::Past { key, before });
+    }
+
+    fn remove_past(&mut self, keys: Vec<PastKey>) -> usize {
+        let count = keys.len();
+        keys.into_iter().for_each(|key| self.change_past(key, None));
+        count
     }
 
     fn entries_mut(&mut self, space: &Space) -> Result<&mut Entries> {
@@ -248,6 +330,17 @@ impl View for State {
         Ok(of_catalog.take(limit).map(|((_, key), record)| (key.clone(), record.clone())).collect())
     }
 
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        let next = Catalog::ALL.into_iter().find(|next| *next > catalog);
+        let end = next.map_or(Bound::Unbounded, |next| Bound::Excluded((next, String::new())));
+        let mut of_catalog = self.records.range((Bound::Included((catalog, String::new())), end));
+        Ok(of_catalog.next_back().map(|((_, key), record)| (key.clone(), record.clone())))
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        Ok(self.changes)
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         let expired = self.heads(space).filter(|(_, head)| !head.visible_at(now));
         Ok(first(expired.collect(), by_expiry, limit))
@@ -261,6 +354,23 @@ impl View for State {
             }
             Policy::Ttl => first(heads.collect(), by_expiry, limit),
         })
+    }
+
+    fn past_of(&self, space: &Space, name: &str, before: Option<Version>, limit: usize) -> Result<Vec<Past>> {
+        let earlier = |past: &&Past| before.is_none_or(|before| past.head.version < before);
+        Ok(self.past_of_entry(space, name).rev().filter(earlier).take(limit).cloned().collect())
+    }
+
+    fn past(&self, space: &Space, before: Option<&(Version, String)>, limit: usize) -> Result<Vec<Past>> {
+        let mut found: Vec<_> = self.past_of_space(space.id).map(|(_, (past, _))| past).collect();
+        found.retain(|past| before.is_none_or(|before| past.place() < *before));
+        found.sort_by_key(|past| std::cmp::Reverse(past.place()));
+        Ok(found.into_iter().take(limit).cloned().collect())
+    }
+
+    fn past_value(&self, space: &Space, name: &str, version: Version) -> Result<Option<Vec<u8>>> {
+        let kept = self.past.get(&(space.id, name.to_owned(), version.0));
+        Ok(kept.and_then(|(_, value)| value.clone()))
     }
 }
 
@@ -281,7 +391,7 @@ impl Txn for State {
         self.last_id += 1;
         let namespace = namespace.clone();
         let (table, cache, sealing) = (TABLE.to_owned(), None, Sealing::Never);
-        let space = Space { id: self.last_id, namespace, table, created: now, cache, sealing };
+        let space = Space { id: self.last_id, namespace, table, created: now, cache, sealing, history: None };
         self.entries.insert(space.id, Entries::new());
         self.spaces.insert(space.namespace.clone(), space.clone());
         self.journal.changes.push(Change::Space { namespace: space.namespace.clone(), before: None });
@@ -347,6 +457,44 @@ impl Txn for State {
         self.change_space(space, |kept| kept.sealing = sealing)
     }
 
+    fn set_history(&mut self, space: &Space, versions: Option<u64>) -> Result<()> {
+        self.change_space(space, |kept| kept.history = versions)
+    }
+
+    fn keep_past(&mut self, space: &Space, past: &Past, value: Option<&[u8]>) -> Result<()> {
+        let key = (space.id, past.name.clone(), past.head.version.0);
+        self.change_past(key, Some((past.clone(), value.map(<[u8]>::to_vec))));
+        Ok(())
+    }
+
+    fn end_past(&mut self, space: &Space, name: &str, version: Version, ended: Millis) -> Result<bool> {
+        let key = (space.id, name.to_owned(), version.0);
+        let Some((past, value)) = self.past.get(&key).cloned() else { return Ok(false) };
+        self.change_past(key, Some((Past { ended: Some(ended), ..past }, value)));
+        Ok(true)
+    }
+
+    fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()> {
+        let kept = usize::try_from(versions).unwrap_or(usize::MAX);
+        let beyond = self.past_of_entry(space, name).rev().skip(kept);
+        let beyond = beyond.map(|past| (space.id, name.to_owned(), past.head.version.0)).collect();
+        self.remove_past(beyond);
+        Ok(())
+    }
+
+    fn forget_past(&mut self, space: &Space, ended: Millis, limit: usize) -> Result<usize> {
+        let over = |(_, (past, _)): &(&PastKey, &Kept)| past.ended.is_some_and(|at| at <= ended);
+        let mut over: Vec<_> = self.past_of_space(space.id).filter(over).collect();
+        over.sort_by_key(|(_, (past, _))| past.ended);
+        let keys = over.into_iter().take(limit).map(|(key, _)| key.clone()).collect();
+        Ok(self.remove_past(keys))
+    }
+
+    fn sweep_past(&mut self, space: u64, limit: usize) -> Result<usize> {
+        let keys = self.past_of_space(space).take(limit).map(|(key, _)| key.clone()).collect();
+        Ok(self.remove_past(keys))
+    }
+
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
         let size = if head.coding.is_plain() { value.len() as u64 } else { head.size };
         let head = Head { size, ..head.clone() };
@@ -384,12 +532,27 @@ impl Txn for State {
         Ok(())
     }
 
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()> {
+        let before = mem::replace(&mut self.changes, until);
+        self.journal.changes.push(Change::Changes { before });
+        Ok(())
+    }
+
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
         self.change_heads(space, |head| head.rank = ranked.then_some(head.version.0))
     }
 
     fn keep_all(&mut self, space: &Space) -> Result<()> {
-        self.change_heads(space, |head| head.expires = None)
+        self.change_heads(space, |head| head.expires = None)?;
+        let kept: Vec<_> =
+            self.heads(space).map(|(name, head)| (space.id, name.to_owned(), head.version.0)).collect();
+        for key in kept {
+            if let Some((mut past, value)) = self.past.get(&key).cloned() {
+                (past.head.expires, past.ended) = (None, None);
+                self.change_past(key, Some((past, value)));
+            }
+        }
+        Ok(())
     }
 }
 

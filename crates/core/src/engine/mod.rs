@@ -9,6 +9,7 @@
 
 pub mod memory;
 pub mod sqlite;
+mod wait;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,9 @@ use std::path::{Path, PathBuf};
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Coding, Head, Record, Version};
+use crate::record::{Coding, Head, Past, Record, Version};
+
+pub use self::wait::{Awaited, Mark, Wait};
 
 /// Keeps spaces of entries, and changes them all or nothing.
 pub trait Engine: Send {
@@ -42,6 +45,20 @@ pub trait Engine: Send {
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write(body)
     }
+
+    /// A mark of the present state, for [`Engine::await_change`].
+    ///
+    /// # Errors
+    /// Those of [`Engine::read`].
+    fn mark(&self) -> Result<Mark>;
+
+    /// Waits until others have changed anything since the state that `seen` marks, whatever it was, or what keeps the data is
+    /// another one. Whether this engine's own changes count is left open. May say so when nothing has changed, too; of many
+    /// changes in a short time it says so once.
+    ///
+    /// # Errors
+    /// Those of [`Engine::mark`].
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited>;
 
     /// Makes sure that nothing is left on disk of values that have been replaced or removed; false when somebody still
     /// reads a state that holds them, and they have to stay.
@@ -117,6 +134,12 @@ pub trait View {
     /// Up to `limit` records of a catalog behind the key `after`, each with its key, in the byte order of keys.
     fn records(&self, catalog: Catalog, after: &str, limit: usize) -> Result<Vec<(String, String)>>;
 
+    /// The last record of a catalog in that order, with its key.
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>>;
+
+    /// The moment that [`Txn::keep_changes`] has set.
+    fn changes_until(&self) -> Result<Option<Millis>>;
+
     /// Number and size of the entries there at `visible_at`; of all, expired or not, with `None`.
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals>;
 
@@ -144,6 +167,17 @@ pub trait View {
     /// [`Policy::Fifo`] and [`Policy::Lru`] go by rank and leave out entries without one. [`Policy::Ttl`] goes by
     /// expiry; entries that never expire come last.
     fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>>;
+
+    /// Up to `limit` versions of an entry that the history of its space keeps, the newest first; with `before`, only
+    /// earlier ones.
+    fn past_of(&self, space: &Space, name: &str, before: Option<Version>, limit: usize) -> Result<Vec<Past>>;
+
+    /// The same for all entries of a space: the newest first, and of one version the last name first. With `before`, only
+    /// what comes behind that version of the entry of that name.
+    fn past(&self, space: &Space, before: Option<&(Version, String)>, limit: usize) -> Result<Vec<Past>>;
+
+    /// The value, as it is kept, of a version of an entry; `None` when the history has no such version, or that has none.
+    fn past_value(&self, space: &Space, name: &str, version: Version) -> Result<Option<Vec<u8>>>;
 }
 
 /// A state of the data that is being changed.
@@ -194,6 +228,27 @@ pub trait Txn: View {
     /// Notes whether the values of a space are sealed. The values stay as they are.
     fn set_sealing(&mut self, space: &Space, sealing: Sealing) -> Result<()>;
 
+    /// Notes how many versions of each entry of a space are to be kept; with `None` it keeps no history. Nothing is added or
+    /// removed by it.
+    fn set_history(&mut self, space: &Space, versions: Option<u64>) -> Result<()>;
+
+    /// Keeps a version of an entry in the history of its space, in place of what has the same number if there is anything;
+    /// `value` is what is kept of it.
+    fn keep_past(&mut self, space: &Space, past: &Past, value: Option<&[u8]>) -> Result<()>;
+
+    /// Notes when a version of an entry was no more; says whether the history has that version.
+    fn end_past(&mut self, space: &Space, name: &str, version: Version, ended: Millis) -> Result<bool>;
+
+    /// Removes all versions of an entry from the history of its space but the newest `versions`.
+    fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()>;
+
+    /// Removes up to `limit` versions from the history of a space that were no more at `ended` already; says how many.
+    fn forget_past(&mut self, space: &Space, ended: Millis, limit: usize) -> Result<usize>;
+
+    /// Removes up to `limit` versions from the history that a space of this number has had; says how many, none only at the
+    /// end.
+    fn sweep_past(&mut self, space: u64, limit: usize) -> Result<usize>;
+
     /// Stores an entry, in place of the one of this name if there is one. `value` is what is kept, as `head.coding` says;
     /// where that is the value itself, `head.size` follows from it.
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()>;
@@ -223,10 +278,13 @@ pub trait Txn: View {
     /// Removes a record of a catalog, if it is there.
     fn remove_record(&mut self, catalog: Catalog, key: &str) -> Result<()>;
 
+    /// Notes until when changes of entries are written down, or that they are not.
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()>;
+
     /// Gives every entry of a space its version as rank, or takes all ranks away.
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()>;
 
-    /// Makes every entry of a space one that never expires.
+    /// Makes every entry of a space one that never expires, and so the versions of them that its history has.
     fn keep_all(&mut self, space: &Space) -> Result<()>;
 }
 
@@ -260,11 +318,21 @@ pub enum Catalog {
     Leases,
     /// Where the items of queues are.
     Queues,
+    /// Where the audit log has come to.
+    AuditHead,
+    /// What was done under an id, and what was answered.
+    Ops,
+    /// The same by their age.
+    OpAges,
+    /// What has befallen entries.
+    Changes,
+    /// For how long namespaces keep what was, where that is not the usual time.
+    Histories,
 }
 
 impl Catalog {
     /// Every catalog.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 18] = [
         Self::Users,
         Self::ApiKeys,
         Self::Sessions,
@@ -278,6 +346,11 @@ impl Catalog {
         Self::Locks,
         Self::Leases,
         Self::Queues,
+        Self::AuditHead,
+        Self::Ops,
+        Self::OpAges,
+        Self::Changes,
+        Self::Histories,
     ];
 
     /// What it is called where names are needed.
@@ -296,6 +369,11 @@ impl Catalog {
             Self::Locks => "sys_locks",
             Self::Leases => "sys_leases",
             Self::Queues => "sys_queues",
+            Self::AuditHead => "sec_audit_head",
+            Self::Ops => "sys_ops",
+            Self::OpAges => "sys_op_ages",
+            Self::Changes => "sys_changes",
+            Self::Histories => "sys_histories",
         }
     }
 }
@@ -315,6 +393,8 @@ pub struct Space {
     pub cache: Option<Cache>,
     /// Whether its values are sealed.
     pub sealing: Sealing,
+    /// How many versions of each entry are kept, the present one included; `None` keeps no history.
+    pub history: Option<u64>,
 }
 
 /// Whether the values of a space are sealed, so that nobody without a key can read them.

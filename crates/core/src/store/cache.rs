@@ -1,5 +1,7 @@
 //! The rules of caches: what leaves, and when.
 
+use super::changes::{self, Op};
+use super::history::{self, By};
 use crate::clock::Millis;
 use crate::engine::{Cache, Candidate, Space, Txn};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,13 +73,13 @@ pub(super) fn footprint(name: &str, size: u64) -> u64 {
 /// Removes up to `limit` entries that have expired; says how many there were.
 pub(super) fn sweep(txn: &mut dyn Txn, space: &mut Space, now: Millis, limit: usize) -> Result<usize> {
     let expired = txn.expired(space, now, limit)?;
-    remove_all(txn, space, &expired)?;
+    expired.iter().try_for_each(|candidate| remove(txn, space, candidate, Op::Expired, now))?;
     Ok(expired.len())
 }
 
 /// Removes entries until the cache is within its limits: what has expired, then by policy, but never `kept`.
-pub(super) fn make_room(txn: &mut dyn Txn, space: &mut Space, kept: Option<&str>, now: Millis) -> Result<()> {
-    while is_over(space) && sweep(txn, space, now, ROUND)? > 0 {}
+pub(super) fn make_room(txn: &mut dyn Txn, space: &mut Space, kept: Option<&str>, by: &By<'_>) -> Result<()> {
+    while is_over(space) && sweep(txn, space, by.now, ROUND)? > 0 {}
     while let Some(cache) = space.cache.as_ref().filter(|cache| cache.is_over()) {
         let mut victims = txn.victims(space, cache.policy, ROUND)?;
         victims.retain(|victim| Some(victim.name.as_str()) != kept);
@@ -86,7 +88,8 @@ pub(super) fn make_room(txn: &mut dyn Txn, space: &mut Space, kept: Option<&str>
         }
         for victim in victims {
             if is_over(space) {
-                remove_all(txn, space, &[victim])?;
+                history::note_eviction(txn, space, &victim.name, by)?;
+                remove(txn, space, &victim, Op::Evicted, by.now)?;
             }
         }
     }
@@ -97,12 +100,11 @@ fn is_over(space: &Space) -> bool {
     space.cache.as_ref().is_some_and(Cache::is_over)
 }
 
-fn remove_all(txn: &mut dyn Txn, space: &mut Space, candidates: &[Candidate]) -> Result<()> {
-    for candidate in candidates {
-        txn.remove(space, &candidate.name)?;
-        if let Some(cache) = &mut space.cache {
-            cache.subtract(&candidate.name, candidate.size);
-        }
+fn remove(txn: &mut dyn Txn, space: &mut Space, candidate: &Candidate, op: Op, now: Millis) -> Result<()> {
+    changes::note(txn, (&space.namespace, Some(&candidate.name)), op, now, None)?;
+    txn.remove(space, &candidate.name)?;
+    if let Some(cache) = &mut space.cache {
+        cache.subtract(&candidate.name, candidate.size);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::Store;
 use super::coder::{DataKeyRecord, check_length};
+use super::history::HistoryRecord;
 use super::moves::{LeftoverRecord, MoveRecord};
 use super::projects::ProjectRecord;
 use super::tables::TableRecord;
@@ -14,6 +15,9 @@ use crate::auth::policy::Decision;
 use crate::engine::{Catalog, Fields, Range, Row, Sealing, Space, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records;
+
+/// How many versions of a history are read at a time.
+const PAGE: usize = 1000;
 
 /// More problems than this are not told.
 const MAX_PROBLEMS: usize = 500;
@@ -29,6 +33,8 @@ pub struct Census {
     pub caches: u64,
     /// Those of them whose values are encrypted.
     pub encrypted: u64,
+    /// Those of them that keep history.
+    pub histories: u64,
     /// Entries that are kept, expired or not.
     pub entries: u64,
     /// Those of them that have expired, and are not removed yet.
@@ -106,6 +112,7 @@ impl Store {
                 namespaces: spaces.len() as u64,
                 caches: count(|space| space.cache.is_some()),
                 encrypted: count(|space| space.sealing.key().is_some()),
+                histories: count(|space| space.history.is_some()),
                 entries: count_entries(view, &spaces)?,
                 expired,
                 users,
@@ -140,6 +147,7 @@ impl Store {
                 records::all::<ProjectRecord, _>(view).map(drop),
                 records::all::<MoveRecord, _>(view).map(drop),
                 records::all::<LeftoverRecord, _>(view).map(drop),
+                records::all::<HistoryRecord, _>(view).map(drop),
             ];
             others.into_iter().try_for_each(|read| checked.note(read))?;
             for space in view.spaces(None)? {
@@ -149,7 +157,10 @@ impl Store {
                 match quick {
                     true => {}
                     false if is_locked => checked.sealed.push(shown(&space)),
-                    false => self.check_values(view, &space, &mut checked)?,
+                    false => {
+                        self.check_values(view, &space, &mut checked)?;
+                        self.check_history(view, &space, &mut checked)?;
+                    }
                 }
             }
             if checked.problems.is_empty() { Ok(()) } else { Err(found()) }
@@ -215,6 +226,38 @@ impl Store {
         });
         stopped?;
         findings.note(scanned)
+    }
+
+    /// Reads every value of a history.
+    fn check_history(&self, view: &dyn View, space: &Space, findings: &mut Checked) -> Result<()> {
+        let mut before = None;
+        while space.history.is_some() && findings.problems.len() <= MAX_PROBLEMS {
+            let mut page = Vec::new();
+            let looked = view.past(space, before.as_ref(), PAGE).map(|found| page = found);
+            findings.note(looked)?;
+            let Some(last) = page.last() else { break };
+            before = Some(last.place());
+            for past in page.into_iter().filter(|past| !past.deed.is_removal()) {
+                findings.values += 1;
+                let (name, version) = (past.name.clone(), past.head.version);
+                let read = self.record_of(view, space, past).map(drop);
+                findings.note(read.map_err(|error| {
+                    match error.kind() {
+                        ErrorKind::Damaged => Error::new(
+                            ErrorKind::Damaged,
+                            format!(
+                                "{}.{}: version {version} in the history cannot be read",
+                                shown(space),
+                                name.escape_debug()
+                            ),
+                        )
+                        .because(error),
+                        _ => error,
+                    }
+                }))?;
+            }
+        }
+        Ok(())
     }
 
     fn check_value(&self, view: &dyn View, space: &Space, row: Row<'_>) -> Result<()> {

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::{Store, cache, expiry};
+use serde::{Deserialize, Serialize};
+
+use super::changes::{self, Op};
+use super::history::{self, By, Made, Reason};
+use super::list::{Progress, Query, Sink};
+use super::{Answer, Request, Ruling, Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
-use crate::auth::{self, Action, Decision};
+use crate::auth::{self, Action};
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Space, Txn, Usage};
+use crate::engine::{Cache, Policy, Space, Txn, Usage, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
-use crate::record::{Head, Record, Version};
+use crate::record::{Deed, Head, Past, Record, Version};
 
 /// How to set an entry.
 #[derive(Clone, Debug, Default)]
@@ -43,12 +48,29 @@ pub enum Presence {
 }
 
 /// What a write has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// The version it made.
     pub version: Version,
     /// What was there before, when it was asked for.
     pub old: Option<Record>,
+}
+
+impl Answer for Written {}
+
+/// What came of removing entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deleted {
+    /// How many were there.
+    pub removed: u64,
+    /// Which of them was not there and had to be: nothing was removed then.
+    pub absent: Option<usize>,
+}
+
+impl Answer for Deleted {
+    fn ruling(&self) -> Ruling {
+        if self.absent.is_some() { Ruling::Refused } else { Ruling::Done }
+    }
 }
 
 /// How to copy an entry.
@@ -66,6 +88,8 @@ pub struct Writer<'t> {
     now: Millis,
     max_value_bytes: u64,
     writer: Option<&'t str>,
+    /// Why it changes entries, for their histories.
+    reason: Option<&'t str>,
     spaces: Spaces,
     store: &'t Store,
     /// How many changes were made where; counted for everybody but the owner, for the audit log.
@@ -100,6 +124,8 @@ struct Entry<'a> {
 impl Store {
     /// Makes all changes of `body` at once, or none when it fails.
     ///
+    /// A store with the id of an operation refuses this: what is done once has to be described, as for [`Store::write_once`].
+    ///
     /// `body` may run more than once (see [`Engine::write`](crate::engine::Engine::write)); it must change nothing but what
     /// it is handed.
     ///
@@ -130,6 +156,7 @@ impl Store {
             now: self.now(),
             max_value_bytes: self.max_value_bytes,
             writer: self.writer.as_deref(),
+            reason: self.reason.as_ref().map(Reason::text),
             spaces: Spaces::default(),
             store: self,
             changed: BTreeMap::new(),
@@ -142,7 +169,35 @@ impl Store {
     /// [`ErrorKind::Conflict`] when the condition does not hold, [`ErrorKind::NoTtl`], [`ErrorKind::Limit`], and those of
     /// [`Store::write`].
     pub fn set(&self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
-        self.write(|writer| writer.set(address, value, options))
+        let describe = |request: &mut Request| {
+            let SetOptions { ttl, condition, want_old } = options;
+            request.text("set").changes(address).value(value).ttl(*ttl).condition(condition).flag(*want_old);
+        };
+        self.write_once(&describe, |writer| writer.set(address, value, options))
+    }
+
+    /// Removes entries at once; with `strict` all of them have to be there, else none is removed.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the condition does not hold for one of them, and those of [`Store::write`].
+    pub fn delete(&self, addresses: &[Address], condition: &Condition, strict: bool) -> Result<Deleted> {
+        let describe = |request: &mut Request| {
+            request.text("del").flag(strict).condition(condition);
+            for address in addresses {
+                request.changes(address);
+            }
+        };
+        self.write_once(&describe, |writer| {
+            let mut deleted = Deleted::default();
+            for (place, address) in addresses.iter().enumerate() {
+                if writer.delete(address, condition)? {
+                    deleted.removed += 1;
+                } else if strict {
+                    return Ok(Deleted { removed: 0, absent: Some(place) });
+                }
+            }
+            Ok(deleted)
+        })
     }
 
     /// Adds to the number at `address`, 0 when there is none; see [`Writer::increment`].
@@ -150,7 +205,49 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no number or would overflow, and those of [`Store::write`].
     pub fn increment(&self, address: &Address, by: i64) -> Result<i64> {
-        self.write(|writer| writer.increment(address, by))
+        let describe = |request: &mut Request| {
+            request.text("incr").changes(address).number(by).answers_with_values();
+        };
+        self.write_once(&describe, |writer| writer.increment(address, by))
+    }
+
+    /// Adds bytes to the end of the value at `address`; see [`Writer::append`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Limit`] when the value grows too large, and those of [`Store::write`].
+    pub fn append(&self, address: &Address, tail: &[u8]) -> Result<Version> {
+        let describe = |request: &mut Request| {
+            request.text("append").changes(address).value(tail);
+        };
+        self.write_once(&describe, |writer| writer.append(address, tail))
+    }
+
+    /// Counts as a write of the entry at `address`; see [`Writer::touch`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoTtl`], and those of [`Store::write`].
+    pub fn touch(&self, address: &Address, ttl: Option<Ttl>) -> Result<Option<Version>> {
+        let describe = |request: &mut Request| {
+            request.text("touch").changes(address).ttl(ttl);
+        };
+        self.write_once(&describe, |writer| writer.touch(address, ttl))
+    }
+
+    /// Copies the entry at `from`, or moves it; see [`Writer::copy`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] when the target is there and must not be, and those of [`Store::write`].
+    pub fn copy(&self, from: &Address, to: &Address, options: CopyOptions) -> Result<Option<Version>> {
+        let describe = |request: &mut Request| {
+            let CopyOptions { move_source, if_absent } = options;
+            request.text("copy").flag(move_source).flag(if_absent).changes(to);
+            if move_source {
+                request.changes(from)
+            } else {
+                request.reads(from)
+            };
+        };
+        self.write_once(&describe, |writer| writer.copy(from, to, options))
     }
 }
 
@@ -160,13 +257,49 @@ impl<'t> Writer<'t> {
         self.now
     }
 
+    /// The entry at an address, as this transaction has left it; `None` when it is missing or has expired.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] to those who may not read there, and those of reading.
+    pub fn get(&mut self, address: &Address) -> Result<Option<Record>> {
+        let record = self.record_for(Action::Read, address)?;
+        let space = self.spaces.find(self.txn, &address.namespace, self.now)?;
+        let counts_use = |cache: &Cache| cache.is_limited() && cache.policy == Policy::Lru;
+        if record.is_some() && space.and_then(|space| space.cache.as_ref()).is_some_and(counts_use) {
+            self.note_read(address)?;
+        }
+        Ok(record)
+    }
+
+    /// The version of this transaction if it has written something by now, else that of the last one that did.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn revision(&self) -> Result<Version> {
+        self.txn.revision()
+    }
+
+    /// Shows `sink` what [`Store::list`] would, as this transaction finds it; pages follow each other at once.
+    ///
+    /// # Errors
+    /// Those of reading, and those of the sink.
+    pub fn list(&mut self, namespace: &Namespace, query: &Query, sink: &mut dyn Sink) -> Result<()> {
+        self.allow(Action::Read, namespace)?;
+        let mut progress = Progress::of(query);
+        while !progress.is_over {
+            self.store.page(self.txn, namespace, query, self.now, &mut progress, sink)?;
+            progress.is_over |= sink.page()?.is_break();
+        }
+        Ok(())
+    }
+
     /// Sets an entry.
     ///
     /// # Errors
     /// See [`Store::set`].
     pub fn set(&mut self, address: &Address, value: &[u8], options: &SetOptions) -> Result<Written> {
         self.check_size(value.len())?;
-        if options.is_plain() && !self.cache(&address.namespace)?.is_some_and(Cache::is_limited) {
+        if options.is_plain() && !self.has_to_look(&address.namespace)? {
             let expires = self.expiry(&address.namespace, options.ttl)?;
             let version = self.upsert(address, value, expires)?;
             return Ok(Written { version, old: None });
@@ -253,6 +386,17 @@ impl<'t> Writer<'t> {
         }
     }
 
+    /// Who changes entries, and why.
+    fn by(&self) -> By<'t> {
+        let must_be_kept = self.store.reason.as_ref().is_some_and(|reason| reason.must_be_kept);
+        By { now: self.now, writer: self.writer, reason: self.reason, must_be_kept }
+    }
+
+    /// Says why it changes entries, unless that has been said.
+    pub(super) fn give_reason(&mut self, reason: &'t str) {
+        self.reason = self.reason.or(Some(reason));
+    }
+
     /// The head of an entry that is there now, and is to be changed.
     pub(super) fn present_head(&mut self, address: &Address) -> Result<Option<Head>> {
         Ok(self.stored_head(address)?.filter(|head| head.visible_at(self.now)))
@@ -260,11 +404,14 @@ impl<'t> Writer<'t> {
 
     /// Counts as a write of an entry that is there, with the expiry and the metakeys of `head`; its value stays.
     pub(super) fn put_head(&mut self, address: &Address, head: Head) -> Result<Version> {
-        let version = self.txn.version()?;
+        let (version, by) = (self.txn.version()?, self.by());
         let (updated, writer) = (self.now, self.writer.map(str::to_owned));
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
+        let stored = head.clone();
         let head = Head { version, updated, writer, rank, ..head };
+        changes::note_set(self.txn, space, address.name.as_str(), self.now, self.writer)?;
+        history::note(self.txn, space, address.name.as_str(), Some(&stored), &Made::Headed(&head), &by)?;
         self.txn.put_head(space, address.name.as_str(), &head)?;
         self.note_change(&address.namespace);
         Ok(version)
@@ -317,6 +464,11 @@ impl<'t> Writer<'t> {
         self.txn.put_head(space, address.name.as_str(), &Head { rank, ..stored })
     }
 
+    /// The largest value that is taken.
+    pub(super) fn max_value_bytes(&self) -> u64 {
+        self.max_value_bytes
+    }
+
     fn check_size(&self, bytes: usize) -> Result<()> {
         super::check_size(bytes, self.max_value_bytes)
     }
@@ -347,12 +499,24 @@ impl<'t> Writer<'t> {
         self.put(address, stored.as_ref(), &entry).map(drop)
     }
 
+    /// Brings a version of an entry back as a new write.
+    pub(super) fn bring_back(&mut self, space: &Space, address: &Address, past: &Past) -> Result<()> {
+        let Record { head, value } = self.store.record_of(self.txn, space, past.clone())?;
+        self.check_size(value.len())?;
+        let expires = head.expires.filter(|_| space.cache.is_some());
+        let stored = self.stored_head(address)?;
+        let entry = self.entry(&value, head.created, expires, head.metakeys.as_ref());
+        self.put(address, stored.as_ref(), &entry).map(drop)
+    }
+
+    /// Looks at the state that the changes so far have left.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&dyn View) -> Result<T>) -> Result<T> {
+        look(self.txn)
+    }
+
     /// Refuses what whom it acts for may not do.
     fn allow(&self, action: Action, namespace: &Namespace) -> Result<()> {
-        match self.store.decide(action, Some(namespace)) {
-            Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
-        }
+        self.store.permit(action, namespace)
     }
 
     /// Counts a change for the audit log.
@@ -394,6 +558,17 @@ impl<'t> Writer<'t> {
         self.allow(Action::Write, namespace)?;
         let space = self.spaces.find(self.txn, namespace, self.now)?;
         Ok(space.and_then(|space| space.cache.as_ref()))
+    }
+
+    /// Whether it matters to a namespace what a new value replaces.
+    fn has_to_look(&mut self, namespace: &Namespace) -> Result<bool> {
+        let has_reason = self.reason.is_some();
+        self.allow(Action::Write, namespace)?;
+        let space = self.spaces.find(self.txn, namespace, self.now)?;
+        Ok(has_reason
+            || space.is_some_and(|space| {
+                space.history.is_some() || space.cache.as_ref().is_some_and(Cache::is_limited)
+            }))
     }
 
     fn expiry(&mut self, namespace: &Namespace, ttl: Option<Ttl>) -> Result<Option<Millis>> {
@@ -438,6 +613,7 @@ impl<'t> Writer<'t> {
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
+        changes::note_set(self.txn, space, name, self.now, self.writer)?;
         let head =
             Head { version, created, updated, expires, writer, rank: None, size, coding, metakeys: None };
         self.txn.upsert(space, name, &head, &kept)?;
@@ -447,7 +623,7 @@ impl<'t> Writer<'t> {
 
     /// Stores an entry in place of `stored`, and keeps its cache within limits.
     fn put(&mut self, address: &Address, stored: Option<&Head>, entry: &Entry<'_>) -> Result<Version> {
-        let version = self.txn.version()?;
+        let (version, by) = (self.txn.version()?, self.by());
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let (name, size) = (address.name.as_str(), entry.value.len() as u64);
         let rank = match &mut space.cache {
@@ -458,19 +634,26 @@ impl<'t> Writer<'t> {
         let (writer, metakeys) = (writer.map(str::to_owned), metakeys.cloned());
         let (coding, kept) = self.store.coder.keep(self.txn, space, name, value)?;
         let head = Head { version, created, updated, expires, writer, rank, size, coding, metakeys };
+        changes::note_set(self.txn, space, name, self.now, self.writer)?;
+        history::note(self.txn, space, name, stored, &Made::Stored(&head, &kept), &by)?;
         self.txn.put(space, name, &head, &kept)?;
-        cache::make_room(self.txn, space, Some(name), self.now)?;
+        cache::make_room(self.txn, space, Some(name), &By { reason: None, ..by })?;
         self.note_change(&address.namespace);
         Ok(version)
     }
 
     /// Removes an entry that is stored; if it is there for users too, that is a write.
     fn remove(&mut self, address: &Address, stored: &Head) -> Result<()> {
-        if stored.visible_at(self.now) {
-            self.txn.version()?;
-        }
+        let by = self.by();
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let name = address.name.as_str();
+        if stored.visible_at(self.now) {
+            self.txn.version()?;
+            history::note(self.txn, space, name, Some(stored), &Made::Removed(Deed::Deleted), &by)?;
+        }
+        let (op, writer) =
+            if stored.visible_at(self.now) { (Op::Deleted, self.writer) } else { (Op::Expired, None) };
+        changes::note(self.txn, (&space.namespace, Some(name)), op, self.now, writer)?;
         self.txn.remove(space, name)?;
         if let Some(cache) = &mut space.cache {
             cache.subtract(name, stored.size);
@@ -549,6 +732,7 @@ impl Spaces {
         if space.cache.is_some() {
             cache::sweep(txn, &mut space, now, cache::SWEEP)?;
         }
+        history::forget_some(txn, &space, now)?;
         self.last = self.opened.len();
         self.numbers.insert(space.namespace.clone(), self.last);
         self.opened.push(Opened { space, stored });
@@ -564,8 +748,8 @@ impl SetOptions {
 }
 
 impl Condition {
-    /// Checks it against what is there; `record` is needed only for a condition on the value.
-    fn check(&self, present: Option<&Head>, record: Option<&Record>) -> Result<()> {
+    /// Whether it holds of what is there; `record` is needed only for a condition on the value.
+    pub(super) fn holds(&self, present: Option<&Head>, record: Option<&Record>) -> bool {
         let value = record.map(|record| record.value.as_slice());
         let presence_holds = match self.presence {
             Some(Presence::Absent) => present.is_none(),
@@ -575,7 +759,12 @@ impl Condition {
         let version_holds =
             self.version.is_none_or(|wanted| present.is_some_and(|head| head.version == wanted));
         let value_holds = self.value.as_deref().is_none_or(|wanted| value == Some(wanted));
-        if presence_holds && version_holds && value_holds {
+        presence_holds && version_holds && value_holds
+    }
+
+    /// Checks it against what is there, as [`Condition::holds`] does.
+    fn check(&self, present: Option<&Head>, record: Option<&Record>) -> Result<()> {
+        if self.holds(present, record) {
             return Ok(());
         }
         let what = match present {

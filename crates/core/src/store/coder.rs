@@ -178,7 +178,7 @@ impl Coder {
     }
 
     /// Makes use of a data key of a space; asks for it where it is not known yet.
-    fn with_key<T>(
+    pub(super) fn with_key<T>(
         &self,
         view: &dyn View,
         space: &Space,

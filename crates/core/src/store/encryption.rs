@@ -13,13 +13,16 @@ use crate::auth::Action;
 use crate::coding::{self, DataKey, Recipients, Secret};
 use crate::engine::{Catalog, Fields, Range, Sealing, Space, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
-use crate::record::{Head, Record};
+use crate::record::{Head, Past, Record, Version};
 use crate::records;
 
 /// A step ends after this many entries were looked at,
 const STEP_ENTRIES: usize = 10_000;
 /// or after so many bytes were read that have to be written anew, so that other writers get their turn.
 const STEP_BYTES: usize = 1024 * 1024;
+
+/// How many versions of a history are looked at at a time.
+const STEP_VERSIONS: usize = 1000;
 
 /// What a change of the encryption of a namespace has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,14 @@ struct Step {
     entries: Vec<(String, Record)>,
     /// The name to go on behind; `None` after the last entry.
     next: Option<String>,
+}
+
+/// Versions in a history that are kept otherwise than they should be.
+#[derive(Default)]
+struct PastStep {
+    versions: Vec<Past>,
+    /// The version to go on behind, and of which entry; `None` after the last one.
+    next: Option<(Version, String)>,
 }
 
 impl Store {
@@ -167,6 +178,9 @@ impl Store {
             is_new = present.is_none();
             let space = present.map_or_else(|| txn.create_space(namespace, self.now()), Ok)?;
             self.keep_wrapped(txn, &space, &wrapped, recipients)?;
+            if space.sealing.key().is_none() {
+                super::once::forget_told(txn, namespace)?;
+            }
             // No two writes have the same version, so no two keys have the same number.
             number = txn.version()?.0;
             let record = DataKeyRecord::new(number, &space, self.now(), recipients, new.clone());
@@ -253,6 +267,7 @@ impl Store {
                 break;
             }
         }
+        values += self.recode_history(namespace, sealing)?;
         self.transact(&mut |txn| {
             let space = unchanged_space(txn, namespace, sealing)?;
             for record in keys_of(txn, &space)? {
@@ -280,6 +295,33 @@ impl Store {
             })
         })?;
         Ok(step)
+    }
+
+    /// Writes the values of a history anew. From entries, which have all been written anew by now, nothing else gets into it.
+    fn recode_history(&self, namespace: &Namespace, sealing: Sealing) -> Result<u64> {
+        let (mut values, mut before) = (0, None);
+        loop {
+            let mut step = PastStep::default();
+            self.coder.with_keys(|| {
+                self.transact(&mut |txn| {
+                    let space = unchanged_space(txn, namespace, sealing)?;
+                    step = PastStep::find(txn, &space, before.as_ref())?;
+                    step.versions.iter().try_for_each(|past| self.recode_past(txn, &space, past))
+                })
+            })?;
+            values += step.versions.len() as u64;
+            if step.next.is_none() {
+                return Ok(values);
+            }
+            before = step.next;
+        }
+    }
+
+    /// Writes the value of a version anew.
+    fn recode_past(&self, txn: &mut dyn Txn, space: &Space, past: &Past) -> Result<()> {
+        let Record { head, value } = self.record_of(txn, space, past.clone())?;
+        let (coding, kept) = self.coder.keep(txn, space, &past.name, &value)?;
+        txn.keep_past(space, &Past { head: Head { coding, ..head }, ..past.clone() }, Some(&kept))
     }
 
     /// Writes a value anew. The entry is the same for its users, and so is its version.
@@ -315,8 +357,41 @@ impl Step {
     }
 }
 
-/// Whether any value is sealed.
+impl PastStep {
+    /// The next versions whose values are not kept as their space says.
+    fn find<V: View + ?Sized>(view: &V, space: &Space, before: Option<&(Version, String)>) -> Result<Self> {
+        let mut step = Self::default();
+        if space.history.is_none() {
+            return Ok(step);
+        }
+        let wanted = space.sealing.key();
+        let page = view.past(space, before, STEP_VERSIONS)?;
+        let mut bytes = 0;
+        for past in page {
+            step.next = Some(past.place());
+            if past.head.coding.key() != wanted && !past.deed.is_removal() {
+                bytes += past.head.size;
+                step.versions.push(past);
+            }
+            if bytes >= STEP_BYTES as u64 {
+                break;
+            }
+        }
+        Ok(step)
+    }
+}
+
+/// Whether any value is sealed, in the history, too.
 fn holds_sealed<V: View + ?Sized>(view: &V, space: &Space) -> Result<bool> {
+    let mut before = None;
+    while space.history.is_some() {
+        let page = view.past(space, before.as_ref(), STEP_VERSIONS)?;
+        if page.iter().any(|past| past.head.coding.key().is_some()) {
+            return Ok(true);
+        }
+        let Some(last) = page.last() else { break };
+        before = Some(last.place());
+    }
     let mut is_found = false;
     view.scan(space, &Range { fields: Fields::Heads, ..Range::default() }, &mut |row| {
         is_found = row.head.is_some_and(|head| head.coding.key().is_some());

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use super::Store;
-use super::change::Condition;
+use super::change::{Condition, Writer};
 use super::coder::check_length;
+use super::{Request, Store};
 use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
 use crate::auth::Action;
 use crate::clock::Millis;
 use crate::engine::{Fields, Range, Row, Sealing, Space, View};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::glob::Glob;
 use crate::metakeys::Selector;
 use crate::record::{Coding, Head};
@@ -229,6 +229,9 @@ impl Store {
     /// Those of reading and writing.
     pub fn delete_matching(&self, namespace: &Namespace, query: &Query) -> Result<u64> {
         self.allow(Action::Write, Some(namespace))?;
+        if self.has_op() {
+            return self.delete_matching_once(namespace, query);
+        }
         let mut removed = 0;
         let mut left = query.limit;
         loop {
@@ -239,24 +242,44 @@ impl Store {
             if found == 0 {
                 break;
             }
-            removed += self.delete_all(&names.addresses(namespace)?, &query.metakeys)?;
+            let addresses = names.addresses(namespace)?;
+            removed += self.write(|writer| delete_chosen(writer, &addresses, &query.metakeys))?;
             left = left.map(|left| left - found);
         }
         Ok(removed)
     }
 
-    /// Removes entries at once, as far as their metakeys still are as wanted; returns how many were there.
-    fn delete_all(&self, addresses: &[Address], wanted: &[Selector]) -> Result<u64> {
-        self.write(|writer| {
-            let mut count = 0;
-            for address in addresses {
-                if wanted.is_empty() || writer.is_chosen(address, wanted)? {
-                    count += u64::from(writer.delete(address, &Condition::default())?);
-                }
-            }
-            Ok(count)
-        })
+    /// The same in one transaction, as it has to be under the id of an operation.
+    fn delete_matching_once(&self, namespace: &Namespace, query: &Query) -> Result<u64> {
+        let describe = |request: &mut Request| {
+            request.text("del matching").namespace(Action::Write, namespace).text(&format!("{query:?}"));
+        };
+        if let Some(removed) = self.answer_given(&describe)? {
+            return Ok(removed);
+        }
+        let limit = query.limit.unwrap_or(u64::MAX).min(DELETE_ENTRIES + 1);
+        let mut names = Names::default();
+        let all = Query { limit: Some(limit), fields: Fields::Names, ..query.clone() };
+        if self.list(namespace, &all, &mut names)? > DELETE_ENTRIES {
+            let what = format!(
+                "nothing was removed; there are more than {DELETE_ENTRIES} entries, which is all that goes under one id"
+            );
+            return Err(Error::new(ErrorKind::Limit, what));
+        }
+        let addresses = names.addresses(namespace)?;
+        self.write_once(&describe, |writer| delete_chosen(writer, &addresses, &query.metakeys))
     }
+}
+
+/// Removes entries, as far as their metakeys still are as wanted; returns how many were there.
+fn delete_chosen(writer: &mut Writer<'_>, addresses: &[Address], wanted: &[Selector]) -> Result<u64> {
+    let mut count = 0;
+    for address in addresses {
+        if wanted.is_empty() || writer.is_chosen(address, wanted)? {
+            count += u64::from(writer.delete(address, &Condition::default())?);
+        }
+    }
+    Ok(count)
 }
 
 /// [`View::scan`] for what may fail, which ends the scan.

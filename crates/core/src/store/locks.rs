@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Store;
+use super::once::Guard;
+use super::{Answer, Request, Ruling, Store};
 use crate::auth::{Action, shown};
 use crate::clock::{Millis, Ttl, Uptime};
 use crate::engine::{Catalog, Txn, View};
@@ -27,7 +28,7 @@ const SWEPT: usize = 8;
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// What a holder shows for its lease; each grant has a greater one than all before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Fence(pub u64);
 
 impl Fence {
@@ -65,6 +66,30 @@ pub enum Acquired {
     Granted(Lock),
     /// It is held by somebody else.
     Held(Lock),
+}
+
+/// What an operation has made of a lock: remembered is the token alone, for the rest changes.
+#[derive(Serialize, Deserialize)]
+struct Asked {
+    fence: Option<u64>,
+    #[serde(skip)]
+    acquired: Option<Acquired>,
+}
+
+impl Asked {
+    fn of(acquired: Acquired) -> Self {
+        let fence = match &acquired {
+            Acquired::Granted(lock) => Some(lock.fence.0),
+            Acquired::Held(_) => None,
+        };
+        Self { fence, acquired: Some(acquired) }
+    }
+}
+
+impl Answer for Asked {
+    fn ruling(&self) -> Ruling {
+        if self.fence.is_some() { Ruling::Done } else { Ruling::Open }
+    }
 }
 
 /// A lock, by its name.
@@ -130,16 +155,31 @@ impl Store {
     pub fn acquire_lock(&self, name: &str, ttl: Ttl) -> Result<Acquired> {
         self.allow(Action::Write, None)?;
         check_name(name)?;
+        let describe = |request: &mut Request| {
+            request.text("lock acquire").text(name).ttl(Some(ttl));
+        };
         // Whoever waits asks often, and should keep nobody from writing.
         if let Some(held) = self.lock(name)? {
-            return Ok(Acquired::Held(held));
+            let asked = self.answer_given(&describe)?;
+            return asked.map_or(Ok(Acquired::Held(held)), |asked| self.acquired(asked));
         }
-        let mut acquired = None;
-        self.engine.write(&mut |txn| {
-            acquired = Some(self.lend(txn, name, ttl)?);
+        let asked = self.once(Guard::Own, &describe, |txn| Ok(Asked::of(self.lend(txn, name, ttl)?)))?;
+        self.acquired(asked)
+    }
+
+    /// What came of asking; of what was granted before, only as long as its lease stands.
+    fn acquired(&self, asked: Asked) -> Result<Acquired> {
+        if let Some(acquired) = asked.acquired {
+            return Ok(acquired);
+        }
+        let fence = Fence(asked.fence.unwrap_or_default());
+        let mut lock = None;
+        self.engine.read(&mut |view| {
+            let lease = records::find::<Lease, _>(view, &fence.key())?;
+            lock = lease.map_or(Ok(None), |lease| self.told(fence, lease))?;
             Ok(())
         })?;
-        acquired.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not run the transaction"))
+        lock.map(Acquired::Granted).ok_or_else(|| ended(fence))
     }
 
     fn lend(&self, txn: &mut dyn Txn, name: &str, ttl: Ttl) -> Result<Acquired> {
@@ -194,8 +234,13 @@ impl Store {
 
     /// Whether the lease of a token stands.
     pub(super) fn stands<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<bool> {
+        Ok(self.left_of(view, fence)?.is_some())
+    }
+
+    /// For how long the lease of a token goes on, if it stands.
+    pub(super) fn left_of<V: View + ?Sized>(&self, view: &V, fence: Fence) -> Result<Option<Duration>> {
         let lease = records::find::<Lease, _>(view, &fence.key())?;
-        lease.map_or(Ok(false), |lease| Ok(self.left(&lease)?.is_some()))
+        lease.map_or(Ok(None), |lease| self.left(&lease))
     }
 
     /// The lease of a token, as long as it stands.
@@ -212,15 +257,20 @@ impl Store {
     /// [`ErrorKind::Conflict`] when the lease has ended, or is that of another lock; those of writing.
     pub fn renew_lock(&self, name: &str, fence: Fence, ttl: Ttl) -> Result<Lock> {
         self.allow(Action::Write, None)?;
-        let mut renewed = None;
-        self.engine.write(&mut |txn| {
+        let describe = |request: &mut Request| {
+            request.text("lock renew").text(name).fence(fence).ttl(Some(ttl));
+        };
+        let asked = self.once(Guard::Own, &describe, |txn| {
             let mut lease = self.lease_of(txn, name, fence)?;
             lease.extend(self.uptime()?.after(ttl));
             records::keep(txn, &fence.key(), &lease)?;
-            renewed = self.told(fence, lease)?;
-            Ok(())
+            let lock = self.told(fence, lease)?;
+            lock.map(|lock| Asked::of(Acquired::Granted(lock))).ok_or_else(|| ended(fence))
         })?;
-        renewed.ok_or_else(|| ended(fence))
+        match self.acquired(asked)? {
+            Acquired::Granted(lock) => Ok(lock),
+            Acquired::Held(_) => Err(ended(fence)),
+        }
     }
 
     /// Ends the lease of a lock, which is free from then on.
@@ -229,7 +279,10 @@ impl Store {
     /// Those of [`Store::renew_lock`].
     pub fn release_lock(&self, name: &str, fence: Fence) -> Result<()> {
         self.allow(Action::Write, None)?;
-        self.engine.write(&mut |txn| {
+        let describe = |request: &mut Request| {
+            request.text("lock release").text(name).fence(fence);
+        };
+        self.once(Guard::Own, &describe, |txn| {
             self.lease_of(txn, name, fence)?;
             txn.remove_record(Catalog::Leases, &fence.key())?;
             txn.remove_record(Catalog::Locks, name)

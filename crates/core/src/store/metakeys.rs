@@ -1,7 +1,7 @@
 //! Metakeys of entries that are there. Those of entries that are not there yet come with them: by a copy, or from elsewhere.
 
-use super::Store;
 use super::change::Writer;
+use super::{Request, Store};
 use crate::address::Address;
 use crate::error::Result;
 use crate::metakeys::{self, Metakeys, Selector};
@@ -21,7 +21,10 @@ impl Store {
     /// # Errors
     /// Those of [`Metakeys::new`], and those of [`Store::write`].
     pub fn set_metakey(&self, address: &Address, name: &str, value: &str) -> Result<Option<Version>> {
-        self.write(|writer| writer.set_metakey(address, name, value))
+        let describe = |request: &mut Request| {
+            request.text("metakey set").changes(address).text(name).text(value);
+        };
+        self.write_once(&describe, |writer| writer.set_metakey(address, name, value))
     }
 
     /// Removes metakeys of an entry; see [`Writer::remove_metakeys`].

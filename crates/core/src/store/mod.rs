@@ -3,32 +3,46 @@
 //! A [`Store`] puts the rules around an [`Engine`]. Each of its methods is one unit of work, safe beside any number of
 //! other processes; [`Store::write`] makes several changes one unit.
 
+mod blame;
 mod cache;
 mod care;
 mod change;
+mod changes;
 mod coder;
 mod describe;
 mod encryption;
+mod history;
 mod list;
 mod load;
 mod locks;
 mod metakeys;
 mod moves;
+mod once;
+mod past;
 mod projects;
 mod queues;
 mod settings;
 mod spaces;
 mod sync;
 mod tables;
+mod txn;
+mod undo;
+mod wait;
+mod watch;
 
+pub use self::blame::BlamedLine;
 pub use self::care::{Census, Checked};
-pub use self::change::{Condition, CopyOptions, Presence, SetOptions, Writer, Written};
+pub use self::change::{Condition, CopyOptions, Deleted, Presence, SetOptions, Writer, Written};
+pub use self::changes::{MAX_CHANGES, Op, Position};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
+pub use self::history::{HistoryChanged, HistorySettings, Reason};
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
 pub use self::locks::{Acquired, Fence, Lock, MAX_LOCK_NAME};
+pub use self::once::{Answer, MAX_OP_ID, OpId, Request, Ruling};
+pub use self::past::{LogQuery, Logged};
 pub use self::projects::ProjectInfo;
 pub use self::queues::{
     Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Note, Place as QueuePlace, PushOptions,
@@ -37,6 +51,10 @@ pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
 pub use self::tables::{Table, TableInfo};
+pub use self::txn::{Check, Failed, MAX_STEPS, Step, StepAnswer, Transacted, Transaction};
+pub use self::undo::Undone;
+pub use self::wait::{Met, Until};
+pub use self::watch::{Event, Scope, Watch};
 
 use std::path::Path;
 
@@ -76,6 +94,8 @@ pub struct Store {
     seed: fn() -> Result<Seed>,
     coder: Coder,
     fence: Option<Fence>,
+    op: Option<OpId>,
+    reason: Option<Reason>,
 }
 
 impl Store {
@@ -91,6 +111,8 @@ impl Store {
             seed: || Ok(Seed::default()),
             coder: Coder::default(),
             fence: None,
+            op: None,
+            reason: None,
         }
     }
 
@@ -117,6 +139,26 @@ impl Store {
     #[must_use]
     pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
         self.fence = fence;
+        self
+    }
+
+    /// The same for a store that is in use already.
+    pub fn set_fence(&mut self, fence: Option<Fence>) {
+        self.fence = fence;
+    }
+
+    /// Does the one operation that it is asked for under this id, and only if nobody has done it under the same before: see
+    /// [`Store::write_once`].
+    #[must_use]
+    pub fn with_op(mut self, op: Option<OpId>) -> Self {
+        self.op = op;
+        self
+    }
+
+    /// Says why it changes entries, in the history of what it changes.
+    #[must_use]
+    pub fn with_reason(mut self, reason: Option<Reason>) -> Self {
+        self.reason = reason;
         self
     }
 
@@ -195,10 +237,26 @@ impl Store {
         Err(Error::new(ErrorKind::Denied, why))
     }
 
+    /// The same within a transaction, where nothing can be written down.
+    fn permit(&self, action: Action, namespace: &Namespace) -> Result<()> {
+        match self.decide(action, Some(namespace)) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+        }
+    }
+
     /// Whether whom it acts for may do something.
     fn decide(&self, action: Action, namespace: Option<&Namespace>) -> Decision {
         let decide = |identity| policy::decide(identity, action, namespace);
         self.identity.as_ref().map_or(Decision::Allowed, decide)
+    }
+
+    /// The same within a transaction, where nothing can be written down.
+    fn allow_quietly(&self, action: Action, address: &Address) -> Result<()> {
+        match self.decide(action, Some(&address.namespace)) {
+            Decision::Allowed => Ok(()),
+            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+        }
     }
 
     /// The same for something to be shown or left out.
@@ -369,6 +427,7 @@ impl Store {
 
     /// Runs `body` alone among writers, if the lease still stands under which this store writes.
     pub(crate) fn transact(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        self.refuse_op()?;
         self.engine.write(&mut |txn| {
             self.check_fence(txn)?;
             body(txn)

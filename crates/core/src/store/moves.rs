@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::changes::{self, Op};
 use super::spaces::{missing, named};
 use super::tables::{Table, retire};
 use crate::address::Namespace;
@@ -37,12 +38,15 @@ impl Kept for MoveRecord {
     const CATALOG: Catalog = Catalog::Moves;
 }
 
-/// Entries in a table where their space is no more.
+/// What a leftover says in place of a table when it is the history of a space.
+const HISTORY: &str = "history";
+
+/// Entries in a table where their space is no more, or its history.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LeftoverRecord {
     /// The number of the space.
     pub space: u64,
-    /// What the engine calls the table.
+    /// What the engine calls the table, or [`HISTORY`].
     pub table: String,
     /// Whether large values go with them. Where a space has moved, these are still its own.
     pub owned: bool,
@@ -201,6 +205,12 @@ impl Store {
             self.undo_move(txn, space, &moving)?;
         }
         super::coder::forget_keys(txn, space)?;
+        let writer = self.writer.as_deref();
+        changes::note(txn, (&space.namespace, None), Op::Dropped, self.now(), writer)?;
+        if space.history.is_some() {
+            super::history::forget_age(txn, space)?;
+            leave_history(txn, space)?;
+        }
         txn.drop_space(space)?;
         leave(txn, LeftoverRecord { space: space.id, table: space.table.clone(), owned: true })
     }
@@ -245,18 +255,35 @@ fn step_of_sweep(txn: &mut dyn Txn) -> Result<(u64, bool)> {
     let Some((key, record)) = txn.records(Catalog::Leftovers, "", 1)?.pop() else { return Ok((0, true)) };
     let left: LeftoverRecord = records::read(&record)?;
     let (mut removed, mut pace) = (0, Pace::new());
+    let is_history = left.table == HISTORY;
     loop {
-        let swept = txn.sweep(left.space, &left.table, left.owned, BATCH)?;
-        removed += swept as u64;
+        let swept = match is_history {
+            true => txn.sweep_past(left.space, BATCH)?,
+            false => txn.sweep(left.space, &left.table, left.owned, BATCH)?,
+        };
+        // Versions are no entries.
+        removed += if is_history { 0 } else { swept as u64 };
         if swept == 0 {
             txn.remove_record(Catalog::Leftovers, &key)?;
-            retire(txn, &left.table)?;
+            if !is_history {
+                retire(txn, &left.table)?;
+            }
             return Ok((removed, false));
         }
         if !pace.goes_on() {
             return Ok((removed, false));
         }
     }
+}
+
+/// Notes that the history of a space is to be removed.
+pub(super) fn leave_history(txn: &mut dyn Txn, space: &Space) -> Result<()> {
+    leave(txn, LeftoverRecord { space: space.id, table: HISTORY.to_owned(), owned: true })
+}
+
+/// Whether the history of a space is still to be removed.
+pub(super) fn has_left_history<V: View + ?Sized>(view: &V, space: &Space) -> Result<bool> {
+    Ok(records::find::<LeftoverRecord, _>(view, &left_key(space.id, HISTORY))?.is_some())
 }
 
 /// Notes entries that are to be removed.

@@ -7,10 +7,13 @@
 //!
 //! Places are records of a catalog, in whose order the next item is the first (docs/design/0019-queues.md).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::locks::{Claim, Fence};
-use super::{SetOptions, Store};
+use super::once::Guard;
+use super::{Answer, Request, Ruling, SetOptions, Store};
 use crate::address::{Address, EntryName, Namespace};
 use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
@@ -50,7 +53,7 @@ impl Default for PushOptions {
 }
 
 /// Where an item is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Place {
     /// Whoever comes next gets it.
     Ready,
@@ -63,6 +66,8 @@ pub enum Place {
     /// Too many have had it.
     Dead,
 }
+
+impl Answer for Place {}
 
 /// An item, but for its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +85,7 @@ pub struct Item {
 }
 
 /// An item that is somebody's for a while.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claimed {
     /// Its id.
     pub id: String,
@@ -91,9 +96,16 @@ pub struct Claimed {
     /// Its priority.
     pub priority: u8,
     /// Its value.
+    #[serde(with = "records::base64_text")]
     pub value: Vec<u8>,
     /// What whoever handed it on had to say.
     pub note: Option<Note>,
+}
+
+impl Answer for Option<Claimed> {
+    fn ruling(&self) -> Ruling {
+        if self.is_some() { Ruling::Done } else { Ruling::Open }
+    }
 }
 
 /// What goes with an item that is handed on.
@@ -192,7 +204,12 @@ impl Store {
     /// # Errors
     /// Those of [`Store::set`].
     pub fn push(&self, queue: &Namespace, value: &[u8], options: &PushOptions) -> Result<String> {
-        self.write(|writer| {
+        let describe = |request: &mut Request| {
+            let PushOptions { priority, delay, tries } = *options;
+            request.text("queue push").namespace(Action::Write, queue).value(value);
+            request.number(priority.into()).ttl(delay).number(tries.into());
+        };
+        self.write_once(&describe, |writer| {
             let mut version = Version(0);
             writer.reshape(|_, txn| {
                 version = txn.version()?;
@@ -222,21 +239,30 @@ impl Store {
     pub fn claim(&self, queue: &Namespace, ttl: Ttl) -> Result<Option<Claimed>> {
         self.allow(Action::Read, Some(queue))?;
         self.allow(Action::Write, Some(queue))?;
+        let describe = |request: &mut Request| {
+            request.text("queue claim").namespace(Action::Write, queue).ttl(Some(ttl)).answers_with_values();
+        };
         // Whoever waits asks often, and should keep nobody from writing.
-        if !self.may_have_one(queue)? {
-            return Ok(None);
-        }
-        let mut claimed = None;
-        self.coder.with_keys(|| {
-            self.engine.write(&mut |txn| {
-                claimed = match txn.space(queue)? {
-                    Some(space) => self.claim_in(txn, &space, ttl)?,
-                    None => None,
-                };
-                Ok(())
-            })
+        let claimed = if self.may_have_one(queue)? {
+            self.once(Guard::Own, &describe, |txn| match txn.space(queue)? {
+                Some(space) => self.claim_in(txn, &space, ttl),
+                None => Ok(None),
+            })?
+        } else {
+            self.answer_given(&describe)?.flatten()
+        };
+        if self.has_op() { self.still_claimed(claimed) } else { Ok(claimed) }
+    }
+
+    /// What may have been claimed before, as long as its claim stands.
+    fn still_claimed(&self, claimed: Option<Claimed>) -> Result<Option<Claimed>> {
+        let Some(Claimed { fence, .. }) = claimed else { return Ok(None) };
+        let mut stands = false;
+        self.engine.read(&mut |view| {
+            stands = self.stands(view, fence)?;
+            Ok(())
         })?;
-        Ok(claimed)
+        if stands { Ok(claimed) } else { Err(super::locks::ended(fence)) }
     }
 
     /// Whether there is anything that may be handed out.
@@ -253,6 +279,27 @@ impl Store {
             Ok(())
         })?;
         Ok(may)
+    }
+
+    /// How long it is until something may be handed out though nobody writes: until a delay is over, or a claim lapses.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`]; those of reading.
+    pub fn until_next(&self, queue: &Namespace) -> Result<Option<Duration>> {
+        self.allow(Action::Read, Some(queue))?;
+        let mut soonest = None;
+        self.engine.read(&mut |view| {
+            soonest = None;
+            let Some(space) = view.space(queue)? else { return Ok(()) };
+            let delayed = page(view, &prefix(&space, DELAYED), &prefix(&space, DELAYED), 1)?;
+            let mut waits: Vec<_> = delayed.iter().map(|(key, _)| self.until(due(&space, key))).collect();
+            for (_, kin) in page(view, &prefix(&space, CLAIMED), &prefix(&space, CLAIMED), usize::MAX)? {
+                waits.push(self.left_of(view, Fence(kin.fence.unwrap_or_default()))?.unwrap_or_default());
+            }
+            soonest = waits.into_iter().min();
+            Ok(())
+        })?;
+        Ok(soonest)
     }
 
     fn claim_in(&self, txn: &mut dyn Txn, space: &Space, ttl: Ttl) -> Result<Option<Claimed>> {
@@ -289,7 +336,10 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Conflict`] when the claim has ended, or is one of another queue; those of writing.
     pub fn ack(&self, queue: &Namespace, fence: Fence) -> Result<()> {
-        self.write(|writer| {
+        let describe = |request: &mut Request| {
+            request.text("queue ack").namespace(Action::Write, queue).fence(fence);
+        };
+        self.write_once(&describe, |writer| {
             let mut id = String::new();
             writer.reshape(|store, txn| {
                 let (space, kin) = store.claim_of(txn, queue, fence)?;
@@ -308,19 +358,21 @@ impl Store {
     /// Those of [`Store::ack`].
     pub fn nack(&self, queue: &Namespace, fence: Fence, delay: Option<Ttl>) -> Result<Place> {
         self.allow(Action::Write, Some(queue))?;
-        let mut place = Place::Ready;
-        self.transact(&mut |txn| {
+        let describe = |request: &mut Request| {
+            request.text("queue nack").namespace(Action::Write, queue).fence(fence).ttl(delay);
+        };
+        self.once(Guard::Fence, &describe, |txn| {
             txn.version()?;
             let (space, kin) = self.claim_of(txn, queue, fence)?;
             let until = delay.map(|delay| self.now().after(delay));
-            place = match until {
+            let place = match until {
                 _ if kin.tries >= kin.most => Place::Dead,
                 Some(until) => Place::Delayed(until),
                 None => Place::Ready,
             };
-            self.take_back(txn, &space, kin, until)
-        })?;
-        Ok(place)
+            self.take_back(txn, &space, kin, until)?;
+            Ok(place)
+        })
     }
 
     /// Gives an item to a user, who alone gets it with their next claim, before all others. That is no claim that came to nothing.
@@ -332,7 +384,10 @@ impl Store {
         if to.is_empty() || to.chars().any(char::is_control) {
             return Err(Error::new(ErrorKind::Invalid, "no user can be called like that"));
         }
-        self.transact(&mut |txn| {
+        let describe = |request: &mut Request| {
+            request.text("queue handoff").namespace(Action::Write, queue).fence(fence).text(to).text(text);
+        };
+        self.once(Guard::Fence, &describe, |txn| {
             txn.version()?;
             let (space, kin) = self.claim_of(txn, queue, fence)?;
             self.end_claim(txn, &space, &kin, fence)?;
@@ -353,7 +408,10 @@ impl Store {
     /// Those of [`Store::ack`].
     pub fn extend(&self, queue: &Namespace, fence: Fence, ttl: Ttl) -> Result<()> {
         self.allow(Action::Write, Some(queue))?;
-        self.transact(&mut |txn| {
+        let describe = |request: &mut Request| {
+            request.text("queue extend").namespace(Action::Write, queue).fence(fence).ttl(Some(ttl));
+        };
+        self.once(Guard::Fence, &describe, |txn| {
             self.claim_of(txn, queue, fence)?;
             self.extend_lease(txn, fence, ttl)
         })
@@ -366,20 +424,23 @@ impl Store {
     /// [`ErrorKind::Denied`]; those of writing.
     pub fn revive(&self, queue: &Namespace, id: &str) -> Result<bool> {
         self.allow(Action::Write, Some(queue))?;
-        let mut is_revived = false;
-        self.transact(&mut |txn| {
-            let Some(space) = txn.space(queue)? else { return Ok(()) };
+        let describe = |request: &mut Request| {
+            request.text("queue retry").namespace(Action::Write, queue).text(id);
+        };
+        self.once(Guard::Fence, &describe, |txn| {
+            let Some(space) = txn.space(queue)? else { return Ok(false) };
             let mut waiting = Vec::new();
             for letter in [DEAD, HANDED] {
                 waiting.extend(page(txn, &prefix(&space, letter), &prefix(&space, letter), usize::MAX)?);
             }
-            let Some((key, kin)) = waiting.into_iter().find(|(_, kin)| kin.id == id) else { return Ok(()) };
+            let Some((key, kin)) = waiting.into_iter().find(|(_, kin)| kin.id == id) else {
+                return Ok(false);
+            };
             txn.version()?;
             txn.remove_record(Catalog::Queues, &key)?;
-            is_revived = true;
-            put_back(txn, &space, Kin { tries: 0, ..kin }, None)
-        })?;
-        Ok(is_revived)
+            put_back(txn, &space, Kin { tries: 0, ..kin }, None)?;
+            Ok(true)
+        })
     }
 
     /// All items of a queue: the ready ones in their order, then delayed, claimed and dead ones.

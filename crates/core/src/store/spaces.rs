@@ -1,13 +1,17 @@
 //! Namespaces as a whole: which there are, which are caches, how they come and go, and removing many entries at once.
 
+use super::changes::{self, Op};
 use super::coder::keys_of;
+use super::history::{self, By, Made};
 use super::settings::CacheSettings;
 use super::tables::{Table, TableNames};
 use super::{Store, cache, moves};
 use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
-use crate::engine::{Cache, Range, Space, Totals, Txn, Usage, View};
+use crate::clock::Ttl;
+use crate::engine::{Cache, Fields, Range, Space, Totals, Txn, Usage, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Deed;
 use std::ops::ControlFlow;
 
 /// The most entries that one transaction removes, so that other writers get their turn.
@@ -36,6 +40,8 @@ pub struct NamespaceDetails {
     pub readers: Option<Vec<String>>,
     /// The table that it is on its way to.
     pub moving_to: Option<String>,
+    /// For how long its history keeps a version after its end, where it has one; `None` is for good.
+    pub history_age: Option<Ttl>,
 }
 
 /// What was dropped.
@@ -56,6 +62,8 @@ pub struct Removed {
     pub caches: u64,
     /// Entries of namespaces that had been dropped or moved.
     pub leftovers: u64,
+    /// Versions in histories that were older than they may be.
+    pub versions: u64,
 }
 
 impl Store {
@@ -118,12 +126,14 @@ impl Store {
             };
             let tables = TableNames::of(view)?;
             let moving_to = moves::target_of(view, &space)?.map(|target| tables.name(&target));
+            let history_age = if space.history.is_some() { history::age_of(view, &space)? } else { None };
             for info in self.described(view, [space])? {
                 details = Some(NamespaceDetails {
                     expired: expired.saturating_sub(info.totals.keys),
                     info,
                     readers: present.as_ref().map(|record| record.recipients.clone()),
                     moving_to: moving_to.clone(),
+                    history_age,
                 });
             }
             Ok(())
@@ -224,7 +234,8 @@ impl Store {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             let space = space.ok_or_else(not_a_cache)?;
             if discard {
-                remove_everything(txn, &space)?;
+                changes::note(txn, (namespace, None), Op::Dropped, self.now(), self.writer.as_deref())?;
+                remove_everything(txn, &space, &self.by(self.now()))?;
             }
             self.release(txn, space)?;
             self.note_done_by_others(txn, "drop cache", &named(namespace))
@@ -240,19 +251,26 @@ impl Store {
         txn.set_cache(&space, None)
     }
 
-    /// Removes from the disk what has expired, in every cache, and what is left of namespaces that are no more.
+    /// Removes from the disk what has expired, in every cache, what histories have kept for long enough, and what is left of
+    /// namespaces that are no more.
     ///
     /// # Errors
     /// Those of writing.
     pub fn collect_garbage(&self) -> Result<Removed> {
         self.allow(Action::Admin, None)?;
         let mut removed = Removed::default();
-        for space in self.namespaces(None)?.iter().filter(|space| space.cache.is_some()) {
-            let entries = self.purge(&space.namespace)?;
-            removed.entries += entries;
-            removed.caches += u64::from(entries > 0);
+        for space in self.namespaces(None)? {
+            if space.cache.is_some() {
+                let entries = self.purge(&space.namespace)?;
+                removed.entries += entries;
+                removed.caches += u64::from(entries > 0);
+            }
+            if space.history.is_some() {
+                removed.versions += self.forget_history(&space.namespace)?;
+            }
         }
         removed.leftovers = self.sweep_leftovers()? + self.sweep_queues()?;
+        self.sweep_ops()?;
         if self.identity.is_some() {
             let target = removed.entries.to_string();
             self.transact(&mut |txn| self.note_done_by_others(txn, "collect garbage", &target))?;
@@ -266,7 +284,7 @@ impl Store {
         loop {
             let mut swept = 0;
             self.transact(&mut |txn| {
-                swept = self.sweep_chunk(txn, namespace)?;
+                swept = self.sweep_chunk(txn, namespace, CHUNK)?;
                 Ok(())
             })?;
             removed += swept as u64;
@@ -278,14 +296,20 @@ impl Store {
 
     /// Removes what has expired in one cache, unless somebody else is writing.
     pub(super) fn sweep_at_once(&self, namespace: &Namespace) -> Result<()> {
-        self.engine.write_at_once(&mut |txn| self.sweep_chunk(txn, namespace).map(drop))
+        self.engine.write_at_once(&mut |txn| self.sweep_chunk(txn, namespace, CHUNK).map(drop))
     }
 
-    fn sweep_chunk(&self, txn: &mut dyn Txn, namespace: &Namespace) -> Result<usize> {
+    /// Removes up to `limit` entries that have expired in one cache; says how many there were.
+    pub(super) fn sweep_chunk(
+        &self,
+        txn: &mut dyn Txn,
+        namespace: &Namespace,
+        limit: usize,
+    ) -> Result<usize> {
         let Some(mut space) = txn.space(namespace)?.filter(|space| space.cache.is_some()) else {
             return Ok(0);
         };
-        let swept = cache::sweep(txn, &mut space, self.now(), CHUNK)?;
+        let swept = cache::sweep(txn, &mut space, self.now(), limit)?;
         if swept > 0 {
             txn.set_cache(&space, space.cache.as_ref())?;
         }
@@ -316,7 +340,7 @@ impl Store {
         space.cache = Some(changed);
         let items = |space: &Space| space.cache.as_ref().map_or(0, |cache| cache.usage.items);
         let before = items(&space);
-        cache::make_room(txn, &mut space, None, self.now())?;
+        cache::make_room(txn, &mut space, None, &self.by(self.now()))?;
         txn.set_cache(&space, space.cache.as_ref())?;
         Ok(before - items(&space))
     }
@@ -335,16 +359,21 @@ fn not_a_cache() -> Error {
     Error::new(ErrorKind::Invalid, "it is no cache")
 }
 
-fn remove_everything(txn: &mut dyn Txn, space: &Space) -> Result<()> {
+fn remove_everything(txn: &mut dyn Txn, space: &Space, by: &By<'_>) -> Result<()> {
     loop {
-        let mut names = Vec::new();
-        txn.scan(space, &Range::default(), &mut |row| {
-            names.push(row.name.to_owned());
-            if names.len() < CHUNK { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        let mut heads = Vec::new();
+        txn.scan(space, &Range { fields: Fields::Heads, ..Range::default() }, &mut |row| {
+            heads.push((row.name.to_owned(), row.head.cloned()));
+            if heads.len() < CHUNK { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
-        if names.is_empty() {
+        if heads.is_empty() {
             return Ok(());
         }
-        names.iter().try_for_each(|name| txn.remove(space, name))?;
+        for (name, head) in heads {
+            if head.as_ref().is_some_and(|head| head.visible_at(by.now)) {
+                history::note(txn, space, &name, head.as_ref(), &Made::Removed(Deed::Deleted), by)?;
+            }
+            txn.remove(space, &name)?;
+        }
     }
 }

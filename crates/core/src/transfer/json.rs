@@ -139,7 +139,7 @@ pub(super) fn read_one(bytes: &[u8], options: &ReadOptions) -> Result<(EntryName
 }
 
 /// What is wrong, without the place, for lines have theirs already, and without what was given, which may be a secret.
-fn told(error: &serde_json::Error) -> String {
+pub(super) fn told(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let text = text.strip_suffix(&place).unwrap_or(&text);

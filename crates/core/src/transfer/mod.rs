@@ -6,6 +6,7 @@
 mod csv;
 mod json;
 mod lines;
+mod transaction;
 pub mod tree;
 mod tsv;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use self::json::read_keyed_lines;
+pub use self::transaction::{read_transaction, show_transacted};
 use crate::address::{Delimiter, EntryName, Namespace};
 use crate::clock::{Millis, Ttl};
 use crate::error::{Error, ErrorKind, Result};

@@ -164,7 +164,7 @@ fn what_is_not_as_this_program_keeps_it_is_found() {
         ),
         ("DELETE FROM sys_caches WHERE ns = 3", "web.hours: it is a cache without settings"),
         ("INSERT INTO sys_caches VALUES (9, 1, 0, NULL, NULL, 'fifo', 0, 0, 0)", "a namespace 9"),
-        ("INSERT INTO sys_state VALUES (1, 2, 3)", "sys_state has 2 rows"),
+        ("INSERT INTO sys_state (revision, spaces, large) VALUES (1, 2, 3)", "sys_state has 2 rows"),
         ("DELETE FROM sys_namespaces WHERE id = 1", "entries has 4 entries of no namespace (1)"),
         (
             "UPDATE entries SET size = 5 WHERE name = 'apple'",

@@ -349,7 +349,7 @@ fn a_database_that_nobody_has_open_changes_places_with_another() {
     assert_eq!(SqliteEngine::hold_alone(&options).err().unwrap().kind(), ErrorKind::Busy);
     drop(holder);
     let alone = SqliteEngine::hold_alone(&options).unwrap();
-    assert_eq!(alone.revision_and_schema().unwrap(), (Version(51), 3));
+    assert_eq!(alone.revision_and_schema().unwrap(), (Version(51), 4));
     assert_eq!(SqliteEngine::raise(&other, Version(51)).unwrap(), Version(52));
     SqliteEngine::settle(&other).unwrap();
     alone.exchange(&other).unwrap();

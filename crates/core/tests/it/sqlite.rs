@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
-use prontodb_core::engine::{Engine, Space, Txn, View};
-use prontodb_core::store::{Query, SetOptions};
+use prontodb_core::engine::{Awaited, Engine, Mark, Space, Txn, View, Wait};
+use prontodb_core::store::{HistorySettings, Query, SetOptions};
 use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Record, Result, Store, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -156,10 +156,76 @@ fn a_file_of_the_second_schema_is_read_as_it_is_and_migrated_by_a_write() {
     assert_holds_what_schema_2_held(&other);
 }
 
+/// Reads what the fixture holds.
+fn assert_holds_what_schema_3_held(store: &Store) {
+    let record = |at: &str| store.get(&Notation::default().address(at).unwrap()).unwrap().unwrap();
+    for (at, value) in [
+        ("shop.prices.apple", b"120".to_vec()),
+        ("shop.prices.pear__eu", "1 €".as_bytes().to_vec()),
+        ("shop.blobs.binary", b"a\0\xff".to_vec()),
+        ("shop.blobs.large", vec![b'x'; 1500]),
+        ("shop.blobs.compressed", b"words that come again ".repeat(1000)),
+        ("shop.secrets.pin", b"1234".to_vec()),
+        ("shop.stock.plums", b"7".to_vec()),
+        ("web.pages.home", b"<html>".to_vec()),
+    ] {
+        let Record { head, value: present } = record(at);
+        assert_eq!((present, head.writer.as_deref()), (value, Some("ada")), "{at}");
+        let owner = head.metakeys.as_ref().and_then(|all| all.get("owner"));
+        assert_eq!(owner, (at == "shop.prices.apple").then_some("alice"));
+    }
+    let spaces = store.describe_namespaces(None).unwrap();
+    let told: Vec<_> =
+        spaces.iter().map(|info| (info.totals.keys, info.table.as_str(), info.space.history)).collect();
+    let (shared, hot) = ("shared", "hot");
+    assert_eq!(
+        told,
+        [
+            (3, shared, None),
+            (1, shared, None),
+            (2, shared, None),
+            (1, shared, None),
+            (1, hot, None),
+            (1, shared, None)
+        ]
+    );
+    let items = store.items(&Namespace::new("shop", "jobs").unwrap()).unwrap();
+    assert_eq!((items.len(), items[0].id.as_str()), (1, "000000000013"));
+}
+
+#[test]
+fn a_file_of_the_third_schema_is_read_as_it_is_and_migrated_by_a_write() {
+    let dir = TempDir::new().unwrap();
+    let path = file_of(include_str!("../fixtures/schema-3.sql"), &dir);
+    let open = || {
+        let store = Store::new(open(&dir)).with_writer(Some("ada".to_owned()));
+        store.with_unlock(crate::store::unlock())
+    };
+    let (store, other) = (open(), open());
+    assert_holds_what_schema_3_held(&store);
+    assert_holds_what_schema_3_held(&other);
+    let at = Notation::default().address("shop.prices.apple").unwrap();
+    assert_eq!(store.versions(&at, None, 9).unwrap_err().to_string(), "shop.prices keeps no history");
+    assert!(store.check(false).unwrap().problems.is_empty());
+    assert_eq!(schema_of(&path), 3);
+    let settings = HistorySettings { versions: Some(5), age: None };
+    store.set_history(&at.namespace, &settings).unwrap();
+    assert_eq!(schema_of(&path), LATEST);
+    // One that has read the old schema reads what was written under the new one.
+    assert_eq!(other.versions(&at, None, 9).unwrap().len(), 1);
+    store.increment(&at, 1).unwrap();
+    assert_eq!(other.versions(&at, None, 9).unwrap().len(), 2);
+    store.undo(&at, false).unwrap();
+    store.set_history(&at.namespace, &HistorySettings { versions: Some(0), age: None }).unwrap();
+    assert_holds_what_schema_3_held(&store);
+    assert_holds_what_schema_3_held(&other);
+    assert!(store.check(false).unwrap().problems.is_empty());
+}
+
 const NAME: &str = "name";
 
 /// The schema that is written today.
-const LATEST: i64 = 3;
+const LATEST: i64 = 4;
 
 /// An engine that takes its directory with it.
 struct Sandboxed {
@@ -182,6 +248,14 @@ impl Engine for Sandboxed {
 
     fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.engine.write(body)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.engine.mark()
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.engine.await_change(seen, wait)
     }
 }
 

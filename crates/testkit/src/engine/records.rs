@@ -58,6 +58,23 @@ pub fn records_come_in_the_byte_order_of_keys(engine: &dyn Engine) {
     assert_eq!(keys(engine, Catalog::Audit, "ä", 9), [""; 0]);
 }
 
+/// Of its own catalog, whichever was put last.
+pub fn the_last_record_has_the_greatest_key(engine: &dyn Engine) {
+    for catalog in Catalog::ALL {
+        assert_eq!(read(engine, |view| view.last_record(catalog)), None);
+        write(engine, |txn| {
+            ["b", "c", "a"].iter().try_for_each(|key| txn.put_record(catalog, key, catalog.name()))
+        });
+    }
+    for catalog in Catalog::ALL {
+        let last = read(engine, |view| view.last_record(catalog));
+        assert_eq!(last, Some(("c".to_owned(), catalog.name().to_owned())));
+        write(engine, |txn| txn.remove_record(catalog, "c"));
+        let last = read(engine, |view| view.last_record(catalog));
+        assert_eq!(last.map(|(key, _)| key).as_deref(), Some("b"));
+    }
+}
+
 /// Keys and records are data, whatever they look like.
 pub fn keys_of_records_are_data(engine: &dyn Engine) {
     for name in HOSTILE_NAMES {

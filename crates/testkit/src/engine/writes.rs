@@ -35,6 +35,27 @@ pub fn a_transaction_has_one_version(engine: &dyn Engine) {
     }
 }
 
+/// It is no write that anyone has to know of, and part of the transaction.
+pub fn how_long_changes_are_kept_comes_back(engine: &dyn Engine) {
+    assert_eq!(read(engine, |view| view.changes_until()), None);
+    for until in [Some(NOW), Some(Millis(0)), None, Some(NOW)] {
+        let before = revision(engine);
+        write(engine, |txn| {
+            txn.keep_changes(until)?;
+            assert_eq!(txn.changes_until()?, until);
+            Ok(())
+        });
+        assert_eq!((read(engine, |view| view.changes_until()), revision(engine)), (until, before));
+        write(engine, |txn| {
+            txn.version()?;
+            assert_eq!(txn.changes_until()?, until);
+            Ok(())
+        });
+    }
+    fail(engine, |txn| txn.keep_changes(None));
+    assert_eq!(read(engine, |view| view.changes_until()), Some(NOW));
+}
+
 /// Even of a transaction that does nothing else.
 pub fn asking_for_the_version_is_a_write(engine: &dyn Engine) {
     let before = revision(engine);

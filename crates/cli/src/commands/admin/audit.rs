@@ -1,26 +1,41 @@
 use prontodb_core::Millis;
-use prontodb_core::auth::Event;
+use prontodb_core::auth::{Chain, Event, Verified};
 
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
-use crate::output::printable;
+use crate::output::{self, counted, printable};
 
 /// How many events are read at a time.
 const PAGE: usize = 1000;
 
 /// List who did what, when, from where
 ///
-/// The oldest first: moment, who, from where, done or refused, what, to what. Never values, never secrets.
+/// The oldest first: moment, who, from where, done or refused, what, to what. Never values, never secrets. Each record has the
+/// hash of the one before it in its own. --verify looks whether all of them fit, names the first that does not, with exit code 1,
+/// and else prints the hashes of the first and the last: note the last one elsewhere, and --expect HASH looks whether that record
+/// is still there.
 #[derive(clap::Args)]
-pub struct Audit {}
+pub struct Audit {
+    /// Look whether each record follows the one before it, and list none
+    #[arg(long)]
+    verify: bool,
+
+    /// The hash of a record that has to be there
+    #[arg(long, value_name = "HASH", requires = "verify")]
+    expect: Option<String>,
+}
 
 impl Run for Audit {
     const ADDRESSING: Addressing = Addressing::Nothing;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let store = cx.open_existing()?;
+        if self.verify {
+            let verified = store.verify_audit_log(self.expect.as_deref());
+            return told(cx, verified.map_err(|error| cx.with_hint(error.into()))?);
+        }
         let (is_json, mut after, mut is_first) = (cx.json(), String::new(), true);
         loop {
             let page = store.audit_log(&after, PAGE).map_err(|error| cx.with_hint(error.into()))?;
@@ -43,6 +58,38 @@ impl Run for Audit {
         cx.out.flush()?;
         Ok(Code::Done)
     }
+}
+
+/// Prints what was found, or fails with what does not fit.
+fn told(cx: &mut Context, verified: Verified) -> Result<Code, Failure> {
+    let Chain { records, unchained, first, last } = match verified {
+        Verified::Whole(chain) => chain,
+        Verified::Broken(broken) => {
+            let place = broken.key.map_or_else(String::new, |key| format!(" at record {}", printable(&key)));
+            let what = format!("the audit log does not fit{place}; {}", broken.what);
+            return Err(Failure::new(Code::Error, "audit_log", what));
+        }
+    };
+    if cx.json() {
+        Object::begin(cx.out.buffer())
+            .number("records", records)
+            .number("unchained", unchained)
+            .text_or_null("first", first.as_deref())
+            .text_or_null("last", last.as_deref())
+            .end();
+        cx.out.push(b"\n");
+    } else {
+        cx.out.line(&format!("records\t{records}"));
+        if let (Some(first), Some(last)) = (first, last) {
+            cx.out.line(&format!("first\t{first}\nlast\t{last}"));
+        }
+    }
+    cx.out.flush()?;
+    if unchained > 0 && !cx.json() {
+        let before = counted(unchained, "record of an earlier program is", "records of earlier programs are");
+        output::note(&format!("{before} in no chain, which begins behind that"));
+    }
+    Ok(Code::Done)
 }
 
 fn columns(Event { at, who, origin, action, target, done }: &Event) -> String {

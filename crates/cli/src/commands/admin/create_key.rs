@@ -27,6 +27,8 @@ pub struct CreateKey {
 }
 
 impl Run for CreateKey {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let Self { address, value, file, ttl } = self;
         Set::of_new(address, value, file, ttl).run(cx)

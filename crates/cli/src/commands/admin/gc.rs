@@ -7,7 +7,7 @@ use crate::output::json::Object;
 /// Remove from disk what has expired
 ///
 /// Writes to a cache do that too, a little at a time; nobody ever sees an expired entry, removed or not. What an interrupted
-/// admin namespace drop or move has left behind goes, too. With --json the counts are printed on standard output.
+/// admin namespace drop or move has left behind goes, too, and what histories have kept for long enough. With --json the counts are printed on standard output.
 #[derive(clap::Args)]
 pub struct Gc {}
 
@@ -21,6 +21,7 @@ impl Run for Gc {
                 .number("entries", removed.entries)
                 .number("caches", removed.caches)
                 .number("leftovers", removed.leftovers)
+                .number("versions", removed.versions)
                 .end();
             cx.out.push(b"\n");
             cx.out.flush()?;
@@ -31,7 +32,11 @@ impl Run for Gc {
                 0 => String::new(),
                 left => format!(", and {left} of namespaces that are no more or elsewhere"),
             };
-            output::note(&format!("removed {entries} from {caches}{leftovers}"));
+            let versions = match removed.versions {
+                0 => String::new(),
+                old => format!(", and {} from histories", output::counted(old, "version", "versions")),
+            };
+            output::note(&format!("removed {entries} from {caches}{leftovers}{versions}"));
         }
         Ok(Code::Done)
     }

@@ -93,6 +93,7 @@ fn about_entries(census: &Census) -> Vec<Line> {
         ("namespaces", census.namespaces),
         ("caches", census.caches),
         ("encrypted", census.encrypted),
+        ("histories", census.histories),
         ("entries", census.entries),
         ("expired", census.expired),
         ("users", census.users),

@@ -27,11 +27,17 @@ pub fn holds_for(time: Option<&str>) -> Result<Option<Ttl>, Failure> {
     Ok(Some(Ttl::parse(time).map_err(Error::from)?))
 }
 
-/// Checks credentials, begins a session, and prints its token.
-pub fn log_in(cx: &mut Context, credentials: &Credentials, ttl: Option<Ttl>) -> Result<(), Failure> {
+/// Finds out whose credentials these are, and warns of those that everybody knows.
+pub fn identify(cx: &Context, credentials: &Credentials) -> Result<Identity, Failure> {
     let store = cx.open_for_login()?;
     let identity = cx.identify(&store, credentials)?;
     warn_of_known_password(&store, &identity)?;
+    Ok(identity)
+}
+
+/// Checks credentials, begins a session, and prints its token.
+pub fn log_in(cx: &mut Context, credentials: &Credentials, ttl: Option<Ttl>) -> Result<(), Failure> {
+    let identity = identify(cx, credentials)?;
     let ttl = ttl.map_or_else(|| Ttl::from_millis(SESSION.as_millis() as u64), Ok);
     let ttl = ttl.map_err(Error::from)?;
     let store = cx.open_to_write_as(Some(identity.clone()))?;

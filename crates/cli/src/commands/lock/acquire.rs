@@ -26,6 +26,7 @@ pub struct Acquire {
 
 impl Run for Acquire {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let ttl = span("--ttl", &self.ttl)?;
@@ -38,8 +39,13 @@ impl Run for Acquire {
         } else {
             cx.out.line(&lock.fence.0.to_string());
         }
-        // A token that nobody has seen holds a lock for nobody.
-        cx.out.flush().inspect_err(|_| drop(store.release_lock(&self.name, lock.fence)))?;
+        // A token that nobody has seen holds a lock for nobody, unless it is asked for again.
+        let is_asked_again = cx.op.is_some();
+        cx.out.flush().inspect_err(|_| {
+            if !is_asked_again {
+                drop(store.release_lock(&self.name, lock.fence));
+            }
+        })?;
         Ok(Code::Done)
     }
 }

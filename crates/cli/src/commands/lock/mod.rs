@@ -6,9 +6,6 @@ pub mod release;
 pub mod renew;
 pub mod run;
 
-use std::thread;
-use std::time::{Duration, Instant};
-
 use prontodb_core::Ttl;
 use prontodb_core::auth::shown;
 use prontodb_core::store::{Acquired, Fence, Lock};
@@ -17,45 +14,23 @@ use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::fence;
 use crate::output::json::Object;
-
-/// How often whoever waits for a lock or an item looks for it.
-const LOOK: Duration = Duration::from_millis(10);
+use crate::waiting::Waiting;
 
 /// Reads a time to live or to wait.
 pub fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
     Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
-/// How long somebody waits who looks again and again; without a limit, not at all.
-pub struct Waiting {
-    limit: Duration,
-    begun: Instant,
-}
-
-impl Waiting {
-    /// Begins now.
-    pub fn begin(limit: Option<Ttl>) -> Self {
-        let limit = limit.map_or(0, |limit| limit.millis().unsigned_abs());
-        Self { limit: Duration::from_millis(limit), begun: Instant::now() }
-    }
-
-    /// Pauses until the next look, for no longer than `most`; false when the time is over.
-    pub fn pause(&self, most: Duration) -> bool {
-        let left = self.limit.saturating_sub(self.begun.elapsed());
-        thread::sleep(LOOK.min(left).min(most));
-        !left.is_zero()
-    }
-}
-
 /// Asks for a lock until it is granted or the time is over; without a `wait`, once.
 fn acquire(cx: &Context, store: &Session, name: &str, ttl: Ttl, wait: Option<Ttl>) -> Result<Lock, Failure> {
     let waiting = Waiting::begin(wait);
     loop {
+        let mark = waiting.mark(cx, store)?;
         let held = match store.acquire_lock(name, ttl).map_err(|error| cx.with_hint(error.into()))? {
             Acquired::Granted(lock) => return Ok(lock),
             Acquired::Held(lock) => lock,
         };
-        if !waiting.pause(held.left) {
+        if !waiting.pause(cx, store, mark, held.left)? {
             return Err(not_granted(&held, wait.is_some()));
         }
     }
@@ -85,7 +60,7 @@ pub fn token(cx: &Context) -> Result<Fence, Failure> {
 }
 
 /// A lock as a JSON object.
-fn push_json(out: &mut Vec<u8>, lock: &Lock) {
+pub fn push_json(out: &mut Vec<u8>, lock: &Lock) {
     Object::begin(out)
         .text("name", &lock.name)
         .number("fence", lock.fence.0)

@@ -15,10 +15,11 @@ pub struct Release {
 
 impl Run for Release {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let fence = token(cx)?;
-        let released = cx.open_existing()?.release_lock(&self.name, fence);
+        let released = cx.open_to_change()?.release_lock(&self.name, fence);
         released.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

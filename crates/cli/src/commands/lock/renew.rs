@@ -20,10 +20,11 @@ pub struct Renew {
 
 impl Run for Renew {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (ttl, fence) = (span("--ttl", &self.ttl)?, token(cx)?);
-        let renewed = cx.open_existing()?.renew_lock(&self.name, fence, ttl);
+        let renewed = cx.open_to_change()?.renew_lock(&self.name, fence, ttl);
         renewed.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

@@ -19,10 +19,12 @@ pub struct Ack {
 
 impl Run for Ack {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
-        let done = cx.open_existing()?.ack(&queue, fence);
+        let done = cx.open_to_change()?.ack(&queue, fence);
         done.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

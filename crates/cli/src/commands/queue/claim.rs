@@ -5,12 +5,13 @@ use prontodb_core::store::Claimed;
 use prontodb_core::{Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::{Waiting, span};
+use crate::commands::lock::span;
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::json::Object;
+use crate::waiting::Waiting;
 
 /// Take the next item of a queue for a while
 ///
@@ -35,12 +36,13 @@ pub struct Claim {
 
 impl Run for Claim {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;
         let ttl = span("--ttl", &self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let store = cx.open_existing()?;
+        let store = cx.open_to_change()?;
         let claimed = claim(cx, &store, &queue, ttl, wait)?;
         let note = claimed.note.as_ref().map(|note| match &note.from {
             Some(from) => format!("{from}: {}", note.text),
@@ -63,8 +65,13 @@ impl Run for Claim {
         if let (Some(note), false) = (&note, cx.json()) {
             output::note(&format!("handed on by {}", output::printable(note)));
         }
-        // An item that nobody has seen is nobody's.
-        cx.out.flush().inspect_err(|_| drop(store.nack(&queue, claimed.fence, None)))?;
+        // An item that nobody has seen is nobody's, unless it is asked for again.
+        let is_asked_again = cx.op.is_some();
+        cx.out.flush().inspect_err(|_| {
+            if !is_asked_again {
+                drop(store.nack(&queue, claimed.fence, None));
+            }
+        })?;
         Ok(Code::Done)
     }
 }
@@ -78,10 +85,15 @@ fn claim(
 ) -> Result<Claimed, Failure> {
     let waiting = Waiting::begin(wait);
     loop {
+        let mark = waiting.mark(cx, store)?;
         if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
             return Ok(claimed);
         }
-        if !waiting.pause(Duration::MAX) {
+        let next = match mark {
+            Some(_) => store.until_next(queue).map_err(|error| cx.with_hint(error.into()))?,
+            None => None,
+        };
+        if !waiting.pause(cx, store, mark, next.unwrap_or(Duration::MAX))? {
             let (code, kind) =
                 if wait.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
             let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));

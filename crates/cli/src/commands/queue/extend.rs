@@ -23,10 +23,11 @@ pub struct Extend {
 
 impl Run for Extend {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence, ttl) = (only_queue(cx, &self.words)?, token(cx)?, span("--ttl", &self.ttl)?);
-        let extended = cx.open_existing()?.extend(&queue, fence, ttl);
+        let extended = cx.open_to_change()?.extend(&queue, fence, ttl);
         extended.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

@@ -33,10 +33,11 @@ pub struct Handoff {
 
 impl Run for Handoff {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
-        let handed = cx.open_existing()?.hand_on(&queue, fence, &self.to, &self.note);
+        let handed = cx.open_to_change()?.hand_on(&queue, fence, &self.to, &self.note);
         handed.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)
     }

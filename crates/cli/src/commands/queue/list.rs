@@ -58,7 +58,8 @@ fn shown(item: &Item) -> String {
     format!("{id}\t{}\t{priority}\t{tries}\t{most_tries}\t{more}", word(place))
 }
 
-fn push_json(out: &mut Vec<u8>, item: &Item) {
+/// An item as a JSON object.
+pub fn push_json(out: &mut Vec<u8>, item: &Item) {
     let mut object = Object::begin(out);
     object
         .text("id", &item.id)

@@ -26,11 +26,12 @@ pub struct Nack {
 
 impl Run for Nack {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
         let delay = self.delay.as_deref().map(|text| span("--delay", text)).transpose()?;
-        let place = cx.open_existing()?.nack(&queue, fence, delay);
+        let place = cx.open_to_change()?.nack(&queue, fence, delay);
         if place.map_err(|error| cx.with_hint(error.into()))? == QueuePlace::Dead {
             output::note("the item is dead now: it has been claimed as often as it may be");
         }

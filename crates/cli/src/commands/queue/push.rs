@@ -39,6 +39,8 @@ pub struct Push {
 
 impl Run for Push {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.tries == 0 {

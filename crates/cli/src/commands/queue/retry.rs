@@ -16,13 +16,14 @@ pub struct Retry {
 
 impl Run for Retry {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, [id]) = cx.take_namespace(&self.words)? else {
             return Err(Failure::usage("the id is missing"));
         };
         let id = text(id)?;
-        let revived = cx.open_existing()?.revive(&queue, id).map_err(|error| cx.with_hint(error.into()))?;
+        let revived = cx.open_to_change()?.revive(&queue, id).map_err(|error| cx.with_hint(error.into()))?;
         if revived {
             return Ok(Code::Done);
         }

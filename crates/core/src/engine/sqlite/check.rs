@@ -7,6 +7,7 @@ use rusqlite::{Row, params};
 use super::view::SqliteView;
 use super::{layout, sql};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Deed;
 
 /// The catalogs whose records excuse entries that are not, or not yet, where their space is.
 const EXCUSES: [&str; 2] = ["sys_leftovers", "sys_moves"];
@@ -22,6 +23,14 @@ const ODD: [&str; 7] = [
     "expires, and its namespace is no cache",
     "has a rank, and its namespace is no cache with a limit",
     "has no rank, and its namespace is a cache with a limit",
+    "is of a write that has not been yet",
+];
+
+/// Why a version cannot be as its history has it, by the numbers of [`sql::ODD_PAST`].
+const ODD_PAST: [&str; 4] = [
+    "is of a change that there is no word for",
+    "has no value, or has one and is of a removal",
+    "has a value of another length than it says",
     "is of a write that has not been yet",
 ];
 
@@ -62,7 +71,8 @@ impl Findings<'_> {
 
     fn look_at_structure(&mut self) -> Result<()> {
         self.look_at_spaces()?;
-        self.look_at_tables()
+        self.look_at_tables()?;
+        self.look_at_history()
     }
 
     fn look(&mut self, look: impl Fn(&SqliteView<'_>) -> Result<Vec<String>>) -> Result<()> {
@@ -147,6 +157,34 @@ impl Findings<'_> {
                     Some(table) => format!("the large value {number} belongs to several entries of {table}"),
                     None => format!("the large value {number} belongs to no entry"),
                 })
+            })
+        })
+    }
+
+    fn look_at_history(&mut self) -> Result<()> {
+        if !self.view.has_table("history")? {
+            return Ok(());
+        }
+        let excused = self.excused()?;
+        self.look(|view| {
+            let nobodys = view.all(sql::PAST_OF_NOBODY, [], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
+            let nobodys = nobodys.into_iter().filter(|(space, _)| !excused.contains(space));
+            let told = |(space, count)| format!("history has {count} versions of no namespace ({space})");
+            Ok(nobodys.map(told).collect())
+        })?;
+        let words = |is_meant: fn(&Deed) -> bool| {
+            let meant: Vec<_> =
+                Deed::ALL.into_iter().filter(is_meant).map(|deed| format!("'{}'", deed.name())).collect();
+            meant.join(", ")
+        };
+        let statement = sql::ODD_PAST
+            .replace("{deeds}", &words(|_| true))
+            .replace("{removals}", &words(|deed| deed.is_removal()));
+        self.look(|view| {
+            view.all(&statement, [], |row| {
+                let odd = usize::try_from(number(row, 4)?).unwrap_or_default();
+                let why = ODD_PAST.get(odd).copied().unwrap_or_default();
+                Ok(format!("{}.{}: version {} {why}", namespace(row)?, text(row, 2)?, number(row, 3)?))
             })
         })
     }

@@ -141,6 +141,13 @@ pub(super) struct FrozenState {
 }
 
 impl FrozenState {
+    /// A number that tells it from other states.
+    pub(super) fn mark(&self) -> u64 {
+        let (seconds, nanos) = self.modified.unwrap_or_default();
+        let modified = seconds.wrapping_mul(1_000_000_000).wrapping_add(nanos);
+        (modified.cast_unsigned() ^ self.bytes.rotate_left(32)) ^ self.log_bytes
+    }
+
     /// The present state of the file at `path`.
     pub(super) fn of(path: &Path) -> Self {
         let meta = fs::metadata(path).ok();

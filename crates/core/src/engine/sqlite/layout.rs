@@ -23,12 +23,17 @@ pub(super) fn for_schema(schema: usize, statement: &str) -> Cow<'_, str> {
     match schema {
         1 => without_metakeys(statement).replace(", coding", ", NULL").replace(", data_key", ", NULL").into(),
         2 => without_metakeys(statement).into(),
+        3 => without_past(statement).into(),
         _ => statement.into(),
     }
 }
 
 fn without_metakeys(statement: &str) -> String {
-    statement.replace("metakeys", "NULL")
+    without_past(statement).replace("metakeys", "NULL")
+}
+
+fn without_past(statement: &str) -> String {
+    statement.replace(", changes", ", NULL").replace(", history", ", NULL")
 }
 
 /// A statement that takes entries of `space` to the table `target`.

@@ -42,6 +42,7 @@ use self::turn::Turnstile;
 pub use self::verify::Verified;
 use self::view::{SqliteTxn, SqliteView};
 use super::memory::MemoryEngine;
+use super::wait::{Awaited, Looks, Mark, Wait};
 use super::{Engine, Snapshot, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
@@ -115,6 +116,7 @@ pub struct SqliteEngine {
     log: Log,
     turnstile: OnceCell<Turnstile>,
     image: OnceCell<Image>,
+    looks: Looks,
     /// The schema of the file, once that is known to be the latest or for the transaction that it was looked up in.
     schema: Cell<usize>,
     options: OpenOptions,
@@ -168,6 +170,7 @@ impl SqliteEngine {
             log,
             turnstile: OnceCell::new(),
             image: OnceCell::new(),
+            looks: Looks::default(),
             schema: Cell::new(0),
             options,
         })
@@ -227,9 +230,14 @@ impl SqliteEngine {
             .map_err(|e| error::translate(e, &self.options.path))
     }
 
+    /// Where the log is, which every writer writes to.
+    fn log_path(&self) -> PathBuf {
+        side_file(&self.real_path(), "-wal")
+    }
+
     /// Whether the log is there; other programs remove it when they close the database last.
     fn has_log(&self) -> bool {
-        side_file(&self.real_path(), "-wal").exists()
+        self.log_path().exists()
     }
 
     /// Whether what is written goes to a log first.
@@ -456,6 +464,27 @@ impl Engine for SqliteEngine {
 
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write_within(Duration::ZERO, body)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        if self.frozen.is_some() {
+            return Ok(Mark { place: 0, change: FrozenState::of(&self.options.path).mark() });
+        }
+        self.set_busy_timeout(self.options.busy_timeout)?;
+        let mut change = 0;
+        let looked = self.transact(sql::BEGIN_READ, &mut || {
+            change = connect::number(&self.connection, sql::DATA_VERSION, &self.options.path)?.unsigned_abs();
+            Ok(())
+        });
+        match looked {
+            // Another process is making the file at this moment.
+            Err(error) if error.kind() == ErrorKind::NoDatabase => Ok(Mark { place: 0, change: 0 }),
+            looked => looked.map(|()| Mark { place: 0, change }),
+        }
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.looks.until(&|| self.log_path(), &|| Ok(self.mark()? != seen), wait)
     }
 
     fn scrub(&self) -> Result<bool> {

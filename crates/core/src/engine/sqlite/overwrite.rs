@@ -71,7 +71,7 @@ impl SqliteEngine {
     /// [`ErrorKind::Busy`] when somebody uses it after all; those of writing.
     pub fn settle(path: &Path) -> Result<()> {
         let engine = Self::open_private(path)?;
-        engine.transact(sql::BEGIN_WRITE, &mut || engine.end_leases())?;
+        engine.transact(sql::BEGIN_WRITE, &mut || engine.end_what_ran())?;
         let emptied = engine.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         if emptied.map_err(|e| translate(e, path))? != 0 {
             let what = format!("{} is busy: others have it open", path.display());
@@ -120,12 +120,16 @@ impl SqliteEngine {
         }
     }
 
-    /// Leases of before stand for nothing in a state that comes back: those who had them may have given them back since.
-    fn end_leases(&self) -> Result<()> {
-        match self.view().has_table(Catalog::Leases.name())? {
-            true => self.run(&layout::of_table(sql::DELETE_ALL, Catalog::Leases.name())),
-            false => Ok(()),
+    /// Leases of before stand for nothing in a state that comes back: those who had them may have given them back since. And
+    /// how it differs from the state that it takes the place of was written down by nobody, so whoever watches has to be told.
+    fn end_what_ran(&self) -> Result<()> {
+        self.view().forget_changes()?;
+        for catalog in [Catalog::Leases, Catalog::Changes] {
+            if self.view().has_table(catalog.name())? {
+                self.run(&layout::of_table(sql::DELETE_ALL, catalog.name()))?;
+            }
         }
+        Ok(())
     }
 
     fn raise_revision(&self, above: Version) -> Result<Version> {
@@ -133,7 +137,7 @@ impl SqliteEngine {
         let above = Some(above.0).filter(|above| *above <= check::MAX_REVISION).unwrap_or_default();
         let (above, mut revision) = (i64::try_from(above).unwrap_or_default(), 0_i64);
         self.transact(sql::BEGIN_WRITE, &mut || {
-            self.end_leases()?;
+            self.end_what_ran()?;
             let raised = self.connection.query_row(sql::RAISE_REVISION, [above], |row| row.get(0));
             revision = raised.map_err(|e| translate(e, &self.options.path))?;
             Ok(())

@@ -9,12 +9,15 @@ use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Engine, OpenOptions, Snapshot, SqliteEngine, Txn, View};
+use super::{Awaited, Engine, Looks, Mark, OpenOptions, Snapshot, SqliteEngine, Txn, View, Wait};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A [`SqliteEngine`] that is opened anew when its file has been exchanged for another one.
 pub struct Reopening {
     engine: RefCell<SqliteEngine>,
+    /// How many files there have been before this one.
+    reopened: Cell<u64>,
+    looks: Looks,
 }
 
 impl Reopening {
@@ -23,7 +26,8 @@ impl Reopening {
     /// # Errors
     /// Those of [`SqliteEngine::open`].
     pub fn open(options: OpenOptions) -> Result<Self> {
-        SqliteEngine::open(options).map(|engine| Self { engine: RefCell::new(engine) })
+        let engine = RefCell::new(SqliteEngine::open(options)?);
+        Ok(Self { engine, reopened: Cell::new(0), looks: Looks::default() })
     }
 
     /// Tries again with the new file, as long as nothing was begun with the old one and `patience` lasts.
@@ -58,6 +62,7 @@ impl Reopening {
         let Ok(fresh) = SqliteEngine::open(options) else { return false };
         // The old one may have mapped the index of the new log. To close it would drop the locks of this process on that.
         mem::forget(mem::replace(&mut *engine, fresh));
+        self.reopened.set(self.reopened.get() + 1);
         true
     }
 
@@ -89,6 +94,19 @@ impl Engine for Reopening {
 
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.engine.borrow().write_at_once(body)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        let mut change = 0;
+        self.persist(self.patience(), &Cell::new(false), &mut |engine| {
+            change = engine.mark()?.change;
+            Ok(())
+        })?;
+        Ok(Mark { place: self.reopened.get(), change })
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.looks.until(&|| self.engine.borrow().log_path(), &|| Ok(self.mark()? != seen), wait)
     }
 
     fn scrub(&self) -> Result<bool> {

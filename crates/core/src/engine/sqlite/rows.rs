@@ -7,7 +7,7 @@ use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Cache, Candidate, Sealing, Space, Usage};
 use crate::metakeys::Metakeys;
-use crate::record::{Coding, Head, Version};
+use crate::record::{Coding, Deed, Head, Past, Version};
 
 type Result<T> = rusqlite::Result<T>;
 
@@ -21,6 +21,7 @@ pub(super) fn space(row: &Row<'_>) -> Result<(Space, bool)> {
         created: Millis(row.get(4)?),
         cache: None,
         sealing: sealing(row.get(6)?),
+        history: optional(row, 7)?,
     };
     Ok((space, row.get(5)?))
 }
@@ -76,6 +77,18 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
         size: unsigned(row, first + 6)?,
         coding: coding(row, first + 7)?,
         metakeys: metakeys(row, first + 8)?,
+    })
+}
+
+/// Reads the columns of [`super::sql::PAST`].
+pub(super) fn past(row: &Row<'_>) -> Result<Past> {
+    let deed = row.get_ref(1)?.as_str()?;
+    Ok(Past {
+        name: row.get(0)?,
+        deed: Deed::ALL.into_iter().find(|known| known.name() == deed).ok_or_else(|| unreadable(1))?,
+        ended: row.get::<_, Option<i64>>(2)?.map(Millis),
+        reason: row.get(3)?,
+        head: head(row, 4)?,
     })
 }
 

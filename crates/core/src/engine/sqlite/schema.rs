@@ -32,7 +32,10 @@ PRIMARY KEY(ns,name))STRICT,WITHOUT ROWID;",
 "ALTER TABLE entries ADD COLUMN coding INTEGER;
 ALTER TABLE sys_namespaces ADD COLUMN data_key INTEGER;",
 // Named attributes of keys.
-"ALTER TABLE entries ADD COLUMN metakeys TEXT;"];
+"ALTER TABLE entries ADD COLUMN metakeys TEXT;",
+// Until when changes are kept, and how many versions of entries.
+"ALTER TABLE sys_state ADD COLUMN changes INTEGER;
+ALTER TABLE sys_namespaces ADD COLUMN history INTEGER;"];
 
 /// One more table of entries, like the shared one after all migrations. Whoever adds a column there adds it here and to
 /// [`COLUMNS`]; files that have such tables already get it by [`for_table`].
@@ -99,6 +102,18 @@ pub(super) const RANK_INDEX: &str =
 /// Holds values that would make a row of entries spill from its page.
 pub(super) const LARGE_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS large_values(id INTEGER PRIMARY KEY,value BLOB NOT NULL)STRICT";
+
+/// Holds versions of the entries of spaces that keep history, large ones too; made with the first such space.
+pub(super) const HISTORY_TABLE: &str = "CREATE TABLE IF NOT EXISTS history(
+ns INTEGER NOT NULL,name TEXT NOT NULL,version INTEGER NOT NULL,deed TEXT NOT NULL,created INTEGER NOT NULL,
+at INTEGER NOT NULL,ended INTEGER,expires INTEGER,writer TEXT,reason TEXT,size INTEGER NOT NULL,coding INTEGER,
+metakeys TEXT,value BLOB,UNIQUE(ns,name,version))STRICT";
+/// Finds the changes of a space in their order,
+pub(super) const HISTORY_ORDER: &str =
+    "CREATE INDEX IF NOT EXISTS history_by_version ON history(ns,version,name)";
+/// and what was no more at some moment.
+pub(super) const HISTORY_ENDS: &str =
+    "CREATE INDEX IF NOT EXISTS history_by_end ON history(ns,ended)WHERE ended IS NOT NULL";
 
 /// Holds the records of a catalog; made with the first of them.
 pub(super) const CATALOG_TABLE: &str =

@@ -41,19 +41,21 @@ pub(super) const REVISION: &str = "SELECT revision FROM sys_state";
 pub(super) const RAISE_REVISION: &str =
     "UPDATE sys_state SET revision = max(revision, ?1) + 1 RETURNING revision";
 pub(super) const NEXT_REVISION: &str =
-    "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large";
+    "UPDATE sys_state SET revision = revision + 1 RETURNING revision, large, changes";
+pub(super) const CHANGES: &str = "SELECT revision, changes FROM sys_state";
+pub(super) const KEEP_CHANGES: &str = "UPDATE sys_state SET changes = ?1";
 pub(super) const LARGE_IDS: &str = "SELECT large FROM sys_state";
 pub(super) const NEXT_LARGE: &str = "UPDATE sys_state SET large = large + 1 RETURNING large";
 pub(super) const NEXT_SPACE: &str = "UPDATE sys_state SET spaces = spaces + 1 RETURNING spaces";
 
 pub(super) const SPACE: &str = "
-    SELECT project, namespace, id, location, created, is_cache, data_key
+    SELECT project, namespace, id, location, created, is_cache, data_key, history
     FROM sys_namespaces WHERE project = ?1 AND namespace = ?2";
 pub(super) const SPACES: &str = "
-    SELECT project, namespace, id, location, created, is_cache, data_key
+    SELECT project, namespace, id, location, created, is_cache, data_key, history
     FROM sys_namespaces ORDER BY project, namespace";
 pub(super) const SPACES_OF_PROJECT: &str = "
-    SELECT project, namespace, id, location, created, is_cache, data_key
+    SELECT project, namespace, id, location, created, is_cache, data_key, history
     FROM sys_namespaces WHERE project = ?1 ORDER BY namespace";
 pub(super) const CREATE_SPACE: &str = "
     INSERT INTO sys_namespaces (project, namespace, id, location, created, is_cache) VALUES (?1, ?2, ?3, ?4, ?5, 0)";
@@ -62,6 +64,9 @@ pub(super) const MARK_CACHE: &str = "
 
 pub(super) const SET_SEALING: &str =
     "UPDATE sys_namespaces SET data_key = ?3 WHERE project = ?1 AND namespace = ?2";
+
+pub(super) const SET_HISTORY: &str =
+    "UPDATE sys_namespaces SET history = ?3 WHERE project = ?1 AND namespace = ?2";
 
 pub(super) const SET_LOCATION: &str =
     "UPDATE sys_namespaces SET location = ?3 WHERE project = ?1 AND namespace = ?2 AND id = ?4";
@@ -137,9 +142,46 @@ pub(super) const RANK_ALL: &str = "UPDATE {table} SET rank = version WHERE ns = 
 pub(super) const UNRANK_ALL: &str = "UPDATE {table} SET rank = NULL WHERE ns = ?1 AND rank IS NOT NULL";
 pub(super) const KEEP_ALL: &str = "UPDATE {table} SET expires = NULL WHERE ns = ?1 AND expires IS NOT NULL";
 
+/// Versions of an entry below a number, the newest first.
+pub(super) const PAST_OF: &str = "
+    SELECT name, deed, ended, reason, version, created, at, expires, writer, NULL, size, coding, metakeys
+    FROM history WHERE ns = ?1 AND name = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4";
+/// The same of all entries of a space.
+pub(super) const PAST: &str = "
+    SELECT name, deed, ended, reason, version, created, at, expires, writer, NULL, size, coding, metakeys
+    FROM history WHERE ns = ?1 AND (version, name) < (?2, ?3) ORDER BY version DESC, name DESC LIMIT ?4";
+pub(super) const PAST_VALUE: &str = "SELECT value FROM history WHERE ns = ?1 AND name = ?2 AND version = ?3";
+pub(super) const KEEP_PAST: &str = "
+    INSERT INTO history
+        (ns, name, version, deed, created, at, ended, expires, writer, reason, size, coding, metakeys, value)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    ON CONFLICT DO UPDATE SET
+        deed = ?4, created = ?5, at = ?6, ended = ?7, expires = ?8, writer = ?9, reason = ?10, size = ?11, coding = ?12,
+        metakeys = ?13, value = ?14";
+pub(super) const END_PAST: &str =
+    "UPDATE history SET ended = ?4 WHERE ns = ?1 AND name = ?2 AND version = ?3";
+pub(super) const TRIM_PAST: &str = "
+    DELETE FROM history
+    WHERE ns = ?1 AND name = ?2 AND version <= (
+        SELECT version FROM history WHERE ns = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1 OFFSET ?3)";
+pub(super) const FORGET_PAST: &str = "
+    DELETE FROM history WHERE rowid IN (
+        SELECT rowid FROM history WHERE ns = ?1 AND ended <= ?2 ORDER BY ended LIMIT ?3)";
+/// Versions that a space has left behind, and how large they are.
+pub(super) const PAST_LEFT: &str = "
+    SELECT rowid, coalesce(octet_length(value), 0) FROM history WHERE ns = ?1 ORDER BY name, version LIMIT ?2";
+pub(super) const REMOVE_PAST: &str = "DELETE FROM history WHERE rowid = ?1";
+/// The versions that are there still no longer expire.
+pub(super) const KEEP_ALL_PAST: &str = "
+    UPDATE history SET expires = NULL, ended = NULL
+    WHERE ns = ?1 AND expires IS NOT NULL AND EXISTS (
+        SELECT * FROM {table} AS e
+        WHERE e.ns = ?1 AND e.name = history.name AND e.version = history.version)";
+
 pub(super) const HAS_TABLE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
 pub(super) const RECORD: &str = "SELECT record FROM {table} WHERE key = ?1";
 pub(super) const RECORDS: &str = "SELECT key, record FROM {table} WHERE key > ?1 ORDER BY key LIMIT ?2";
+pub(super) const LAST_RECORD: &str = "SELECT key, record FROM {table} ORDER BY key DESC LIMIT 1";
 pub(super) const PUT_RECORD: &str = "INSERT OR REPLACE INTO {table} (key, record) VALUES (?1, ?2)";
 pub(super) const REMOVE_RECORD: &str = "DELETE FROM {table} WHERE key = ?1";
 
@@ -180,6 +222,21 @@ pub(super) const ENTRIES_OF_NOBODY: &str = "
     WHERE ns IS NOT NULL AND ns NOT IN (SELECT id FROM sys_namespaces WHERE location = ?1) LIMIT 200";
 /// The spaces that records of a catalog are about.
 pub(super) const SPACES_OF_RECORDS: &str = "SELECT json_extract(record, '$.space') FROM {table}";
+/// Versions that are kept for no space that keeps any.
+pub(super) const PAST_OF_NOBODY: &str = "
+    SELECT ns, count(*) FROM history
+    WHERE ns NOT IN (SELECT id FROM sys_namespaces WHERE history IS NOT NULL) GROUP BY ns LIMIT 200";
+/// Versions that cannot be as they are, and why, as a number. `{deeds}` are all words for what a change does, `{removals}`
+/// those that leave nothing.
+pub(super) const ODD_PAST: &str = "
+    SELECT project, namespace, name, version, CASE
+        WHEN deed NOT IN ({deeds}) THEN 0
+        WHEN (value IS NULL) <> (deed IN ({removals})) THEN 1
+        WHEN coding IS NULL AND size <> coalesce(octet_length(value), 0) THEN 2
+        WHEN version > (SELECT revision FROM sys_state) THEN 3
+    END AS odd
+    FROM history JOIN sys_namespaces AS s ON s.id = ns
+    WHERE odd IS NOT NULL LIMIT 200";
 /// Entries that cannot be as they are, and why, as a number. `{plain}` holds for values that are kept as they are, and
 /// `{large}` is the table of large ones, or an empty one.
 pub(super) const ODD_ENTRIES: &str = "

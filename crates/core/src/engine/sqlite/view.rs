@@ -1,5 +1,6 @@
 //! Views and transactions on a connection that is inside of one.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::engine::{
 };
 use crate::error::Result;
 use crate::metakeys::Metakeys;
-use crate::record::{Coding, Head, Record, Version};
+use crate::record::{Coding, Head, Past, Record, Version};
 
 /// The state of the data that the connection's transaction sees.
 #[derive(Clone, Copy)]
@@ -29,6 +30,8 @@ pub(super) struct SqliteView<'a> {
 pub(super) struct SqliteTxn<'a> {
     view: SqliteView<'a>,
     version: Option<Version>,
+    /// Until when changes are kept; asked once, with the version.
+    changes: Cell<Option<Option<Millis>>>,
     /// Whether the file has ever held a large value; asked once.
     has_large: Option<bool>,
     storing: Option<Storing<'a>>,
@@ -150,6 +153,11 @@ impl SqliteView<'_> {
         if self.schema < 2 { sql::ALWAYS } else { sql::IS_PLAIN }
     }
 
+    /// Notes that no changes are kept.
+    pub(super) fn forget_changes(&self) -> Result<()> {
+        self.execute(sql::KEEP_CHANGES, [None::<i64>]).map(drop)
+    }
+
     pub(super) fn has_table(&self, name: &str) -> Result<bool> {
         let count = self.one(sql::HAS_TABLE, [name], |row| rows::unsigned(row, 0))?;
         Ok(count.is_some_and(|count| count > 0))
@@ -269,6 +277,18 @@ impl View for SqliteView<'_> {
         self.all(&statement, params![after, signed(limit as u64)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        if !self.has(catalog)? {
+            return Ok(None);
+        }
+        let statement = layout::of_catalog(sql::LAST_RECORD, catalog);
+        self.one(&statement, [], |row| Ok((row.get(0)?, row.get(1)?)))
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        Ok(self.one(sql::CHANGES, [], |row| row.get::<_, Option<i64>>(1))?.flatten().map(Millis))
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         let statement = layout::statement(sql::EXPIRED, space);
         self.all(&statement, params![signed(space.id), now.0, signed(limit as u64)], rows::candidate)
@@ -288,9 +308,30 @@ impl View for SqliteView<'_> {
         }
         Ok(victims)
     }
+
+    fn past_of(&self, space: &Space, name: &str, before: Option<Version>, limit: usize) -> Result<Vec<Past>> {
+        let params = params![signed(space.id), name, below(before), signed(limit as u64)];
+        self.all(sql::PAST_OF, params, rows::past)
+    }
+
+    fn past(&self, space: &Space, before: Option<&(Version, String)>, limit: usize) -> Result<Vec<Past>> {
+        let name = before.map_or("", |(_, name)| name);
+        let version = below(before.map(|(version, _)| *version));
+        self.all(sql::PAST, params![signed(space.id), version, name, signed(limit as u64)], rows::past)
+    }
+
+    fn past_value(&self, space: &Space, name: &str, version: Version) -> Result<Option<Vec<u8>>> {
+        let params = params![signed(space.id), name, signed(version.0)];
+        Ok(self.one(sql::PAST_VALUE, params, |row| row.get(0))?.flatten())
+    }
 }
 
-/// A batch of [`Txn::sweep`] ends with the large value that makes it so many bytes.
+/// Versions below this number are meant.
+fn below(before: Option<Version>) -> i64 {
+    before.map_or(i64::MAX, |Version(version)| signed(version))
+}
+
+/// A batch of [`Txn::sweep`] and [`Txn::sweep_past`] ends with the large value that makes it so many bytes.
 const SWEPT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// SQLite orders blobs behind all texts.
@@ -326,7 +367,7 @@ impl Bounds {
 
 impl<'a> SqliteTxn<'a> {
     pub(super) fn new(view: SqliteView<'a>) -> Self {
-        Self { view, version: None, has_large: None, storing: None }
+        Self { view, version: None, changes: Cell::new(None), has_large: None, storing: None }
     }
 
     /// Where the value of the entry is that is stored under this name, if it is a large one.
@@ -448,12 +489,16 @@ impl<'a> Storing<'a> {
     ) -> rusqlite::Result<()> {
         self.statement.raw_bind_parameter(2, name)?;
         self.statement.raw_bind_parameter(9, signed(size))?;
-        self.statement
-            .raw_bind_parameter(10, Some(coding.number()).filter(|_| !coding.is_plain()).map(signed))?;
+        self.statement.raw_bind_parameter(10, coding_column(coding))?;
         self.statement.raw_bind_parameter(11, large)?;
         self.statement.raw_bind_parameter(12, inline)?;
         self.statement.raw_execute().map(drop)
     }
+}
+
+/// What the column holds for a coding.
+fn coding_column(coding: Coding) -> Option<i64> {
+    Some(coding.number()).filter(|_| !coding.is_plain()).map(signed)
 }
 
 fn bind_head(statement: &mut CachedStatement<'_>, space: &Space, head: &Head) -> rusqlite::Result<()> {
@@ -529,12 +574,37 @@ impl View for SqliteTxn<'_> {
         self.view.records(catalog, after, limit)
     }
 
+    fn last_record(&self, catalog: Catalog) -> Result<Option<(String, String)>> {
+        self.view.last_record(catalog)
+    }
+
+    fn changes_until(&self) -> Result<Option<Millis>> {
+        if let Some(known) = self.changes.get() {
+            return Ok(known);
+        }
+        let until = self.view.changes_until()?;
+        self.changes.set(Some(until));
+        Ok(until)
+    }
+
     fn expired(&self, space: &Space, now: Millis, limit: usize) -> Result<Vec<Candidate>> {
         self.view.expired(space, now, limit)
     }
 
     fn victims(&self, space: &Space, policy: Policy, limit: usize) -> Result<Vec<Candidate>> {
         self.view.victims(space, policy, limit)
+    }
+
+    fn past_of(&self, space: &Space, name: &str, before: Option<Version>, limit: usize) -> Result<Vec<Past>> {
+        self.view.past_of(space, name, before, limit)
+    }
+
+    fn past(&self, space: &Space, before: Option<&(Version, String)>, limit: usize) -> Result<Vec<Past>> {
+        self.view.past(space, before, limit)
+    }
+
+    fn past_value(&self, space: &Space, name: &str, version: Version) -> Result<Option<Vec<u8>>> {
+        self.view.past_value(space, name, version)
     }
 }
 
@@ -544,8 +614,11 @@ impl Txn for SqliteTxn<'_> {
             return Ok(version);
         }
         let mut statement = self.view.prepare(sql::NEXT_REVISION)?;
-        let taken = statement.query_row([], |row| Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?)));
-        let (revision, large) = self.view.checked(taken)?;
+        let taken = statement.query_row([], |row| {
+            Ok((rows::unsigned(row, 0)?, rows::unsigned(row, 1)?, row.get::<_, Option<i64>>(2)?))
+        });
+        let (revision, large, changes) = self.view.checked(taken)?;
+        self.changes.set(Some(changes.map(Millis)));
         self.has_large = Some(self.has_large == Some(true) || large > 0);
         self.version = Some(Version(revision));
         Ok(Version(revision))
@@ -557,8 +630,8 @@ impl Txn for SqliteTxn<'_> {
         let row = params![project, name, signed(id), schema::SHARED_TABLE, now.0];
         self.view.execute(sql::CREATE_SPACE, row)?;
         let table = schema::SHARED_TABLE.to_owned();
-        let (cache, sealing) = (None, Sealing::Never);
-        Ok(Space { id, namespace: namespace.clone(), table, created: now, cache, sealing })
+        let (cache, sealing, history) = (None, Sealing::Never, None);
+        Ok(Space { id, namespace: namespace.clone(), table, created: now, cache, sealing, history })
     }
 
     fn create_table(&mut self) -> Result<String> {
@@ -657,6 +730,66 @@ impl Txn for SqliteTxn<'_> {
         self.view.execute(sql::SET_SEALING, row).map(drop)
     }
 
+    fn set_history(&mut self, space: &Space, versions: Option<u64>) -> Result<()> {
+        if versions.is_some() {
+            for made in [schema::HISTORY_TABLE, schema::HISTORY_ORDER, schema::HISTORY_ENDS] {
+                self.view.execute(made, [])?;
+            }
+        }
+        let row = params![space.namespace.project(), space.namespace.namespace(), versions.map(signed)];
+        self.view.execute(sql::SET_HISTORY, row).map(drop)
+    }
+
+    fn keep_past(&mut self, space: &Space, past: &Past, value: Option<&[u8]>) -> Result<()> {
+        let Past { name, deed, head, ended, reason } = past;
+        let row = params![
+            signed(space.id),
+            name,
+            signed(head.version.0),
+            deed.name(),
+            head.created.0,
+            head.updated.0,
+            ended.map(|at| at.0),
+            head.expires.map(|at| at.0),
+            head.writer,
+            reason,
+            signed(head.size),
+            coding_column(head.coding),
+            head.metakeys.as_ref().map(Metakeys::to_json),
+            value,
+        ];
+        self.view.execute(sql::KEEP_PAST, row).map(drop)
+    }
+
+    fn end_past(&mut self, space: &Space, name: &str, version: Version, ended: Millis) -> Result<bool> {
+        let row = params![signed(space.id), name, signed(version.0), ended.0];
+        Ok(self.view.execute(sql::END_PAST, row)? > 0)
+    }
+
+    fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()> {
+        self.view.execute(sql::TRIM_PAST, params![signed(space.id), name, signed(versions)]).map(drop)
+    }
+
+    fn forget_past(&mut self, space: &Space, ended: Millis, limit: usize) -> Result<usize> {
+        self.view.execute(sql::FORGET_PAST, params![signed(space.id), ended.0, signed(limit as u64)])
+    }
+
+    fn sweep_past(&mut self, space: u64, limit: usize) -> Result<usize> {
+        let params = params![signed(space), signed(limit as u64)];
+        let left: Vec<(i64, u64)> =
+            self.view.all(sql::PAST_LEFT, params, |row| Ok((row.get(0)?, rows::unsigned(row, 1)?)))?;
+        let (mut removed, mut bytes) = (0, 0);
+        for (row, size) in left {
+            self.view.execute(sql::REMOVE_PAST, [row])?;
+            removed += 1;
+            bytes += size;
+            if bytes >= SWEPT_BYTES {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
     fn put(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
         self.store(sql::PUT, space, name, head, value)
     }
@@ -698,6 +831,11 @@ impl Txn for SqliteTxn<'_> {
         self.view.execute(&layout::of_catalog(sql::REMOVE_RECORD, catalog), [key]).map(drop)
     }
 
+    fn keep_changes(&mut self, until: Option<Millis>) -> Result<()> {
+        self.changes.set(Some(until));
+        self.view.execute(sql::KEEP_CHANGES, [until.map(|at| at.0)]).map(drop)
+    }
+
     fn rank_all(&mut self, space: &Space, ranked: bool) -> Result<()> {
         if ranked {
             self.view.execute(&layout::statement(schema::RANK_INDEX, space), [])?;
@@ -707,6 +845,10 @@ impl Txn for SqliteTxn<'_> {
     }
 
     fn keep_all(&mut self, space: &Space) -> Result<()> {
-        self.view.execute(&layout::statement(sql::KEEP_ALL, space), [signed(space.id)]).map(drop)
+        self.view.execute(&layout::statement(sql::KEEP_ALL, space), [signed(space.id)])?;
+        if space.history.is_some() {
+            self.view.execute(&layout::statement(sql::KEEP_ALL_PAST, space), [signed(space.id)])?;
+        }
+        Ok(())
     }
 }

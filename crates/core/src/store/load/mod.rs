@@ -13,11 +13,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use self::packed::Packed;
 use self::run::{Heap, Merge};
 use self::spill::Spill;
-use super::Store;
 use super::change::{Condition, SetOptions, Writer};
+use super::{Answer, Request, Store};
 use crate::address::{Address, EntryName, Namespace};
 use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
@@ -142,7 +144,7 @@ pub enum Life {
 }
 
 /// What a load has done, or would do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Entries set, some of them in place of others.
     pub set: u64,
@@ -153,6 +155,8 @@ pub struct Loaded {
     /// Changes left out: the entry was there, or what was to be set had expired.
     pub skipped: u64,
 }
+
+impl Answer for Loaded {}
 
 /// Changes that are collected to be made together.
 ///
@@ -244,7 +248,7 @@ impl Load {
     }
 
     /// Checks all changes against what is in `store`, then makes them: one transaction for each namespace in the order in which
-    /// they first appeared, or one for all.
+    /// they first appeared, or one for all. Under the id of an operation it is always one.
     ///
     /// # Errors
     /// Before anything is written, [`ErrorKind::NoTtl`] for an entry that expires where the namespace is no cache,
@@ -260,6 +264,9 @@ impl Load {
     /// # Errors
     /// Those of [`Load::commit`].
     pub fn commit_telling(mut self, store: &Store, told: &mut dyn FnMut(u64)) -> Result<Loaded> {
+        if store.has_op() {
+            return self.commit_once(store, told);
+        }
         self.check_to_write(store)?;
         let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
         if self.options.atomic {
@@ -271,6 +278,46 @@ impl Load {
             loaded.add(written.map_err(|error| error.after(&loaded, part))?);
         }
         Ok(loaded)
+    }
+
+    /// Makes all changes in one transaction, if nobody has done so before under the same id.
+    fn commit_once(mut self, store: &Store, told: &mut dyn FnMut(u64)) -> Result<Loaded> {
+        self.options.atomic = true;
+        self.close();
+        let asked = self.digest()?;
+        if let Some(loaded) = store.answer_given(&|request| self.describe(&asked, request))? {
+            return Ok(loaded);
+        }
+        self.check_to_write(store)?;
+        let parts: Vec<u32> = (0..).take(self.parts.len()).collect();
+        let describe = |request: &mut Request| self.describe(&asked, request);
+        store.write_once(&describe, |writer| self.make_parts(writer, &parts, told))
+    }
+
+    fn describe(&self, changes: &[u8], request: &mut Request) {
+        request.text("load").number(self.options.on_conflict as i64).flag(self.options.unique);
+        for part in &self.parts {
+            request.namespace(part.action(), &part.namespace);
+        }
+        request.value(changes);
+    }
+
+    /// A digest of all changes, those of each namespace in the order in which they came: in a full cache that makes a difference.
+    fn digest(&self) -> Result<[u8; 32]> {
+        let (mut hash, mut bytes) = (blake3::Hasher::new(), Vec::new());
+        for part in (0..).take(self.parts.len()) {
+            run::as_they_came(part, self.spill.as_ref(), &self.heap, |packed| {
+                bytes.clear();
+                packed::append(
+                    &mut bytes,
+                    &Packed { order: 0, line: 0, name: packed.name, change: packed.change.clone() },
+                );
+                hash.update(&bytes);
+                Ok(())
+            })?;
+            hash.update(b"end");
+        }
+        Ok(hash.finalize().into())
     }
 
     /// What [`Load::commit`] would do to `store`. Writes nothing.

@@ -525,6 +525,6 @@ fn files(lab: &Lab) -> impl Iterator<Item = Vec<u8>> {
     files.map(|path| fs::read(path).unwrap()).collect::<Vec<_>>().into_iter()
 }
 
-fn finds(lab: &Lab, text: &[u8]) -> bool {
+pub fn finds(lab: &Lab, text: &[u8]) -> bool {
     files(lab).any(|file| file.windows(text.len()).any(|part| part == text))
 }

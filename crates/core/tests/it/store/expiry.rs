@@ -310,7 +310,10 @@ fn garbage_is_collected_in_every_cache(lab: &Lab) {
     assert_eq!(lab.store.collect_garbage().unwrap(), Removed::default());
     lab.wait(10);
     let revision = lab.store.revision().unwrap();
-    assert_eq!(lab.store.collect_garbage().unwrap(), Removed { entries: 3, caches: 2, leftovers: 0 });
+    assert_eq!(
+        lab.store.collect_garbage().unwrap(),
+        Removed { entries: 3, caches: 2, leftovers: 0, versions: 0 }
+    );
     assert_eq!(lab.store.revision().unwrap(), revision);
     let stored = ["a.one", "a.two", "b.three", "a.standing"].map(|name| lab.stored(name).len());
     assert_eq!(stored, [0, 0, 1, 1]);
@@ -322,7 +325,10 @@ fn garbage_is_collected_however_much_there_is(lab: &Lab) {
     lab.cache("a.b", "10ms");
     fill();
     lab.wait(10);
-    assert_eq!(lab.store.collect_garbage().unwrap(), Removed { entries: 10_500, caches: 1, leftovers: 0 });
+    assert_eq!(
+        lab.store.collect_garbage().unwrap(),
+        Removed { entries: 10_500, caches: 1, leftovers: 0, versions: 0 }
+    );
     assert_eq!(lab.stored("a.b"), [""; 0]);
     for (wait, discard) in [(10, false), (0, true)] {
         lab.cache("a.b", "10ms");

@@ -1,5 +1,7 @@
 //! The model test: random requests to two stores that share their data, compared with the [`Model`].
 
+use std::collections::BTreeMap;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -7,7 +9,8 @@ use proptest::sample::select;
 
 use prontodb_core::engine::{Fields, Policy};
 use prontodb_core::store::{
-    CacheSettings, Condition, CopyOptions, NamespaceInfo, Presence, Query, Removed, SetOptions, Table,
+    CacheSettings, Condition, CopyOptions, HistorySettings, NamespaceInfo, Position, Presence, Query,
+    Removed, SetOptions, Table, Watch,
 };
 use prontodb_core::{
     Address, Error, ErrorKind, Head, Millis, Namespace, Record, Result, Store, Ttl, Version,
@@ -18,6 +21,7 @@ use super::changes::{Answer, Change};
 use super::coding::recipients;
 use super::model::{MAX_VALUE_BYTES, Model, Pattern};
 use super::tables::doomed;
+use super::watching;
 use super::{Kept, Lab, address, everything, namespace, rows, ttl};
 
 /// Few, so that requests meet.
@@ -62,8 +66,90 @@ fn random_histories_of_encrypted_values_agree_with_the_model() {
     check(lab, 100);
 }
 
+/// Whoever has seen all changes, now at once and now later, knows all that is there.
+#[test]
+fn random_histories_are_seen_by_those_who_watch() {
+    properties::check(200, &vec(step(), 1..40), |steps| watched(&Lab::in_memory(), &steps));
+    properties::check(50, &vec(step(), 1..40), |steps| watched(&Lab::on_sqlite(), &steps));
+}
+
+fn watched(lab: &Lab, steps: &[Step]) -> Result<(), TestCaseError> {
+    lab.store.create_table("hot")?;
+    let mut watch = watching::watch(&lab.another_store(), None);
+    let (mut known, mut last) = (BTreeMap::new(), watch.position());
+    for Step { wait, is_second_store, request } in steps {
+        if let Wait::For(millis) = wait {
+            lab.wait((*millis).max(0) * 2);
+        }
+        // What is refused is no change.
+        let _ = ask(lab, &lab.store, request);
+        if *is_second_store {
+            see(lab, &mut watch, &mut known, &mut last)?;
+        }
+    }
+    see(lab, &mut watch, &mut known, &mut last)?;
+    see(lab, &mut watch, &mut known, &mut last)?;
+    let mut there = BTreeMap::new();
+    for name in NAMESPACES {
+        let all = Query { fields: Fields::All, ..Query::default() };
+        for row in rows(&lab.store, &namespace(name), &all) {
+            there.insert(format!("{name}.{}", row.name), (row.head.unwrap().version, row.value));
+        }
+    }
+    prop_assert_eq!(known, there);
+    Ok(())
+}
+
+fn see(
+    lab: &Lab,
+    watch: &mut Watch,
+    known: &mut BTreeMap<String, (Version, Vec<u8>)>,
+    last: &mut Position,
+) -> Result<(), TestCaseError> {
+    for event in watching::events(watch, &lab.store) {
+        prop_assert!(event.position > *last, "{} behind {}", event.position, last);
+        *last = event.position;
+        watching::apply(known, &event);
+    }
+    Ok(())
+}
+
+/// Entries whose past is kept are like others, and the newest version of each is what is there.
+#[test]
+fn random_histories_of_kept_versions_in_memory_agree_with_the_model() {
+    check_kept(Lab::in_memory, 200);
+}
+
+#[test]
+fn random_histories_of_kept_versions_on_sqlite_agree_with_the_model() {
+    check_kept(Lab::on_sqlite, 60);
+}
+
 fn check(lab: fn() -> Lab, cases: u32) {
     properties::check(cases, &vec(step(), 1..30), |steps| agree(&lab(), &steps));
+}
+
+fn check_kept(lab: fn() -> Lab, cases: u32) {
+    properties::check(cases, &vec(step(), 1..30), |steps| {
+        let lab = lab();
+        for (name, settings) in NAMESPACES[..2].iter().zip(["history=3", "history=1;history_age=50ms"]) {
+            let settings = HistorySettings::parse(settings)?;
+            lab.store.set_history(&namespace(name), &settings)?;
+        }
+        agree(&lab, &steps)?;
+        prop_assert_eq!(lab.store.check(false)?.problems, Vec::<String>::new());
+        for space in lab.store.namespaces(None)?.iter().filter(|space| space.history.is_some()) {
+            for row in everything(&lab.store, &space.namespace) {
+                let at = super::entry_of(&space.namespace, &row.name);
+                let Some(record) = lab.store.get(&at)? else { continue };
+                let newest = lab.store.versions(&at, None, 1)?;
+                prop_assert_eq!(newest[0].head.version, record.head.version);
+                prop_assert_eq!(newest[0].head.expires, record.head.expires);
+                prop_assert_eq!(lab.store.get_version(&at, record.head.version)?, Some(record));
+            }
+        }
+        Ok(())
+    });
 }
 
 /// A request, when it is made, and which of the two stores gets it.

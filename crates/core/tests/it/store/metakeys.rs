@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prontodb_core::auth::{Identity, Role};
 use prontodb_core::engine::memory::MemoryEngine;
-use prontodb_core::engine::{Engine, Fields, Txn, View};
+use prontodb_core::engine::{Awaited, Engine, Fields, Mark, Txn, View, Wait};
 use prontodb_core::store::{CopyOptions, LoadOptions, Presence, Query, SetOptions};
 use prontodb_core::{ErrorKind, ManualClock, Metakeys, Result, Store, Version};
 
@@ -259,6 +259,14 @@ impl Engine for Meddled {
             other.set_metakey(&address("a.b.k"), "owner", "bob")?;
         }
         self.engine.write(body)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.engine.mark()
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.engine.await_change(seen, wait)
     }
 }
 

@@ -19,6 +19,7 @@ macro_rules! on_each_engine {
     };
 }
 
+mod audit;
 mod caches;
 mod changes;
 mod coding;
@@ -33,12 +34,17 @@ mod load;
 mod locks;
 mod metakeys;
 mod model;
+mod once;
+mod past;
 mod queues;
 mod seen;
 mod sharing;
 mod sync;
 mod tables;
 mod transactions;
+mod txn;
+mod waiting;
+mod watching;
 
 pub use self::coding::unlock;
 
@@ -48,7 +54,7 @@ use std::sync::Arc;
 
 use prontodb_core::engine::memory::MemoryEngine;
 use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
-use prontodb_core::engine::{Cache, Engine, Fields, Row, Space, Txn, View};
+use prontodb_core::engine::{Awaited, Cache, Engine, Fields, Mark, Row, Space, Txn, View, Wait};
 use prontodb_core::store::{CacheSettings, Condition, Query, SetOptions, Sink};
 use prontodb_core::{
     Address, Clock, Delimiter, EntryName, Head, ManualClock, Millis, Namespace, Notation, Record, Result,
@@ -90,6 +96,14 @@ impl Lab {
     fn in_place(place: Place) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         Self { store: place.open(&clock), clock, place }
+    }
+
+    /// One more engine on the same data.
+    fn engine(&self) -> Box<dyn Engine> {
+        match &self.place {
+            Place::Memory(engine) => Box::new(Shared(Arc::clone(engine))),
+            Place::File(dir) => Box::new(open(dir.path())),
+        }
     }
 
     /// One more store on the same data and clock.
@@ -207,6 +221,14 @@ impl Engine for Shared {
 
     fn write(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.0.write(body)
+    }
+
+    fn mark(&self) -> Result<Mark> {
+        self.0.mark()
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.0.await_change(seen, wait)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use prontodb_core::auth::{Grant, Identity, Pattern, Role};
-use prontodb_core::engine::{Engine, Txn, View};
+use prontodb_core::engine::{Awaited, Engine, Mark, Txn, View, Wait};
 use prontodb_core::store::{CacheSettings, Query, SetOptions, Table};
 use prontodb_core::{Delimiter, Error, ErrorKind, Result, Store};
 use rusqlite::Connection;
@@ -365,6 +365,14 @@ impl<E: Engine> Engine for Watched<E> {
         self.engine.write(body)
     }
 
+    fn mark(&self) -> Result<Mark> {
+        self.engine.mark()
+    }
+
+    fn await_change(&self, seen: Mark, wait: Wait<'_>) -> Result<Awaited> {
+        self.engine.await_change(seen, wait)
+    }
+
     fn scrub(&self) -> Result<bool> {
         self.engine.scrub()
     }
@@ -622,7 +630,9 @@ fn a_migration_reaches_every_table_and_what_moves_begins_anew() {
     let hot: String = connection.query_row(more, [], |row| row.get(0)).unwrap();
     let before = format!(
         "DROP TRIGGER move_{id}_insert; DROP TRIGGER move_{id}_update; DROP TRIGGER move_{id}_delete;
+         ALTER TABLE sys_state DROP COLUMN changes; ALTER TABLE sys_namespaces DROP COLUMN history;
          ALTER TABLE entries DROP COLUMN metakeys; ALTER TABLE {hot} DROP COLUMN metakeys;
+         ALTER TABLE sys_state DROP COLUMN changes; ALTER TABLE sys_namespaces DROP COLUMN history;
          CREATE TRIGGER move_{id}_insert AFTER INSERT ON entries BEGIN DELETE FROM {hot}; END;
          PRAGMA user_version = 2"
     );

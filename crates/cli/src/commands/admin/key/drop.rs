@@ -28,6 +28,8 @@ pub struct Drop {
 }
 
 impl Run for Drop {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(self.address.as_slice())?;
         if self.dry_run {

@@ -19,6 +19,8 @@ pub struct Rename {
 }
 
 impl Run for Rename {
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let options = CopyOptions { move_source: true, if_absent: true };
         copy::transfer(cx, &self.source, &self.target, options)

@@ -1,6 +1,7 @@
 use std::ffi::OsString;
 
-use prontodb_core::{Error, ErrorKind};
+use prontodb_core::store::{Answer, Request, Ruling};
+use serde::{Deserialize, Serialize};
 
 use super::{key_and_names, without};
 use crate::commands::Run;
@@ -19,23 +20,35 @@ pub struct Del {
     words: Vec<OsString>,
 }
 
+/// The names that the key does not have; none where there is no such key.
+#[derive(Serialize, Deserialize)]
+struct Absent(Option<Vec<String>>);
+
+impl Answer for Absent {
+    fn ruling(&self) -> Ruling {
+        if self.0.as_ref().is_some_and(|names| !names.is_empty()) { Ruling::Refused } else { Ruling::Done }
+    }
+}
+
 impl Run for Del {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, names) = key_and_names(cx, &self.words)?;
-        let mut absent = Vec::new();
-        let removed = cx.open_existing()?.write(|writer| {
-            let found = writer.remove_metakeys(&address, &names)?;
-            absent = found.clone().unwrap_or_default();
-            // Ends the transaction, so that none is removed.
-            let is_whole = absent.is_empty();
-            is_whole.then_some(found).ok_or_else(|| Error::new(ErrorKind::Conflict, "a metakey is missing"))
-        });
-        if !absent.is_empty() {
-            return Err(without(cx, &address, &absent));
-        }
+        let describe = |request: &mut Request| {
+            request.text("metakey del").changes(&address);
+            for name in &names {
+                request.text(name);
+            }
+        };
+        let removed = cx
+            .open_to_change()?
+            .write_once(&describe, |writer| writer.remove_metakeys(&address, &names).map(Absent));
         match removed.map_err(|error| cx.with_hint(error.into()))? {
-            Some(_) => Ok(Code::Done),
-            None => Err(missing(cx, &[address])),
+            Absent(None) => Err(missing(cx, &[address])),
+            Absent(Some(absent)) if absent.is_empty() => Ok(Code::Done),
+            Absent(Some(absent)) => Err(without(cx, &address, &absent)),
         }
     }
 }

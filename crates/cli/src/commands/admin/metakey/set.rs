@@ -19,13 +19,16 @@ pub struct Set {
 }
 
 impl Run for Set {
+    const ONCE: bool = true;
+    const CHANGES_ENTRIES: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (address, rest) = cx.take_address(&self.words)?;
         let [name, value] = rest else {
             return Err(Failure::usage("a name and a value are wanted behind the key"));
         };
         let (name, value) = (text(name)?, text(value)?);
-        let set = cx.open_existing()?.set_metakey(&address, name, value);
+        let set = cx.open_to_change()?.set_metakey(&address, name, value);
         match set.map_err(|error| explain(cx, &address, error))? {
             Some(_) => Ok(Code::Done),
             None => Err(missing(cx, &[address])),

@@ -11,8 +11,8 @@ use crate::output::sheet::Sheet;
 
 /// Tell all about a namespace
 ///
-/// What it is, in which table it lies, what it holds, how many entries have expired and are still on disk, and whether and
-/// for whom its values are encrypted.
+/// What it is, in which table it lies, what it holds, how many entries have expired and are still on disk, how many
+/// versions of each its history has, and whether and for whom its values are encrypted.
 #[derive(clap::Args)]
 pub struct Describe {
     /// The namespace
@@ -38,7 +38,7 @@ impl Run for Describe {
 }
 
 fn fill(sheet: &mut Sheet, details: &NamespaceDetails) {
-    let NamespaceDetails { info, expired, readers, moving_to } = details;
+    let NamespaceDetails { info, expired, readers, moving_to, history_age } = details;
     sheet.number("id", info.space.id).moment("created", Some(info.space.created)).text("table", &info.table);
     if let Some(table) = moving_to {
         sheet.text("moving_to", table);
@@ -53,6 +53,10 @@ fn fill(sheet: &mut Sheet, details: &NamespaceDetails) {
         .moment("last_write", info.totals.last_write)
         .number("expired", *expired)
         .text("encryption", encryption(info.space.sealing));
+    if let Some(versions) = info.space.history {
+        let age = history_age.map_or(0, |age| age.millis().unsigned_abs());
+        sheet.number("history", versions).number("history_age_ms", age);
+    }
     match readers {
         Some(readers) if readers.is_empty() => sheet.truth("passphrase", true),
         Some(readers) => sheet.list("recipients", readers.iter().cloned()),

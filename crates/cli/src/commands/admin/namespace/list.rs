@@ -12,9 +12,8 @@ pub struct List {
     #[arg(value_name = "PROJECT")]
     name: Option<OsString>,
 
-    /// Kind, default TTL, keys, bytes, table and last write in front, tabs between
-    #[arg(long)]
-    long: bool,
+    #[command(flatten)]
+    arguments: nss::Arguments,
 }
 
 impl Run for List {
@@ -22,6 +21,6 @@ impl Run for List {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let project = project_of(cx, self.name.as_deref())?;
-        nss::list(cx, Some(&project), self.long, &|info| info.space.namespace.namespace().to_owned())
+        nss::list(cx, Some(&project), &self.arguments, &|info| info.space.namespace.namespace().to_owned())
     }
 }

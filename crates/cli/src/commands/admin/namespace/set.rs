@@ -2,15 +2,19 @@ use std::ffi::OsString;
 
 use prontodb_core::coding::Recipients;
 use prontodb_core::engine::Sealing;
-use prontodb_core::{ErrorKind, Namespace};
+use prontodb_core::store::HistorySettings;
+use prontodb_core::{ErrorKind, Namespace, Ttl};
 
-use super::{Readers, own_recipients, tell};
+use super::{Readers, explained, own_recipients, tell};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session, text};
 use crate::exit::{Code, Failure};
 use crate::{output, secret};
 
-/// Encrypt the values of a namespace, or end that
+/// Encrypt the values of a namespace, have it keep its history, or end that
+///
+/// With history=N the last N versions of each entry are kept, the present one included, each with who made it, when and why;
+/// history_age=D removes them so long after their end (30d unless set, 0 never), and history=0 all of them.
 ///
 /// With encrypt=on its values, those that are there and those to come, can be read only by whoever has an age identity or knows
 /// the passphrase. That is --recipient or --new-pass-file, else the identity of age_identity, else the passphrase of
@@ -18,7 +22,7 @@ use crate::{output, secret};
 /// interrupted goes on where it stopped when it is said again.
 #[derive(clap::Args)]
 pub struct Set {
-    /// The namespace, then encrypt=on or encrypt=off; with -p and -n the setting alone
+    /// The namespace, then encrypt=on or encrypt=off, or history=N, history_age=D; with -p and -n the settings alone
     #[arg(value_names = ["PROJECT.NAMESPACE", "SETTING"])]
     words: Vec<OsString>,
 
@@ -32,14 +36,51 @@ impl Run for Set {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, settings) = cx.take_namespace(&self.words)?;
         match setting(settings)? {
-            true => self.encrypt(cx, &namespace)?,
-            false => self.decrypt(cx, &namespace)?,
+            Setting::Encrypt(true) => self.encrypt(cx, &namespace)?,
+            Setting::Encrypt(false) => self.decrypt(cx, &namespace)?,
+            Setting::History(settings) => self.keep_history(cx, &namespace, &settings)?,
         }
         Ok(Code::Done)
     }
 }
 
+/// What is to be set.
+enum Setting {
+    Encrypt(bool),
+    History(HistorySettings),
+}
+
 impl Set {
+    fn keep_history(
+        &self,
+        cx: &Context,
+        namespace: &Namespace,
+        settings: &HistorySettings,
+    ) -> Result<(), Failure> {
+        if self.readers.named()?.is_some() {
+            return Err(Failure::usage("--recipient and --new-pass-file go with encrypt=on"));
+        }
+        let store = if settings.versions.is_some_and(|versions| versions > 0) {
+            cx.open_to_write()?
+        } else {
+            cx.open_existing()?
+        };
+        let changed = store.set_history(namespace, settings);
+        let changed = changed.map_err(|error| explained(cx, namespace, error))?;
+        let shown = namespace.display(cx.notation.delimiter);
+        let shown = if changed.is_new { format!("{shown} is new, and") } else { shown };
+        let Some(versions) = changed.versions else {
+            output::note(&format!("{shown} keeps no history"));
+            return Ok(());
+        };
+        let versions = output::counted(versions, "version", "versions");
+        let until = changed
+            .age
+            .map_or_else(|| "for good".to_owned(), |age| format!("until {} after its end", days(age)));
+        output::note(&format!("{shown} keeps {versions} of each entry, each {until}"));
+        Ok(())
+    }
+
     fn encrypt(&self, cx: &Context, namespace: &Namespace) -> Result<(), Failure> {
         let store = cx.open_to_write()?;
         let done = match (sealing(cx, &store, namespace)?.key(), self.readers.named()?) {
@@ -86,17 +127,30 @@ fn recipients(cx: &Context, named: Option<Recipients>) -> Result<Recipients, Fai
     }
 }
 
-/// Reads `encrypt=on` or `encrypt=off`.
-fn setting(words: &[OsString]) -> Result<bool, Failure> {
+/// A span of days as people say it.
+fn days(span: Ttl) -> String {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    match span.millis() {
+        millis if millis % DAY == 0 => output::counted((millis / DAY).unsigned_abs(), "day", "days"),
+        _ => span.to_string(),
+    }
+}
+
+/// Reads `encrypt=on` or `encrypt=off`, or what is to be kept of the past.
+fn setting(words: &[OsString]) -> Result<Setting, Failure> {
+    const KNOWN: &str = "encrypt=on, encrypt=off, history=N and history_age=D";
     let words: Vec<_> = words.iter().map(|word| text(word)).collect::<Result<_, _>>()?;
     match words[..] {
-        ["encrypt=on" | "encrypt=on;"] => Ok(true),
-        ["encrypt=off" | "encrypt=off;"] => Ok(false),
-        [] => Err(Failure::usage("the setting is missing").hint("encrypt=on and encrypt=off are settings")),
+        ["encrypt=on" | "encrypt=on;"] => Ok(Setting::Encrypt(true)),
+        ["encrypt=off" | "encrypt=off;"] => Ok(Setting::Encrypt(false)),
+        [] => Err(Failure::usage("the setting is missing").hint(format!("{KNOWN} are settings"))),
+        _ if words.iter().all(|word| word.starts_with("history")) => {
+            Ok(Setting::History(HistorySettings::parse(&words.join(" "))?))
+        }
         _ => {
             let given = words.join(" ");
             let what = format!("`{}` is no setting of a namespace", given.escape_debug());
-            Err(Failure::usage(what).hint("encrypt=on and encrypt=off are"))
+            Err(Failure::usage(what).hint(format!("{KNOWN} are; encrypt stands alone")))
         }
     }
 }

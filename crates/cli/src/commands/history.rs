@@ -1,0 +1,133 @@
+use std::ffi::OsString;
+
+use prontodb_core::{Address, Head, Millis, Past, Version};
+
+use super::Run;
+use crate::context::{Context, Session};
+use crate::exit::{Code, Failure};
+use crate::output::json::Object;
+use crate::output::printable;
+
+/// How many versions are read at a time.
+const PAGE: usize = 1000;
+
+/// List the versions of an entry that are kept
+///
+/// The newest first, a line each: version, when, who, what was done, size and reason, tabs between. What was done is found (it
+/// was there before the history began), created, set, touched, deleted or evicted; behind it stands `expired` where the
+/// version has. The namespace keeps versions from admin namespace set P.N history=N on; get --version prints one.
+#[derive(clap::Args)]
+pub struct History {
+    /// Whose versions
+    address: Option<OsString>,
+
+    /// No more than so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+
+    /// The values, too; with --json
+    #[arg(long)]
+    values: bool,
+}
+
+impl Run for History {
+    fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        if self.values && !cx.json() {
+            return Err(Failure::usage("--values needs --json, so that values and lines can be told apart"));
+        }
+        let address = cx.take_only_address(self.address.as_slice())?;
+        let store = cx.open_existing()?;
+        let (is_json, now) = (cx.json(), store.now());
+        let (mut left, mut before, mut is_first) = (self.limit.unwrap_or(usize::MAX), None, true);
+        loop {
+            let page = store.versions(&address, before, left.min(PAGE));
+            let page = page.map_err(|error| cx.with_hint(error.into()))?;
+            for past in &page {
+                if is_json {
+                    cx.out.push(if is_first { b"[" } else { b"," });
+                    self.push_json(cx, &store, &address, past)?;
+                } else {
+                    cx.out.line(&columns(past, now));
+                }
+                is_first = false;
+            }
+            cx.out.flush()?;
+            left -= page.len();
+            before = page.last().map(|past| past.head.version);
+            if before.is_none() || left == 0 {
+                break;
+            }
+        }
+        if is_first && left > 0 {
+            let what = format!("there is no version of {} that is kept", cx.show(&address));
+            return Err(Failure::new(Code::Missing, "not_found", what));
+        }
+        if is_json {
+            cx.out.push(if is_first { b"[]\n" } else { b"]\n" });
+        }
+        cx.out.flush()?;
+        Ok(Code::Done)
+    }
+}
+
+impl History {
+    fn push_json(
+        &self,
+        cx: &mut Context,
+        store: &Session,
+        address: &Address,
+        past: &Past,
+    ) -> Result<(), Failure> {
+        let value = match self.values && !past.deed.is_removal() {
+            true => {
+                store.get_version(address, past.head.version).map_err(|error| cx.with_hint(error.into()))?
+            }
+            false => None,
+        };
+        let mut object = Object::begin(cx.out.buffer());
+        push_past(&mut object, past);
+        match value {
+            Some(record) => drop(object.value(&record.value)),
+            None if self.values => drop(object.raw("v", "null")),
+            None => {}
+        }
+        object.end();
+        Ok(())
+    }
+}
+
+/// Version, moment, writer, deed and size of a change, tabs between.
+pub fn front(past: &Past, now: Millis) -> String {
+    let Head { version: Version(version), updated, writer, size, .. } = &past.head;
+    let is_expired = past.ended.is_some_and(|ended| Some(ended) == past.head.expires && ended <= now);
+    let expired = if is_expired { ", expired" } else { "" };
+    let size = if past.deed.is_removal() { "-".to_owned() } else { size.to_string() };
+    let writer = printable(writer.as_deref().unwrap_or("-"));
+    format!("{version}\t{updated}\t{writer}\t{}{expired}\t{size}", past.deed.name())
+}
+
+/// The reason of a change, if there is one.
+pub fn reason(past: &Past) -> String {
+    printable(past.reason.as_deref().unwrap_or("-"))
+}
+
+fn columns(past: &Past, now: Millis) -> String {
+    format!("{}\t{}", front(past, now), reason(past))
+}
+
+/// Adds all of a change but its value.
+pub fn push_past(object: &mut Object<'_>, past: &Past) {
+    let head = &past.head;
+    object
+        .number("version", head.version.0)
+        .moment("at", Some(head.updated))
+        .text_or_null("writer", head.writer.as_deref())
+        .text("what", past.deed.name())
+        .number_or_null("size", Some(head.size).filter(|_| !past.deed.is_removal()))
+        .moment("expires", head.expires)
+        .moment("ended", past.ended)
+        .text_or_null("reason", past.reason.as_deref());
+    if let Some(metakeys) = &head.metakeys {
+        object.raw("metakeys", &metakeys.to_json());
+    }
+}

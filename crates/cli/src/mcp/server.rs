@@ -1,0 +1,222 @@
+//! What the SDK asks for: who this is, which tools and resources there are, and what comes of calls.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prontodb_core::Ttl;
+use rmcp::ServerHandler;
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
+    ErrorCode, ErrorData, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
+    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::{RequestContext, RoleServer};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::desk::Jobs;
+use super::frames::Ended;
+use super::memory;
+use super::resources;
+use super::scope::Scope;
+use super::tools::{self, Answer, Call};
+use super::{Kind, Options};
+use crate::exit::Failure;
+
+/// How often a call looks that waits for a lock or an item.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The server of a session.
+pub struct Server {
+    kind: Kind,
+    read_only: bool,
+    scope: Scope,
+    jobs: Jobs,
+    ended: Ended,
+    tools: Vec<Tool>,
+}
+
+impl Server {
+    /// One that works in `scope`.
+    pub fn new(Options { kind, read_only, .. }: Options, scope: Scope, jobs: Jobs, ended: Ended) -> Self {
+        let tools = match kind {
+            Kind::Store => tools::definitions(&scope, read_only),
+            Kind::Memory => memory::definitions(read_only),
+        };
+        Self { kind, read_only, scope, jobs, ended, tools }
+    }
+
+    /// What an agent is told first.
+    fn instructions(&self) -> String {
+        let Self { scope, read_only, .. } = self;
+        match self.kind {
+            Kind::Store => format!(
+                "ProntoDB keeps values under keys, shared with other agents and kept for good. Keys are {} in {}. \
+                 Others write at the same time: read an entry's version and set with if_version, or use update and txn.{}",
+                scope.form(),
+                scope.described(),
+                if *read_only { " This server only reads." } else { "" }
+            ),
+            Kind::Memory => {
+                "A knowledge graph of entities, relations and observations, kept for good and shared with other agents."
+                    .to_owned()
+            }
+        }
+    }
+
+    /// Does what was asked for, and again until it can be done, as long as the call waits.
+    async fn work(
+        &self,
+        call: Box<dyn Call>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Vec<u8>, Failure> {
+        let (call, begun) = (Arc::<dyn Call>::from(call), Instant::now());
+        let wait = call.wait()?.map_or(Duration::ZERO, time_of);
+        loop {
+            let ours = Arc::clone(&call);
+            let failure = match self.jobs.ask(move |desk| ours.run(desk)).await? {
+                Answer::Done(text) => return Ok(text),
+                Answer::Taken(text, undo) => {
+                    if context.ct.is_cancelled() {
+                        self.jobs.ask(undo).await?;
+                    }
+                    return Ok(text);
+                }
+                Answer::NotYet(failure) => failure,
+            };
+            let left = wait.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(failure);
+            }
+            tokio::select! {
+                () = sleep(LOOK.min(left)) => {}
+                // Nobody waits for it any more.
+                () = self.ended.wait() => return Err(failure),
+                () = context.ct.cancelled() => return Err(failure),
+            }
+        }
+    }
+}
+
+fn time_of(ttl: Ttl) -> Duration {
+    Duration::from_millis(ttl.millis().unsigned_abs())
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        ServerConfig::new(capabilities)
+            .with_server_info(Implementation::new("prontodb", env!("CARGO_PKG_VERSION")))
+            .with_instructions(self.instructions())
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools.clone()))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        if self.kind == Kind::Memory {
+            let call = memory::call(&request.name, arguments, self.read_only);
+            return Ok(memory::answer(&self.jobs, call).await.into());
+        }
+        let Some(call) = tools::call(&request.name, arguments, self.read_only) else {
+            return Err(self.no_tool(&request.name));
+        };
+        let done = match call {
+            Ok(call) => self.work(call, &context).await,
+            Err(failure) => Err(failure),
+        };
+        Ok(match done {
+            Ok(text) => {
+                let text = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
+                CallToolResult::success(vec![ContentBlock::text(text)])
+            }
+            Err(failure) => CallToolResult::error(vec![ContentBlock::text(tools::told(&failure))]),
+        }
+        .into())
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        match self.kind {
+            Kind::Store => resources::list(&self.jobs, request.and_then(|request| request.cursor)).await,
+            Kind::Memory => Ok(ListResourcesResult::with_all_items(vec![memory::resource()])),
+        }
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(ListResourceTemplatesResult::with_all_items(match self.kind {
+            Kind::Store => resources::templates(&self.scope),
+            Kind::Memory => Vec::new(),
+        }))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let contents = match self.kind {
+            Kind::Store => resources::read(&self.jobs, request.uri).await,
+            Kind::Memory => memory::read_resource(&self.jobs, &request.uri).await,
+        };
+        Ok(ReadResourceResult::new(vec![contents?]).into())
+    }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let method = request.method;
+        Err(if METHODS.contains(&method.as_str()) {
+            ErrorData::invalid_params(
+                format!("the parameters of {method} are not as the protocol has them"),
+                None,
+            )
+        } else {
+            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method}"), None)
+        })
+    }
+}
+
+/// Methods with parameters that this server has; whatever the SDK takes for none of them has other ones.
+const METHODS: &[&str] = &["initialize", "tools/call", "resources/read"];
+
+impl Server {
+    fn no_tool(&self, name: &str) -> ErrorData {
+        let names: Vec<_> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
+        let why = if self.read_only { "; this server only reads" } else { "" };
+        ErrorData::invalid_params(
+            format!("there is no tool {name}{why}; there are {}", names.join(", ")),
+            None,
+        )
+    }
+}
+
+/// A failure as an error of the protocol.
+pub fn refused(failure: &Failure) -> ErrorData {
+    let what = tools::told(failure);
+    match failure.kind {
+        "missing" => ErrorData::resource_not_found(what, None),
+        "invalid" | "denied" | "limit" => ErrorData::invalid_params(what, None),
+        _ => ErrorData::internal_error(what, None),
+    }
+}

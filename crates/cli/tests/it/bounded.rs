@@ -1,0 +1,125 @@
+//! `--max-bytes`: no listing is longer than asked for, and none loses or repeats anything where it goes on.
+
+use prontodb_testkit::sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::common::{json_of, refused, sandbox, sandbox_with};
+
+/// Entries with names that shells, JSON and prefixes might stumble over.
+fn furnished() -> Sandbox {
+    let s = sandbox();
+    let names = ["a", "b", "it's", "a b", "-x", "k__eu", "k__us", "\"q\"", "日本", "zz"];
+    for namespace in ["p.one", "p.two", "pp.one", "q.x y"] {
+        for name in names {
+            s.run(["set", &format!("{namespace}.{name}"), "--", &"v".repeat(name.len())]).prints("");
+        }
+    }
+    s
+}
+
+/// Follows a listing in text with the flags that stderr names, a shell command at a time.
+#[track_caller]
+fn pages_of_text(s: &Sandbox, command: &str, max: usize) -> (String, usize) {
+    let (mut whole, mut rest, mut pages) = (String::new(), String::new(), 0);
+    loop {
+        let line = format!("'{}' {command} --max-bytes {max} {rest}", s.program().display());
+        let page = s.run_other("sh", ["-c", &line]).succeeds();
+        assert!(page.stdout().len() <= max, "{line}: {}", page.stdout());
+        whole += &page.stdout();
+        pages += 1;
+        let stderr = page.stderr();
+        let Some((_, next)) = stderr.split_once("go on with ") else { return (whole, pages) };
+        rest = next.lines().next().unwrap().to_owned();
+        assert!(pages < 200, "{line} does not end");
+    }
+}
+
+/// The same in JSON, by the member `next`.
+#[track_caller]
+fn pages_of_json(s: &Sandbox, args: &[&str], max: usize) -> Vec<Value> {
+    let (mut whole, mut after) = (Vec::new(), None::<String>);
+    loop {
+        let mut call = s.run(args.iter().copied()).args(["--json", "--max-bytes", &max.to_string()]);
+        if let Some(after) = &after {
+            call = call.arg(format!("--after={after}"));
+        }
+        let page = call.succeeds();
+        assert!(page.stdout().len() <= max, "{args:?}: {}", page.stdout());
+        let page: Value = serde_json::from_str(&page.stdout()).unwrap();
+        whole.extend(page["entries"].as_array().unwrap().iter().cloned());
+        match &page["next"] {
+            Value::Null => return whole,
+            next => after = Some(next.as_str().unwrap().to_owned()),
+        }
+        assert!(whole.len() < 500, "{args:?} does not end");
+    }
+}
+
+#[test]
+fn listings_go_on_where_they_were_cut() {
+    let s = furnished();
+    for command in [
+        "keys p.one",
+        "scan p.one",
+        "ls",
+        "scan",
+        "keys p",
+        "keys p.one --reverse",
+        "scan --reverse",
+        "keys --context eu",
+        "nss",
+        "projects",
+        "namespaces -p p",
+    ] {
+        let args: Vec<_> = command.split(' ').collect();
+        let whole = s.run(args.clone()).succeeds().stdout();
+        let longest = whole.lines().map(str::len).max().unwrap();
+        for max in [longest + 1, longest + 8, 60, 10_000] {
+            let (text, pages) = pages_of_text(&s, command, max.max(longest + 1));
+            assert_eq!(text, whole, "{command} {max}");
+            assert!(pages > 1 || max >= whole.len(), "{command} {max}");
+        }
+        let array = json_of(s.run(args.clone()).arg("--json"));
+        for max in [400, 1000, 100_000] {
+            assert_eq!(json!(pages_of_json(&s, &args, max)), array, "{command} {max}");
+        }
+    }
+}
+
+#[test]
+fn lines_of_json_end_with_the_place_to_go_on() {
+    let s = furnished();
+    let cut = s.run(["scan", "p.one", "--jsonl", "--max-bytes", "90"]).succeeds();
+    let lines: Vec<Value> = cut.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [.., last, next] = lines.as_slice() else { panic!("{}", cut.stdout()) };
+    assert_eq!(next["next"], last["k"]);
+    assert!(cut.stdout().len() <= 90);
+    s.run(["scan", "p.one", "--jsonl", "--max-bytes", "9000"]).succeeds().stdout_lacks("next").stderr_is("");
+    let limited = json_of(s.run(["keys", "p.one", "--json", "--limit", "2", "--max-bytes", "9000"]));
+    assert_eq!(limited, json!({"entries": [{"k": "\"q\""}, {"k": "-x"}], "next": "-x"}));
+    let last = json_of(s.run(["keys", "p.one", "--json", "--limit", "10", "--max-bytes", "9000"]));
+    assert_eq!(last["next"], Value::Null);
+    let stream = s.run(["scan", "p.one", "--stream", "--max-bytes", "60"]).succeeds().stderr_has("--after");
+    assert!(stream.stdout().len() <= 60 && !stream.stdout().is_empty());
+}
+
+#[test]
+fn what_does_not_fit_is_told_and_nothing_is_printed() {
+    let s = sandbox_with([("p.n.key", "a value that is long")]);
+    for args in [
+        &["scan", "p.n", "--max-bytes", "10"][..],
+        &["scan", "p.n", "--max-bytes", "30", "--json"],
+        &["scan", "p.n", "--max-bytes", "30", "--jsonl"],
+        &["keys", "p.n", "--max-bytes", "0"],
+        &["keys", "p.none", "--max-bytes", "5", "--json"],
+        &["nss", "--max-bytes", "2"],
+        &["projects", "--max-bytes", "1"],
+    ] {
+        let outcome = s.run(args.iter().copied()).fails(6).stdout_is("");
+        outcome.stderr_has("--max-bytes");
+    }
+    refused(&s, &["keys", "p.n", "--max-bytes", "x"], 64, "usage");
+    refused(&s, &["keys", "p.n", "--max-bytes", "5", "--count"], 64, "usage");
+    s.run(["keys", "p.none", "--max-bytes", "5"]).prints("").stderr_has("nothing matches");
+    s.run(["projects", "--after", "p"]).prints("").stderr_has("nothing matches");
+}
