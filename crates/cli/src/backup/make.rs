@@ -1,27 +1,32 @@
 //! How a backup comes about: a snapshot, an archive of it, the proof, and only then its name.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
-use prontodb_core::coding::{Recipients, Sealer, seal_stream};
+use flate2::Crc;
+use prontodb_core::coding::{Recipients, seal_stream};
+use prontodb_core::engine::CopySink;
 use prontodb_core::store::Unlock;
-use prontodb_core::{Clock as _, Error, ErrorKind, SystemClock};
+use prontodb_core::{Clock as _, Error, ErrorKind, Store, SystemClock, Version};
 use sha2::{Digest as _, Sha256};
 
 use super::archive::{self, Content, Visit};
 use super::broken::Broken;
 use super::digest::Digester;
+use super::direct::{Direct, Within};
 use super::gzip::Compressor;
-use super::manifest::{Manifest, database_file};
+use super::manifest::{Item, Manifest, database_file};
 use super::names::{Day, Name};
 use super::pace::Paced;
 use super::partial::{Partial, cannot_write, rename_new};
-use super::{Order, Target, item_of_file, small_files, source, with_items};
+use super::{Order, Target, item_of, item_of_file, small_files, source, with_items};
 use crate::context::Context;
-use crate::engines;
+use crate::engines::{self, ReadAt};
 use crate::exit::{Code, Failure};
 use crate::files::{real_path, sync_directory};
 use crate::paths::{folder_near, make_private_directory};
@@ -51,28 +56,17 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     order.target.refuse_taken()?;
     let store = cx.open_at(order.path)?;
     let partial = Partial::within(folder)?;
-    // In the clear it lies nowhere but where the database does.
-    let beside =
-        order.recipients.map(|_| Partial::within(&folder_near(&real_path(order.path)))).transpose()?;
-    let database = beside.as_ref().unwrap_or(&partial).path().join("database");
-    let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
-    let mut digester = Digester::new();
-    let snapshot = store.snapshot_watched(&database, &mut |bytes| digester.update(bytes));
-    let snapshot = snapshot.map_err(|error| cx.with_hint(error.into()))?;
-    (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
-    let (mut items, mut contents) = with_items(small_files(cx)?);
-    items.insert(0, digester.finish(&database_file(&manifest.database)));
-    contents.insert(0, Content::File(database.clone()));
-    manifest.files = items;
     let archive = partial.path().join("archive");
-    // The check takes as long as the rest, and it only has to be done before the archive gets its name.
-    let (found, written) = thread::scope(|scope| {
-        let check = scope.spawn(|| engines::verify(&database));
-        let written = write(&archive, &manifest, &contents, order.recipients);
-        (check.join(), written)
-    });
-    let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    found.map_err(|error| not_sound(error, &manifest))?;
+    let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
+    let (items, others) = with_items(small_files(cx)?);
+    manifest.files = vec![Item { name: database_file(order.name), ..item_of("", b"") }];
+    manifest.files.extend(items);
+    let written = match order.recipients {
+        None => write_directly(cx, &store, &archive, &mut manifest, &others),
+        Some(recipients) => {
+            write_sealed(cx, &store, (&archive, order.path), &mut manifest, others, recipients)
+        }
+    };
     let bytes = written?;
     let path = order.target.place(&archive, order)?;
     let synced = sync_directory(folder).map_err(|error| cannot_write(folder, &error));
@@ -101,72 +95,145 @@ fn not_sound(error: Error, manifest: &Manifest) -> Failure {
     }
 }
 
-/// Writes the archive and proves it; says how long it is.
-fn write(
+/// Writes an archive that everybody can read, as the database is read, and proves it; says how long it is.
+fn write_directly(
+    cx: &Context,
+    store: &Store,
     path: &Path,
-    manifest: &Manifest,
-    contents: &[Content],
-    recipients: Option<&Recipients>,
+    manifest: &mut Manifest,
+    others: &[Content],
 ) -> Result<u64, Failure> {
     let cannot = |error: io::Error| cannot_write(path, &error);
-    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-    let file = made.map_err(cannot)?;
-    let out = Out::to(Paced::new(file.try_clone().map_err(cannot)?), recipients)?;
-    let seconds = (SystemClock.now().0 / 1000).unsigned_abs();
-    let is_sealed = recipients.is_some();
-    let digest = thread::scope(|scope| {
-        let compressor = Compressor::on(scope, out, is_sealed);
-        archive::write(manifest, contents, seconds, compressor)?.finish()?.finish()
-    });
-    let digest = digest.map_err(cannot)?;
-    let (synced, proven) = thread::scope(|scope| {
+    let (file, aside) = (create(path)?, path.with_file_name("aside"));
+    let (seen, laying) = thread::scope(|scope| {
+        let mut direct = Direct::begin(scope, &file, &aside, manifest, now()).map_err(cannot)?;
+        match store.copy_to(&mut direct) {
+            Ok(seen) => Ok((seen, direct.finish(others).map_err(cannot)?)),
+            Err(error) => Err(match direct.into_error() {
+                Some(error) => cannot(error),
+                None => cx.with_hint(error.into()),
+            }),
+        }
+    })?;
+    let lent: Arc<dyn ReadAt> = Arc::clone(&laying.within) as _;
+    identify(cx, &lent, seen, manifest)?;
+    laying.write_head(manifest).map_err(cannot)?;
+    // All of it has to be done before the archive gets its name.
+    let (synced, found, proven) = thread::scope(|scope| {
         let sync = scope.spawn(|| file.sync_all());
-        let proven = match is_sealed {
-            // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
-            true => prove_bytes(path, &digest).and_then(|()| prove_copy(manifest, contents)),
-            false => prove_content(path, manifest, contents),
-        };
-        (sync.join(), proven)
+        let check = scope.spawn(|| engines::verify_lent(&lent, Path::new(&manifest.database_path)));
+        let proven = prove_content(path, Proof::of(manifest, &laying.within, others));
+        (sync.join(), check.join(), proven)
     });
-    synced.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(cannot)?;
+    joined(found).map_err(|error| not_sound(error, manifest))?;
+    joined(synced).map_err(cannot)?;
     proven?;
     file.metadata().map(|about| about.len()).map_err(cannot)
 }
 
-/// Where the compressed archive goes.
-enum Out {
-    Plain(Tally),
-    Sealed(Box<Sealer<Tally>>),
+/// Writes an archive for those who can open it, of a copy of the database, and proves it; says how long it is.
+fn write_sealed(
+    cx: &Context,
+    store: &Store,
+    (path, origin): (&Path, &Path),
+    manifest: &mut Manifest,
+    mut contents: Vec<Content>,
+    recipients: &Recipients,
+) -> Result<u64, Failure> {
+    // In the clear it lies nowhere but where the database does.
+    let beside = Partial::within(&folder_near(&real_path(origin)))?;
+    let copy = beside.path().join("database");
+    let mut copied = Copied::to(&copy)?;
+    let seen = store.copy_to(&mut copied).map_err(|error| cx.with_hint(error.into()))?;
+    manifest.files[0] = copied.digester.finish(&manifest.files[0].name);
+    identify(cx, &engines::lend_file(&copy)?, seen, manifest)?;
+    contents.insert(0, Content::File(copy.clone()));
+    // The check takes as long as the rest.
+    let (found, written) = thread::scope(|scope| {
+        let check = scope.spawn(|| engines::verify(&copy));
+        let written = seal(path, manifest, &contents, recipients);
+        (check.join(), written)
+    });
+    joined(found).map_err(|error| not_sound(error, manifest))?;
+    written
 }
 
-impl Out {
-    fn to(file: Paced, recipients: Option<&Recipients>) -> Result<Self, Failure> {
-        let tally = Tally { file, digest: recipients.map(|_| Sha256::new()) };
-        Ok(match recipients {
-            Some(recipients) => Self::Sealed(Box::new(seal_stream(tally, recipients)?)),
-            None => Self::Plain(tally),
-        })
-    }
+fn seal(
+    path: &Path,
+    manifest: &Manifest,
+    contents: &[Content],
+    recipients: &Recipients,
+) -> Result<u64, Failure> {
+    let cannot = |error: io::Error| cannot_write(path, &error);
+    let file = create(path)?;
+    let tally = Tally { file: Paced::new(file.try_clone().map_err(cannot)?), digest: Sha256::new() };
+    let sealer = seal_stream(tally, recipients)?;
+    let digest = thread::scope(|scope| {
+        let compressor = Compressor::on(scope, sealer, true);
+        let sealer = archive::write(manifest, contents, now(), compressor)?.finish()?;
+        Ok(sealer.finish()?.digest.finalize())
+    });
+    let digest = digest.map_err(cannot)?;
+    let (synced, proven) = thread::scope(|scope| {
+        let sync = scope.spawn(|| file.sync_all());
+        // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
+        let proven = prove_bytes(path, &digest).and_then(|()| prove_copy(manifest, contents));
+        (sync.join(), proven)
+    });
+    joined(synced).map_err(cannot)?;
+    proven?;
+    file.metadata().map(|about| about.len()).map_err(cannot)
+}
 
-    /// Writes the end; the digest of all that was written, where one was made.
-    fn finish(self) -> io::Result<Vec<u8>> {
-        let tally = match self {
-            Self::Plain(tally) => tally,
-            Self::Sealed(sealer) => sealer.finish()?,
-        };
-        Ok(tally.digest.map_or_else(Vec::new, |digest| digest.finalize().to_vec()))
+fn create(path: &Path) -> Result<File, Failure> {
+    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|error| cannot_write(path, &error))
+}
+
+fn now() -> u64 {
+    (SystemClock.now().0 / 1000).unsigned_abs()
+}
+
+fn joined<T>(result: thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Writes into the manifest what is in the database.
+fn identify(
+    cx: &Context,
+    database: &Arc<dyn ReadAt>,
+    seen: Version,
+    manifest: &mut Manifest,
+) -> Result<(), Failure> {
+    let identified = engines::identify_lent(database, Path::new(&manifest.database_path), seen);
+    let (revision, schema) = identified.map_err(|error| cx.with_hint(error.into()))?;
+    (manifest.revision, manifest.schema) = (revision.0, schema);
+    Ok(())
+}
+
+/// A copy of the database, which its checksum is made of.
+struct Copied {
+    path: PathBuf,
+    file: File,
+    digester: Digester,
+}
+
+impl Copied {
+    fn to(path: &Path) -> Result<Self, Failure> {
+        Ok(Self { path: path.to_owned(), file: create(path)?, digester: Digester::new() })
     }
 }
 
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tally) => tally.write(bytes),
-            Self::Sealed(sealer) => sealer.write(bytes),
-        }
+impl CopySink for Copied {
+    fn begin(&mut self, _: u64) -> Result<(), Error> {
+        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("cannot write {}", self.path.display())).because(error)
+        })?;
+        *bytes = self.digester.give(mem::take(bytes));
         Ok(())
     }
 }
@@ -174,15 +241,13 @@ impl Write for Out {
 /// A file, and the digest of what was written to it.
 struct Tally {
     file: Paced,
-    digest: Option<Sha256>,
+    digest: Sha256,
 }
 
 impl Write for Tally {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = self.file.write(bytes)?;
-        if let Some(digest) = &mut self.digest {
-            digest.update(&bytes[..length]);
-        }
+        self.digest.update(&bytes[..length]);
         Ok(length)
     }
 
@@ -212,9 +277,8 @@ fn prove_copy(manifest: &Manifest, contents: &[Content]) -> Result<(), Failure> 
 }
 
 /// Reads the archive as a restore would, and compares all of it with what it was made from.
-fn prove_content(path: &Path, manifest: &Manifest, contents: &[Content]) -> Result<(), Failure> {
+fn prove_content(path: &Path, mut proof: Proof<'_>) -> Result<(), Failure> {
     let never: Unlock = Box::new(|_| Err(Error::new(ErrorKind::Invalid, "it is not encrypted")));
-    let mut proof = Proof { manifest, contents, rest: None, buffer: Vec::new() };
     let read = source::read(path, &never, |from| archive::read(from, path, &mut proof));
     match read {
         Ok(_) => Ok(()),
@@ -228,12 +292,28 @@ fn unproved(why: &str) -> Failure {
     Failure::new(Code::Damaged, "damaged", what).hint("look at the disk and the memory of this machine")
 }
 
-/// Compares.
+/// Compares: the database by the checksums of its parts, and the other files byte by byte.
 struct Proof<'a> {
     manifest: &'a Manifest,
-    contents: &'a [Content],
-    rest: Option<Box<dyn Read + 'a>>,
-    buffer: Vec<u8>,
+    database: &'a Within,
+    others: &'a [Content],
+    at: At<'a>,
+}
+
+/// Where a proof has come to.
+enum At<'a> {
+    /// Between two files.
+    Between,
+    /// In this part of the database, of which so many bytes are to come; and the checksum of those before.
+    Part(usize, u64, Crc),
+    /// In a file of which this is to come.
+    Rest(&'a [u8]),
+}
+
+impl<'a> Proof<'a> {
+    fn of(manifest: &'a Manifest, database: &'a Within, others: &'a [Content]) -> Self {
+        Self { manifest, database, others, at: At::Between }
+    }
 }
 
 impl Visit for Proof<'_> {
@@ -242,22 +322,45 @@ impl Visit for Proof<'_> {
     }
 
     fn begin(&mut self, number: usize) -> Result<(), Broken> {
-        let opened = self.contents[number].open();
-        self.rest = Some(opened.map_err(|error| Failure::io("cannot read what was copied", &error))?);
+        self.at = match number.checked_sub(1).map(|number| self.others.get(number)) {
+            None => At::Part(0, self.database.length_of(0), Crc::new()),
+            Some(Some(Content::Bytes(bytes))) => At::Rest(bytes),
+            Some(_) => return same(false),
+        };
         Ok(())
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        let Some(rest) = &mut self.rest else { return same(false) };
-        self.buffer.resize(bytes.len(), 0);
-        let read = rest.read_exact(&mut self.buffer);
-        read.map_err(|error| Failure::io("cannot read what was copied", &error))?;
-        same(self.buffer == bytes)
+    fn bytes(&mut self, mut bytes: &[u8]) -> Result<(), Broken> {
+        match &mut self.at {
+            At::Between => same(false),
+            At::Rest(rest) => {
+                let found = rest.split_off(..bytes.len());
+                same(found == Some(bytes))
+            }
+            At::Part(number, left, sum) => {
+                while !bytes.is_empty() {
+                    let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                    sum.update(&bytes[..length]);
+                    bytes = &bytes[length..];
+                    *left -= length as u64;
+                    if *left == 0 {
+                        same(mem::take(sum).sum() == self.database.parts[*number].sum)?;
+                        *number += 1;
+                        *left = self.database.length_of(*number);
+                        same(*left > 0 || bytes.is_empty())?;
+                    }
+                }
+                Ok(())
+            }
+        }
     }
 
     fn end(&mut self, _: usize) -> Result<(), Broken> {
-        let rest = self.rest.take().map(|mut rest| rest.read(&mut [0]));
-        same(matches!(rest, Some(Ok(0))))
+        same(match mem::replace(&mut self.at, At::Between) {
+            At::Between => false,
+            At::Part(number, ..) => number == self.database.parts.len(),
+            At::Rest(rest) => rest.is_empty(),
+        })
     }
 }
 

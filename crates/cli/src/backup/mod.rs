@@ -8,10 +8,12 @@
 mod archive;
 mod broken;
 mod digest;
+mod direct;
 mod gzip;
 pub mod list;
 mod make;
 mod manifest;
+mod member;
 pub mod names;
 mod pace;
 pub mod partial;

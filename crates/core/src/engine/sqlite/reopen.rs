@@ -9,8 +9,9 @@ use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Engine, OpenOptions, Snapshot, SqliteEngine, Txn, View};
+use super::{CopySink, Engine, OpenOptions, Snapshot, SqliteEngine, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
 
 /// A [`SqliteEngine`] that is opened anew when its file has been exchanged for another one.
 pub struct Reopening {
@@ -95,7 +96,11 @@ impl Engine for Reopening {
         self.engine.borrow().scrub()
     }
 
-    fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
-        self.engine.borrow().snapshot(dest, watch)
+    fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {
+        self.engine.borrow().copy_to(sink)
+    }
+
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        self.engine.borrow().snapshot(dest)
     }
 }
