@@ -188,6 +188,11 @@ impl<R: BufRead> Reader<'_, R> {
             header.path_bytes().as_ref() == MANIFEST.as_bytes() && header.entry_type() == EntryType::Regular
         };
         let Some(header) = self.header()?.filter(is_ours) else {
+            // A damaged archive may look like that, too: the checksum stands behind.
+            for _ in 0..2 {
+                let length = self.piece()?.len();
+                self.from.consume(length);
+            }
             return Err(Broken::foreign("it holds no archive of prontodb"));
         };
         let bytes = size_of(&header)?;
