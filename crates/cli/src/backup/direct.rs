@@ -28,7 +28,7 @@ pub struct Part {
     /// In the database.
     start: u64,
     /// Where its member is, if that holds it as it is.
-    stored: Option<u64>,
+    pub stored: Option<u64>,
     /// Its checksum.
     pub sum: u32,
 }
@@ -242,7 +242,7 @@ impl Take for Laid {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
 
     use prontodb_core::store::Unlock;
@@ -265,8 +265,16 @@ mod tests {
         std::iter::repeat_with(next).take(length).collect()
     }
 
+    /// What the archive stores as it is, and what it compresses.
+    pub fn mixed() -> Vec<u8> {
+        let mut bytes = noise(2 * PIECE + 4096);
+        bytes.extend(vec![7; 9 * PIECE]);
+        bytes.extend(noise(PIECE + 512));
+        bytes
+    }
+
     /// Writes an archive of these bytes and of a configuration, and says what its manifest is.
-    fn archive_of(dir: &TempDir, bytes: &[u8], pieces: usize) -> (Laying, Manifest) {
+    pub fn archive_of(dir: &TempDir, bytes: &[u8], pieces: usize) -> (Laying, Manifest) {
         let path = dir.path().join("archive");
         let file = File::options().read(true).write(true).create_new(true).open(path).unwrap();
         let mut manifest = Manifest::new("main", Path::new("/d/x"), Path::new("/d"));
@@ -330,9 +338,7 @@ mod tests {
 
     #[test]
     fn a_database_is_read_where_it_lies() {
-        let mut bytes = noise(2 * PIECE + 4096);
-        bytes.extend(vec![7; 9 * PIECE]);
-        bytes.extend(noise(PIECE + 512));
+        let bytes = mixed();
         for pieces in [PIECE, 70_000] {
             let dir = TempDir::new().unwrap();
             let (laying, _) = archive_of(&dir, &bytes, pieces);
