@@ -101,7 +101,7 @@ impl<'a, 'scope, 'env> Direct<'a, 'scope, 'env> {
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn begin(
+    pub fn on(
         scope: &'scope Scope<'scope, 'env>,
         file: &File,
         aside: &Path,
@@ -282,7 +282,7 @@ pub(super) mod tests {
         manifest.files = vec![item_of(&database_file("main"), b""), item_of("pronto.conf", b"[a]\n")];
         let laying = thread::scope(|scope| {
             let aside = dir.path().join("aside");
-            let mut direct = Direct::begin(scope, &file, &aside, &mut manifest, 7).unwrap();
+            let mut direct = Direct::on(scope, &file, &aside, &mut manifest, 7).unwrap();
             direct.begin(bytes.len() as u64).unwrap();
             for piece in bytes.chunks(pieces) {
                 direct.take(&mut piece.to_vec()).unwrap();

@@ -22,7 +22,7 @@ const WORKERS: usize = 2;
 const AHEAD: usize = 2 * WORKERS;
 /// How much of a block is tried to find out whether it is worth compressing.
 const SAMPLE: usize = 8 * 1024;
-/// So many blocks are taken to be like the one before them that was not worth it.
+/// So many blocks behind one that was not worth it are taken to be like it.
 const ALIKE: usize = 3;
 
 /// Where blocks go, in their order, once it is clear what becomes of them.
@@ -229,7 +229,7 @@ struct Trial {
     compress: Compress,
     sample: Vec<u8>,
     result: Vec<u8>,
-    /// How many blocks are not tried, because one before them was not worth it.
+    /// How many blocks are not tried yet, because one before them was not worth it.
     passed: usize,
 }
 

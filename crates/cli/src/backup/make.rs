@@ -96,7 +96,7 @@ fn write_directly(
     let cannot = |error: io::Error| cannot_write(path, &error);
     let (file, aside) = (create(path)?, path.with_file_name("aside"));
     let (seen, laying) = thread::scope(|scope| {
-        let mut direct = Direct::begin(scope, &file, &aside, manifest, now()).map_err(cannot)?;
+        let mut direct = Direct::on(scope, &file, &aside, manifest, now()).map_err(cannot)?;
         match store.copy_to(&mut direct) {
             Ok(seen) => Ok((seen, direct.finish(others).map_err(cannot)?)),
             Err(error) => Err(match direct.into_error() {
