@@ -22,8 +22,8 @@ const WORKERS: usize = 2;
 const AHEAD: usize = 2 * WORKERS;
 /// How much of a block is tried to find out whether it is worth compressing.
 const SAMPLE: usize = 8 * 1024;
-/// So many blocks behind one that was not worth it are taken to be like it.
-const ALIKE: usize = 3;
+/// Behind blocks that were not worth it at most so many are taken to be like them.
+const ALIKE: usize = 15;
 
 /// Where blocks go, in their order, once it is clear what becomes of them.
 pub trait Take {
@@ -229,22 +229,24 @@ struct Trial {
     compress: Compress,
     sample: Vec<u8>,
     result: Vec<u8>,
-    /// How many blocks are not tried yet, because one before them was not worth it.
-    passed: usize,
+    /// How many blocks are taken to be like the one that was last not worth it: twice as many each time.
+    alike: usize,
+    /// How many of them are still to come.
+    untried: usize,
 }
 
 impl Trial {
     fn new() -> Self {
         let compress = Compress::new(Compression::fast(), false);
         let (sample, result) = (Vec::with_capacity(2 * SAMPLE), Vec::with_capacity(4 * SAMPLE));
-        Self { compress, sample, result, passed: 0 }
+        Self { compress, sample, result, alike: 0, untried: 0 }
     }
 
     /// Whether compression saves half of what is tried, from the start and from the middle. Where it saves less, to compress
     /// takes several times as long as to write what it would save.
     fn is_worth_it(&mut self, block: &[u8]) -> bool {
-        if self.passed > 0 {
-            self.passed -= 1;
+        if self.untried > 0 {
+            self.untried -= 1;
             return false;
         }
         let piece = |at: usize| &block[at..block.len().min(at + SAMPLE)];
@@ -260,9 +262,8 @@ impl Trial {
         }
         self.compress.reset();
         let is_worth_it = self.result.len() < self.sample.len() / 2;
-        if !is_worth_it {
-            self.passed = ALIKE;
-        }
+        self.alike = if is_worth_it { 0 } else { ALIKE.min(2 * self.alike + 1) };
+        self.untried = self.alike;
         is_worth_it
     }
 }
@@ -319,6 +320,14 @@ mod tests {
                 assert!(back == bytes, "{} bytes", bytes.len());
             }
         }
+    }
+
+    #[test]
+    fn what_compresses_is_noticed_behind_what_does_not() {
+        let blocks = (2 * ALIKE + 2) * WORKERS;
+        let compressing = vec![7; 2 * ALIKE * WORKERS * BLOCK];
+        let length = compressed(&[noise(blocks * BLOCK), compressing].concat(), false).len();
+        assert!(length < (blocks + (ALIKE + 1) * WORKERS) * BLOCK, "{length}");
     }
 
     #[test]
