@@ -1,11 +1,12 @@
 //! The engines this program knows, and which one a place belongs to: the one file of the CLI that names them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 /// Following a database, and making it again of what was read.
 pub use prontodb_core::engine::sqlite::follow;
 pub use prontodb_core::engine::sqlite::{
-    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, Report, Verified, files_of,
+    Access, Alone, Durability, Lifetime, LockHolder, OpenOptions, ReadAt, Report, Verified, files_of,
     library_version, share_allocator,
 };
 use prontodb_core::engine::sqlite::{Reopening, SqliteEngine};
@@ -30,10 +31,25 @@ pub fn verify(path: &Path) -> Result<Verified, Error> {
     SqliteEngine::verify(path)
 }
 
+/// The bytes of a file.
+pub fn lend_file(path: &Path) -> Result<Arc<dyn ReadAt>, Error> {
+    SqliteEngine::lend_file(path)
+}
+
+/// Checks a database that lies in something else, a copy of the one at `path`.
+pub fn verify_lent(lent: &Arc<dyn ReadAt>, path: &Path) -> Result<Verified, Error> {
+    SqliteEngine::verify_lent(lent, path)
+}
+
+/// Says of which revision and schema such a copy is; of an earlier revision than `seen` it may not be.
+pub fn identify_lent(lent: &Arc<dyn ReadAt>, path: &Path, seen: Version) -> Result<(Version, u64), Error> {
+    SqliteEngine::identify_lent(lent, path, seen)
+}
+
 /// Copies the database at `path`, for whoever may read the file.
 pub fn snapshot_of(path: &Path, dest: &Path) -> Result<Snapshot, Error> {
     let options = OpenOptions { access: Access::Read, ..OpenOptions::new(path) };
-    SqliteEngine::open(options)?.snapshot(dest, &mut |_| {})
+    SqliteEngine::open(options)?.snapshot(dest)
 }
 
 /// Leaves of a database that nobody uses one file, of the latest schema and on disk.
@@ -57,7 +73,7 @@ pub fn overwrite(
     keep: &mut dyn FnMut(CopyTo<'_>) -> Result<(), Error>,
 ) -> Result<Version, Error> {
     SqliteEngine::open(options.clone())?
-        .overwrite(source, &mut |engine| keep(&|dest: &Path| engine.snapshot(dest, &mut |_| {})))
+        .overwrite(source, &mut |engine| keep(&|dest: &Path| engine.snapshot(dest)))
 }
 
 /// Takes the file of a store to remove it.

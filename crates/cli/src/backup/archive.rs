@@ -5,6 +5,8 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
+use std::iter;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use tar::{EntryType, Header};
@@ -44,14 +46,64 @@ impl Content {
 ///
 /// # Errors
 /// Those of reading and writing.
-pub fn write<W: Write>(manifest: &Manifest, contents: &[Content], seconds: u64, out: W) -> io::Result<W> {
-    let mut builder = tar::Builder::new(out);
-    let text = manifest.to_json();
+pub fn write<W: Write>(manifest: &Manifest, contents: &[Content], seconds: u64, mut out: W) -> io::Result<W> {
+    out.write_all(&head(manifest, manifest.to_json().len(), seconds)?)?;
+    if let (Some(database), Some(content)) = (manifest.files.first(), contents.first()) {
+        copy(database.bytes, content.open()?, &mut out)?;
+    }
+    write_rest(manifest, contents.get(1..).unwrap_or_default(), seconds, out)
+}
+
+/// What is in front of the database: the manifest, filled up with blanks to so many bytes, and a header.
+///
+/// # Errors
+/// A manifest that is longer.
+pub fn head(manifest: &Manifest, room: usize, seconds: u64) -> io::Result<Vec<u8>> {
+    let Some(database) = manifest.files.first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let mut text = manifest.to_json();
+    let blanks = room.checked_sub(text.len()).ok_or(io::ErrorKind::InvalidInput)?;
+    text.splice(text.len() - 1..text.len() - 1, iter::repeat_n(b' ', blanks));
+    let mut builder = tar::Builder::new(Vec::new());
     append(&mut builder, MANIFEST, text.len() as u64, seconds, &text[..])?;
-    for (item, content) in manifest.files.iter().zip(contents) {
+    // Names of databases are never long.
+    let mut head = mem::take(builder.get_mut());
+    head.extend_from_slice(header(&database.name, database.bytes, seconds)?.as_bytes());
+    Ok(head)
+}
+
+/// Writes what is behind the database: what its last block is filled up with, the other files, and the end.
+///
+/// # Errors
+/// Those of reading and writing.
+pub fn write_rest<W: Write>(
+    manifest: &Manifest,
+    others: &[Content],
+    seconds: u64,
+    mut out: W,
+) -> io::Result<W> {
+    if let Some(database) = manifest.files.first() {
+        out.write_all(&[0; BLOCK][..padding_of(database.bytes)])?;
+    }
+    let mut builder = tar::Builder::new(out);
+    for (item, content) in manifest.files.iter().skip(1).zip(others) {
         append(&mut builder, &item.name, item.bytes, seconds, content.open()?)?;
     }
     builder.into_inner()
+}
+
+fn header(name: &str, bytes: u64, seconds: u64) -> io::Result<Header> {
+    let mut header = unnamed_header(bytes, seconds);
+    header.set_path(name)?;
+    header.set_cksum();
+    Ok(header)
+}
+
+fn unnamed_header(bytes: u64, seconds: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_size(bytes);
+    header.set_mode(0o600);
+    header.set_mtime(seconds);
+    header
 }
 
 fn append<W: Write>(
@@ -61,18 +113,12 @@ fn append<W: Write>(
     seconds: u64,
     content: impl Read,
 ) -> io::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_size(bytes);
-    header.set_mode(0o600);
-    header.set_mtime(seconds);
     if name.len() > LONGEST_NAME {
-        return builder.append_data(&mut header, name, content.take(bytes));
+        return builder.append_data(&mut unnamed_header(bytes, seconds), name, content.take(bytes));
     }
     // The builder would copy in pieces of 8 KiB.
-    header.set_path(name)?;
-    header.set_cksum();
     let out = builder.get_mut();
-    out.write_all(header.as_bytes())?;
+    out.write_all(header(name, bytes, seconds)?.as_bytes())?;
     copy(bytes, content, out)?;
     out.write_all(&[0; BLOCK][..padding_of(bytes)])
 }
@@ -142,6 +188,11 @@ impl<R: BufRead> Reader<'_, R> {
             header.path_bytes().as_ref() == MANIFEST.as_bytes() && header.entry_type() == EntryType::Regular
         };
         let Some(header) = self.header()?.filter(is_ours) else {
+            // A damaged archive may look like that, too: the checksum stands behind.
+            for _ in 0..2 {
+                let length = self.piece()?.len();
+                self.from.consume(length);
+            }
             return Err(Broken::foreign("it holds no archive of prontodb"));
         };
         let bytes = size_of(&header)?;

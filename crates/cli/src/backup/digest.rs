@@ -34,7 +34,17 @@ impl Digester {
         let mut piece: Vec<u8> = self.spare.try_recv().unwrap_or_default();
         piece.clear();
         piece.extend_from_slice(bytes);
-        self.bytes += bytes.len() as u64;
+        self.send(piece);
+    }
+
+    /// Goes on with all of a buffer, for which another one comes back, whatever that holds.
+    pub fn give(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        self.send(piece);
+        self.spare.try_recv().unwrap_or_default()
+    }
+
+    fn send(&mut self, piece: Vec<u8>) {
+        self.bytes += piece.len() as u64;
         // The thread ends with this sender, and not before.
         let _ = self.pieces.send(piece);
     }

@@ -1,30 +1,25 @@
 //! How a backup comes about: a snapshot, an archive of it, the proof, and only then its name.
 
-use std::fs::OpenOptions;
-use std::io::{self, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
-use prontodb_core::coding::{Recipients, Sealer, seal_stream};
-use prontodb_core::store::Unlock;
-use prontodb_core::{Clock as _, Error, ErrorKind, SystemClock};
-use sha2::{Digest as _, Sha256};
+use prontodb_core::{Clock as _, Error, ErrorKind, Store, SystemClock, Version};
 
-use super::archive::{self, Content, Visit};
-use super::broken::Broken;
-use super::digest::Digester;
-use super::gzip::Compressor;
-use super::manifest::{Manifest, database_file};
+use super::archive::Content;
+use super::direct::Direct;
+use super::manifest::{Item, Manifest, database_file};
 use super::names::{Day, Name};
-use super::pace::Paced;
 use super::partial::{Partial, cannot_write, rename_new};
-use super::{Order, Target, item_of_file, small_files, source, with_items};
+use super::{Order, Target, item_of, proof, sealed, small_files, with_items};
 use crate::context::Context;
-use crate::engines;
+use crate::engines::{self, ReadAt};
 use crate::exit::{Code, Failure};
-use crate::files::{real_path, sync_directory};
-use crate::paths::{folder_near, make_private_directory};
+use crate::files::sync_directory;
+use crate::paths::make_private_directory;
 
 /// A backup that has been made.
 #[derive(Debug)]
@@ -51,28 +46,17 @@ pub fn make(cx: &Context, order: &Order<'_>) -> Result<Made, Failure> {
     order.target.refuse_taken()?;
     let store = cx.open_at(order.path)?;
     let partial = Partial::within(folder)?;
-    // In the clear it lies nowhere but where the database does.
-    let beside =
-        order.recipients.map(|_| Partial::within(&folder_near(&real_path(order.path)))).transpose()?;
-    let database = beside.as_ref().unwrap_or(&partial).path().join("database");
-    let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
-    let mut digester = Digester::new();
-    let snapshot = store.snapshot_watched(&database, &mut |bytes| digester.update(bytes));
-    let snapshot = snapshot.map_err(|error| cx.with_hint(error.into()))?;
-    (manifest.revision, manifest.schema) = (snapshot.revision.0, snapshot.schema);
-    let (mut items, mut contents) = with_items(small_files(cx)?);
-    items.insert(0, digester.finish(&database_file(&manifest.database)));
-    contents.insert(0, Content::File(database.clone()));
-    manifest.files = items;
     let archive = partial.path().join("archive");
-    // The check takes as long as the rest, and it only has to be done before the archive gets its name.
-    let (found, written) = thread::scope(|scope| {
-        let check = scope.spawn(|| engines::verify(&database));
-        let written = write(&archive, &manifest, &contents, order.recipients);
-        (check.join(), written)
-    });
-    let found = found.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    found.map_err(|error| not_sound(error, &manifest))?;
+    let mut manifest = Manifest::new(order.name, order.path, &cx.roots().data_dir()?);
+    let (items, others) = with_items(small_files(cx)?);
+    manifest.files = vec![Item { name: database_file(order.name), ..item_of("", b"") }];
+    manifest.files.extend(items);
+    let written = match order.recipients {
+        None => write_directly(cx, &store, &archive, &mut manifest, &others),
+        Some(recipients) => {
+            sealed::write(cx, &store, (&archive, order.path), &mut manifest, others, recipients)
+        }
+    };
     let bytes = written?;
     let path = order.target.place(&archive, order)?;
     let synced = sync_directory(folder).map_err(|error| cannot_write(folder, &error));
@@ -89,7 +73,7 @@ fn late(failure: Failure, path: &Path) -> Failure {
 }
 
 /// What is wrong with a copy is wrong with the database.
-fn not_sound(error: Error, manifest: &Manifest) -> Failure {
+pub(super) fn not_sound(error: Error, manifest: &Manifest) -> Failure {
     match error.kind() {
         ErrorKind::Damaged => {
             let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!("; {why}"));
@@ -101,168 +85,69 @@ fn not_sound(error: Error, manifest: &Manifest) -> Failure {
     }
 }
 
-/// Writes the archive and proves it; says how long it is.
-fn write(
+/// Writes an archive that everybody can read, as the database is read, and proves it; says how long it is.
+fn write_directly(
+    cx: &Context,
+    store: &Store,
     path: &Path,
-    manifest: &Manifest,
-    contents: &[Content],
-    recipients: Option<&Recipients>,
+    manifest: &mut Manifest,
+    others: &[Content],
 ) -> Result<u64, Failure> {
     let cannot = |error: io::Error| cannot_write(path, &error);
-    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-    let file = made.map_err(cannot)?;
-    let out = Out::to(Paced::new(file.try_clone().map_err(cannot)?), recipients)?;
-    let seconds = (SystemClock.now().0 / 1000).unsigned_abs();
-    let is_sealed = recipients.is_some();
-    let digest = thread::scope(|scope| {
-        let compressor = Compressor::on(scope, out, is_sealed);
-        archive::write(manifest, contents, seconds, compressor)?.finish()?.finish()
-    });
-    let digest = digest.map_err(cannot)?;
-    let (synced, proven) = thread::scope(|scope| {
+    let (file, aside) = (create(path)?, path.with_file_name("aside"));
+    let (seen, laying) = thread::scope(|scope| {
+        let mut direct = Direct::on(scope, &file, &aside, manifest, now()).map_err(cannot)?;
+        match store.copy_to(&mut direct) {
+            Ok(seen) => Ok((seen, direct.finish(others).map_err(cannot)?)),
+            Err(error) => Err(match direct.into_error() {
+                Some(error) => cannot(error),
+                None => cx.with_hint(error.into()),
+            }),
+        }
+    })?;
+    let lent: Arc<dyn ReadAt> = Arc::clone(&laying.within) as _;
+    identify(cx, &lent, seen, manifest)?;
+    laying.write_head(manifest).map_err(cannot)?;
+    // All of it has to be done before the archive gets its name.
+    let (synced, found, proven) = thread::scope(|scope| {
         let sync = scope.spawn(|| file.sync_all());
-        let proven = match is_sealed {
-            // Whoever made it need not be able to open it. Each block was decompressed again before it was encrypted.
-            true => prove_bytes(path, &digest).and_then(|()| prove_copy(manifest, contents)),
-            false => prove_content(path, manifest, contents),
-        };
-        (sync.join(), proven)
+        let check = scope.spawn(|| engines::verify_lent(&lent, Path::new(&manifest.database_path)));
+        let proven = proof::of_content(path, manifest, &laying.within, others);
+        (sync.join(), check.join(), proven)
     });
-    synced.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(cannot)?;
+    joined(found).map_err(|error| not_sound(error, manifest))?;
+    joined(synced).map_err(cannot)?;
     proven?;
     file.metadata().map(|about| about.len()).map_err(cannot)
 }
 
-/// Where the compressed archive goes.
-enum Out {
-    Plain(Tally),
-    Sealed(Box<Sealer<Tally>>),
+/// Makes the file of an archive, or of a copy.
+pub(super) fn create(path: &Path) -> Result<File, Failure> {
+    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|error| cannot_write(path, &error))
 }
 
-impl Out {
-    fn to(file: Paced, recipients: Option<&Recipients>) -> Result<Self, Failure> {
-        let tally = Tally { file, digest: recipients.map(|_| Sha256::new()) };
-        Ok(match recipients {
-            Some(recipients) => Self::Sealed(Box::new(seal_stream(tally, recipients)?)),
-            None => Self::Plain(tally),
-        })
-    }
-
-    /// Writes the end; the digest of all that was written, where one was made.
-    fn finish(self) -> io::Result<Vec<u8>> {
-        let tally = match self {
-            Self::Plain(tally) => tally,
-            Self::Sealed(sealer) => sealer.finish()?,
-        };
-        Ok(tally.digest.map_or_else(Vec::new, |digest| digest.finalize().to_vec()))
-    }
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    (SystemClock.now().0 / 1000).unsigned_abs()
 }
 
-impl Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tally) => tally.write(bytes),
-            Self::Sealed(sealer) => sealer.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// What a thread has come to.
+pub(super) fn joined<T>(result: thread::Result<T>) -> T {
+    result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A file, and the digest of what was written to it.
-struct Tally {
-    file: Paced,
-    digest: Option<Sha256>,
-}
-
-impl Write for Tally {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let length = self.file.write(bytes)?;
-        if let Some(digest) = &mut self.digest {
-            digest.update(&bytes[..length]);
-        }
-        Ok(length)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads the file again, and compares it with what was written.
-fn prove_bytes(path: &Path, digest: &[u8]) -> Result<(), Failure> {
-    let item = item_of_file("", path)?;
-    if item.sha256 == super::hex(digest) {
-        Ok(())
-    } else {
-        Err(unproved("other bytes come back from the disk"))
-    }
-}
-
-/// Reads the copy of the database again, and compares it with what its checksum was made of.
-fn prove_copy(manifest: &Manifest, contents: &[Content]) -> Result<(), Failure> {
-    match (manifest.database_item(), contents.first()) {
-        (Some(item), Some(Content::File(copy))) if item_of_file("", copy)?.sha256 != item.sha256 => {
-            Err(unproved("another copy of the database comes back from the disk"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Reads the archive as a restore would, and compares all of it with what it was made from.
-fn prove_content(path: &Path, manifest: &Manifest, contents: &[Content]) -> Result<(), Failure> {
-    let never: Unlock = Box::new(|_| Err(Error::new(ErrorKind::Invalid, "it is not encrypted")));
-    let mut proof = Proof { manifest, contents, rest: None, buffer: Vec::new() };
-    let read = source::read(path, &never, |from| archive::read(from, path, &mut proof));
-    match read {
-        Ok(_) => Ok(()),
-        Err(Broken::Failed(failure)) => Err(failure),
-        Err(Broken::Damaged(why) | Broken::Foreign(why)) => Err(unproved(&why)),
-    }
-}
-
-fn unproved(why: &str) -> Failure {
-    let what = format!("the archive is not what it was made from, and was not kept; {why}");
-    Failure::new(Code::Damaged, "damaged", what).hint("look at the disk and the memory of this machine")
-}
-
-/// Compares.
-struct Proof<'a> {
-    manifest: &'a Manifest,
-    contents: &'a [Content],
-    rest: Option<Box<dyn Read + 'a>>,
-    buffer: Vec<u8>,
-}
-
-impl Visit for Proof<'_> {
-    fn manifest(&mut self, manifest: &Manifest) -> Result<(), Broken> {
-        same(manifest == self.manifest)
-    }
-
-    fn begin(&mut self, number: usize) -> Result<(), Broken> {
-        let opened = self.contents[number].open();
-        self.rest = Some(opened.map_err(|error| Failure::io("cannot read what was copied", &error))?);
-        Ok(())
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), Broken> {
-        let Some(rest) = &mut self.rest else { return same(false) };
-        self.buffer.resize(bytes.len(), 0);
-        let read = rest.read_exact(&mut self.buffer);
-        read.map_err(|error| Failure::io("cannot read what was copied", &error))?;
-        same(self.buffer == bytes)
-    }
-
-    fn end(&mut self, _: usize) -> Result<(), Broken> {
-        let rest = self.rest.take().map(|mut rest| rest.read(&mut [0]));
-        same(matches!(rest, Some(Ok(0))))
-    }
-}
-
-fn same(is_same: bool) -> Result<(), Broken> {
-    if is_same { Ok(()) } else { Err(Broken::damaged("the two differ")) }
+/// Writes into the manifest what is in the database.
+pub(super) fn identify(
+    cx: &Context,
+    database: &Arc<dyn ReadAt>,
+    seen: Version,
+    manifest: &mut Manifest,
+) -> Result<(), Failure> {
+    let identified = engines::identify_lent(database, Path::new(&manifest.database_path), seen);
+    let (revision, schema) = identified.map_err(|error| cx.with_hint(error.into()))?;
+    (manifest.revision, manifest.schema) = (revision.0, schema);
+    Ok(())
 }
 
 impl Target {

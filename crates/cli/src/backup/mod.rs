@@ -1,6 +1,7 @@
 //! Backups: archives of a database with the cursors and the configuration, and what is restored from them.
 //!
-//! `make` is how one comes about. `archive` knows how it lies on disk, `gzip` and `source` how it is compressed and read,
+//! `make` is how one comes about: `direct` writes it while the database is read, `sealed` of a copy where it is encrypted, and `proof`
+//! compares. `archive` knows how it lies on disk, `gzip`, `member` and `source` how it is compressed and read,
 //! `manifest` what it says of itself, `names` what it is called. `unpack` takes one apart and checks it, `restore` puts it in
 //! place; `rotate` and `list` look at folders of them, `partial` keeps what is not whole yet. `digest` and `pace` are what both
 //! do with large files as they pass by.
@@ -8,15 +9,19 @@
 mod archive;
 mod broken;
 mod digest;
+mod direct;
 mod gzip;
 pub mod list;
 mod make;
 mod manifest;
+mod member;
 pub mod names;
 mod pace;
 pub mod partial;
+mod proof;
 pub mod restore;
 pub mod rotate;
+mod sealed;
 mod source;
 mod unpack;
 

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "the standard library does not know sync_file_range")]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 
 /// After so many bytes the disk is told to begin.
 const STEP: u64 = 4 * 1024 * 1024;
@@ -44,6 +44,18 @@ impl Write for Paced {
         if length == room {
             self.keep_pace()?;
         }
+        Ok(length)
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let room = STEP - self.written % STEP;
+        if slices.iter().map(|slice| slice.len() as u64).sum::<u64>() >= room {
+            // One of them may reach over the end of the step.
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return first.map_or(Ok(0), |slice| self.write(slice));
+        }
+        let length = self.file.write_vectored(slices)?;
+        self.written += length as u64;
         Ok(length)
     }
 
@@ -100,8 +112,10 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         let mut paced = Paced::new(file.try_clone().unwrap());
         let bytes: Vec<u8> = (0..u32::try_from(6 * STEP + 12_345).unwrap()).map(|n| (n >> 7) as u8).collect();
-        for piece in bytes.chunks(3_000_001) {
-            paced.write_all(piece).unwrap();
+        for pieces in bytes.chunks(3_000_001) {
+            let (one, other) = pieces.split_at(pieces.len() / 3);
+            let written = paced.write_vectored(&[IoSlice::new(one), IoSlice::new(&[]), IoSlice::new(other)]);
+            paced.write_all(&pieces[written.unwrap()..]).unwrap();
         }
         let mut back = Vec::new();
         file.rewind().unwrap();

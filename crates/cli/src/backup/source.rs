@@ -101,22 +101,36 @@ pub fn read_open<T>(
 fn decompress(from: impl Read, to: &SyncSender<io::Result<Vec<u8>>>, spare: &Receiver<Vec<u8>>) {
     let mut decoder = MultiGzDecoder::new(BufReader::with_capacity(PIECE, from));
     loop {
-        let mut piece = spare.try_recv().unwrap_or_else(|_| Vec::with_capacity(PIECE));
-        piece.clear();
-        let read = decoder.by_ref().take(PIECE as u64).read_to_end(&mut piece);
-        let is_last = !matches!(read, Ok(length) if length > 0);
+        let mut piece = spare.try_recv().unwrap_or_default();
+        piece.resize(PIECE, 0);
+        let (filled, read) = fill(&mut decoder, &mut piece);
+        piece.truncate(filled);
         // What came before an error has to be seen, too.
-        if !piece.is_empty() && to.send(Ok(piece)).is_err() {
+        if filled > 0 && to.send(Ok(piece)).is_err() {
             return;
         }
         if let Err(error) = read {
             let _ = to.send(Err(error));
             return;
         }
-        if is_last {
+        if filled < PIECE {
             return;
         }
     }
+}
+
+/// Fills a buffer, unless the end or an error comes before; how much of it. The standard library would clear it every time.
+fn fill(from: &mut impl Read, buffer: &mut [u8]) -> (usize, io::Result<()>) {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (filled, Err(error)),
+        }
+    }
+    (filled, Ok(()))
 }
 
 /// Reads what another thread sends.

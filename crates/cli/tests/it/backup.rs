@@ -223,6 +223,46 @@ fn what_could_not_be_made_is_no_database() {
 }
 
 #[test]
+fn what_compresses_and_what_does_not_lie_in_one_archive() {
+    let s = sandbox();
+    let (mut dice, mut values) = (Dice(11), Vec::new());
+    for i in 0..12 {
+        let noise: Vec<u8> = (0..300_000).map(|_| dice.below(256) as u8).collect();
+        values.push(if i % 6 < 3 { noise } else { "some text ".repeat(30_000).into_bytes() });
+        s.run(["set", &format!("p.n.k{i}")]).stdin(values[i].clone()).prints("");
+    }
+    let archive = backup(&s, &[]);
+    let bytes = fs::metadata(&archive).unwrap().len();
+    assert!((1_800_000..2_700_000).contains(&bytes), "half of it has been compressed: {bytes}");
+    s.run(["backup", "--verify", archive.to_str().unwrap()]).succeeds();
+    s.run(["restore", archive.to_str().unwrap(), "-d", "copy.prdb"]).succeeds();
+    for (i, value) in values.iter().enumerate() {
+        let got = s.run(["get", &format!("p.n.k{i}"), "-d", "copy.prdb"]).succeeds();
+        assert!(got.stdout_bytes().starts_with(value), "{i}");
+    }
+    assert_eq!(listing(&backups(&s)).len(), 1, "nothing is left of what lay aside");
+}
+
+#[test]
+fn pages_of_every_size_are_read_where_they_lie() {
+    for page_bytes in [512, 1024, 8192, 32_768, 65_536] {
+        let s = sandbox();
+        s.run(["set", "p.n.k", "1", "-d", "plain.prdb"]).succeeds();
+        let odd = format!("PRAGMA page_size = {page_bytes}; VACUUM INTO 'odd.prdb'");
+        s.run_other("sqlite3", ["plain.prdb", &odd]).succeeds();
+        let mut dice = Dice(page_bytes);
+        for i in 0..4 {
+            let noise: Vec<u8> = (0..200_000).map(|_| dice.below(256) as u8).collect();
+            s.run(["set", &format!("p.n.k{i}"), "-d", "odd.prdb"]).stdin(noise).prints("");
+        }
+        s.run(["backup", "-d", "odd.prdb", "--output", "odd.tar.gz"]).succeeds();
+        s.run(["restore", "odd.tar.gz", "-d", "copy.prdb"]).succeeds();
+        let listing = |file: &str| s.run(["scan", "p.n", "-d", file]).succeeds().stdout_bytes().to_owned();
+        assert!(listing("odd.prdb") == listing("copy.prdb"), "{page_bytes}");
+    }
+}
+
+#[test]
 fn a_damaged_database_is_not_backed_up() {
     let s = sandbox();
     for i in 0..200 {
@@ -483,8 +523,11 @@ fn backups_hold_one_moment_while_others_write() {
 #[test]
 fn backups_that_are_killed_leave_nothing_that_looks_whole() {
     let s = sandbox();
+    let mut noise = Dice(5);
     for i in 0..20 {
         s.run(["set", &format!("p.n.k{i}")]).stdin("some text ".repeat(5000)).prints("");
+        let noise: Vec<u8> = (0..50_000).map(|_| noise.below(256) as u8).collect();
+        s.run(["set", &format!("p.n.n{i}")]).stdin(noise).prints("");
     }
     let start = std::time::Instant::now();
     backup(&s, &[]);

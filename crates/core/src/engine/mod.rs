@@ -72,16 +72,39 @@ pub trait Engine: Send {
     /// Writes one consistent state of all the data to a new file at `dest`, which is a whole database of its own. Others read
     /// and write meanwhile, and wait for nothing.
     ///
-    /// The copy is readable by its owner alone, and is not synced. `_watch` is shown its bytes in their order as they are
-    /// written. When this fails, no file is left.
+    /// The copy is readable by its owner alone, and is not synced. When this fails, no file is left.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] of engines that keep no files; [`ErrorKind::NoDatabase`] when there is none;
     /// [`ErrorKind::Invalid`] when something is at `dest` already; those of reading, and of writing the copy.
-    fn snapshot(&self, dest: &Path, _watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
         let what = format!("a copy to {} needs a database that is a file", dest.display());
         Err(Error::new(ErrorKind::Unsupported, what))
     }
+
+    /// Hands the same bytes on instead, in their order. The version of the last write in them is the one that is returned, or
+    /// a later one.
+    ///
+    /// # Errors
+    /// Those of [`Engine::snapshot`], and those of `_sink`.
+    fn copy_to(&self, _sink: &mut dyn CopySink) -> Result<Version> {
+        Err(Error::new(ErrorKind::Unsupported, "a copy needs a database that is a file"))
+    }
+}
+
+/// Takes all bytes of a database, in their order.
+pub trait CopySink {
+    /// So many will come. Called once, before any do.
+    ///
+    /// # Errors
+    /// What keeps them from being taken.
+    fn begin(&mut self, bytes: u64) -> Result<()>;
+
+    /// Takes the next ones. Another buffer may be left in the place of theirs, whatever it holds.
+    ///
+    /// # Errors
+    /// What keeps them from being taken.
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<()>;
 }
 
 /// A copy that [`Engine::snapshot`] has made.

@@ -64,7 +64,7 @@ use crate::auth::Seed;
 use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
-use crate::engine::{Cache, Engine, Policy, Snapshot, Space, Txn, View};
+use crate::engine::{Cache, CopySink, Engine, Policy, Snapshot, Space, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record, Version};
 
@@ -287,16 +287,17 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Denied`] to all but admins, and those of the engine.
     pub fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
-        self.snapshot_watched(dest, &mut |_| {})
+        self.allow(Action::Admin, None)?;
+        self.engine.snapshot(dest)
     }
 
-    /// The same; `watch` is shown the bytes of the copy in their order as they are written.
+    /// Hands on the bytes of such a copy; see [`Engine::copy_to`].
     ///
     /// # Errors
-    /// Those of [`Store::snapshot`].
-    pub fn snapshot_watched(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
+    /// Those of [`Store::snapshot`], and those of `sink`.
+    pub fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {
         self.allow(Action::Admin, None)?;
-        self.engine.snapshot(dest, watch)
+        self.engine.copy_to(sink)
     }
 
     /// Refuses all but admins, and writes that down.

@@ -1,18 +1,71 @@
 //! Copies of databases that others write meanwhile, and what is found to be a sound one.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::{fs, io};
 
 use prontodb_core::auth::Identity;
-use prontodb_core::engine::Engine;
-use prontodb_core::engine::sqlite::{Access, OpenOptions, SqliteEngine};
+use prontodb_core::engine::sqlite::{Access, OpenOptions, ReadAt, SqliteEngine};
+use prontodb_core::engine::{CopySink, Engine};
 use prontodb_core::store::SetOptions;
-use prontodb_core::{Address, ErrorKind, Notation, Store, Version};
+use prontodb_core::{Address, ErrorKind, Notation, Result, Store, Version};
 use rusqlite::Connection;
 use tempfile::TempDir;
+
+/// Keeps what it takes.
+#[derive(Default)]
+struct Taken {
+    announced: u64,
+    bytes: Vec<u8>,
+}
+
+impl CopySink for Taken {
+    fn begin(&mut self, bytes: u64) -> Result<()> {
+        self.announced = bytes;
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        // Whatever is left in its place is read over.
+        *bytes = vec![7; 3];
+        Ok(())
+    }
+}
+
+/// A database between other bytes, some of which cannot be read.
+struct Within {
+    bytes: Vec<u8>,
+    unreadable: Option<u64>,
+}
+
+const BEFORE: usize = 1001;
+
+impl Within {
+    fn lent(database: &[u8], unreadable: Option<u64>) -> Arc<dyn ReadAt> {
+        let bytes = [&vec![1; BEFORE][..], database, &[2; 77]].concat();
+        Arc::new(Self { bytes, unreadable })
+    }
+}
+
+impl ReadAt for Within {
+    fn bytes(&self) -> u64 {
+        (self.bytes.len() - BEFORE - 77) as u64
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        assert!(offset + buffer.len() as u64 <= self.bytes(), "no byte of others is asked for");
+        if self.unreadable.is_some_and(|at| (offset..offset + buffer.len() as u64).contains(&at)) {
+            return Err(io::ErrorKind::Other.into());
+        }
+        let from = BEFORE + usize::try_from(offset).unwrap();
+        buffer.copy_from_slice(&self.bytes[from..from + buffer.len()]);
+        Ok(())
+    }
+}
 
 fn at(address: &str) -> Address {
     Notation::default().address(address).unwrap()
@@ -86,13 +139,40 @@ fn files_without_a_log_are_copied_too() {
     connection.close().unwrap();
     let read = OpenOptions { access: Access::Read, ..OpenOptions::new(&path) };
     let copy = dir.path().join("copy.prdb");
-    let mut seen = Vec::new();
-    let watch: &mut dyn FnMut(&[u8]) = &mut |bytes| seen.extend_from_slice(bytes);
-    let made = SqliteEngine::open(read).unwrap().snapshot(&copy, watch).unwrap();
+    let engine = SqliteEngine::open(read).unwrap();
+    let made = engine.snapshot(&copy).unwrap();
+    let mut seen = Taken::default();
+    assert_eq!(engine.copy_to(&mut seen).unwrap(), made.revision);
     assert_eq!(made.revision, Version(50));
     let copied = fs::read(&copy).unwrap();
-    assert!(copied == fs::read(&path).unwrap() && copied == seen);
+    assert!(copied == fs::read(&path).unwrap() && copied == seen.bytes);
+    assert_eq!(seen.announced, copied.len() as u64);
     SqliteEngine::verify(&copy).unwrap();
+}
+
+#[test]
+fn a_database_is_checked_where_it_lies() {
+    let dir = TempDir::new().unwrap();
+    let path = database(&dir);
+    let (mut taken, copy) = (Taken::default(), dir.path().join("copy.prdb"));
+    let seen = engine(&path).copy_to(&mut taken).unwrap();
+    engine(&path).snapshot(&copy).unwrap();
+    let sound = Within::lent(&taken.bytes, None);
+    assert_eq!(SqliteEngine::verify_lent(&sound, &path).unwrap(), SqliteEngine::verify(&copy).unwrap());
+    assert_eq!(SqliteEngine::identify_lent(&sound, &path, seen).unwrap().0, Version(50));
+    let outdated = SqliteEngine::identify_lent(&sound, &path, Version(51)).unwrap_err();
+    assert_eq!(outdated.kind(), ErrorKind::Busy);
+    let error_of = |bytes: &[u8], unreadable| {
+        SqliteEngine::verify_lent(&Within::lent(bytes, unreadable), &path).unwrap_err().kind()
+    };
+    assert_eq!(error_of(&taken.bytes[..taken.bytes.len() - 4096], None), ErrorKind::Damaged);
+    assert_eq!(error_of(&taken.bytes[..100], None), ErrorKind::Damaged);
+    let end = taken.bytes.len();
+    // What cannot be read is a finding of the check like any other.
+    assert_eq!(error_of(&taken.bytes, Some(end as u64 - 1)), ErrorKind::Damaged);
+    taken.bytes[end / 2..end / 2 + 4096].fill(0xee);
+    assert_eq!(error_of(&taken.bytes, None), ErrorKind::Damaged);
+    assert_eq!(error_of(b"", None), ErrorKind::Damaged);
 }
 
 #[test]
@@ -153,7 +233,7 @@ fn a_log_that_grew_during_a_copy_is_copied_back() {
     assert!(fs::metadata(&log).unwrap().len() > 5 << 20);
     drop(writer);
     // What nobody else uses is emptied, and with it the file as it lies is all there is.
-    engine(&path).snapshot(&dir.path().join("copy.prdb"), &mut |_| {}).unwrap();
+    engine(&path).snapshot(&dir.path().join("copy.prdb")).unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), 0);
     assert_eq!(SqliteEngine::verify(&path).unwrap().revision, Version(250));
 }
@@ -179,7 +259,7 @@ fn what_cannot_be_copied_leaves_no_file() {
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES(1)").unwrap();
     let copy = dir.path().join("copy.prdb");
     let read = OpenOptions { access: Access::Read, ..OpenOptions::new(&path) };
-    let error = SqliteEngine::open(read).unwrap().snapshot(&copy, &mut |_| {}).unwrap_err();
+    let error = SqliteEngine::open(read).unwrap().snapshot(&copy).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Foreign);
     assert!(!copy.exists());
     let error = Store::in_memory().snapshot(&copy).unwrap_err();
@@ -262,7 +342,7 @@ fn a_database_that_others_have_open_gets_another_content() {
     let revision = engine(&path)
         .overwrite(&old, &mut |engine| {
             calls += 1;
-            engine.snapshot(&kept, &mut |_| {}).map(drop)
+            engine.snapshot(&kept).map(drop)
         })
         .unwrap();
     assert_eq!((calls, revision), (1, Version(53)));
@@ -287,7 +367,7 @@ fn what_is_written_while_it_is_kept_is_kept_too() {
     let overwritten = engine(&path).overwrite(&old, &mut |engine| {
         calls += 1;
         let _ = fs::remove_file(&kept);
-        engine.snapshot(&kept, &mut |_| {})?;
+        engine.snapshot(&kept)?;
         if calls == 1 {
             writer.set(&at("p.n.late"), b"1", &SetOptions::default())?;
         }

@@ -21,6 +21,7 @@ pub use super::segment::{MAX_MOMENTS, Moment, Replay, Replayed, Run, write_segme
 use super::turn::Turnstile;
 use super::wal::{FRAME_HEAD_BYTES, Index, LogHead, Salts, Sum};
 use super::{Access, Lifetime, OpenOptions, sql};
+use crate::engine::CopySink;
 use crate::error::{Error, ErrorKind, Result};
 
 /// From here on the follower copies the log back, as writers do.
@@ -347,8 +348,7 @@ impl Follower {
             return Err(Error::new(ErrorKind::Busy, "nobody holds on to the log"));
         }
         let Look(index) = look;
-        let mut put = |bytes: &[u8]| sink.write_all(bytes).map_err(cannot_keep);
-        let bytes = self.image.copy(Some(index), &mut put, &mut || pause(self))?;
+        let bytes = self.image.copy(Some(index), &mut Written(sink), &mut || pause(self))?;
         let position =
             Position { salts: index.salts, frame: index.frames, sum: index.sum, change: index.change };
         self.at = Some(position);
@@ -499,6 +499,19 @@ fn begin(connection: &Connection, path: &Path) -> Result<()> {
 
 fn end(connection: &Connection, path: &Path) -> Result<()> {
     connection.execute_batch(sql::COMMIT).map_err(|e| translate(e, path))
+}
+
+/// Writes what it takes.
+struct Written<'a>(&'a mut dyn Write);
+
+impl CopySink for Written<'_> {
+    fn begin(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.0.write_all(bytes).map_err(cannot_keep)
+    }
 }
 
 fn cannot_keep(error: io::Error) -> Error {

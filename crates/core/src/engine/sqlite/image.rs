@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::connect::file_error;
 use super::side_file;
 use super::wal::{FRAME_HEAD_BYTES, FrameHead, INDEX_BYTES, Index, LOG_HEAD_BYTES, LogHead, is_page_size};
+use crate::engine::CopySink;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a look at the index is tried while somebody changes it, which takes no time unless they are stopped there,
@@ -146,11 +147,11 @@ impl Image {
     /// Without a look it is the file alone.
     ///
     /// # Errors
-    /// Those of reading, of `put` and of `pause`; [`ErrorKind::Busy`] when it has to be tried again with another look.
+    /// Those of reading, of `sink` and of `pause`; [`ErrorKind::Busy`] when it has to be tried again with another look.
     pub(super) fn copy(
         &self,
         look: Option<&Index>,
-        put: &mut dyn FnMut(&[u8]) -> Result<()>,
+        sink: &mut dyn CopySink,
         pause: &mut dyn FnMut() -> Result<()>,
     ) -> Result<u64> {
         let size = self.size(look)?;
@@ -159,6 +160,8 @@ impl Image {
             None => None,
         };
         let pages_a_chunk = u32::try_from((CHUNK / size.page_bytes).max(1)).unwrap_or(1);
+        let bytes = u64::from(size.pages) * size.page_bytes as u64;
+        sink.begin(bytes)?;
         let (mut buffer, mut synced) = (Vec::new(), look.copied());
         for first in (1..=size.pages).step_by(pages_a_chunk as usize) {
             pause()?;
@@ -166,16 +169,16 @@ impl Image {
                 self.sync_log(synced);
             }
             let count = pages_a_chunk.min(size.pages - first + 1);
-            // What is behind the end of the file is in the log, or holds nothing.
-            buffer.clear();
             buffer.resize(count as usize * size.page_bytes, 0);
-            self.read_pages(&mut buffer, u64::from(first - 1) * size.page_bytes as u64)?;
+            let read = self.read_pages(&mut buffer, u64::from(first - 1) * size.page_bytes as u64)?;
+            // What is behind the end of the file is in the log, or holds nothing.
+            buffer[read..].fill(0);
             if let Some(newer) = &newer {
                 self.read_newer(newer, first, &mut buffer)?;
             }
-            put(&buffer)?;
+            sink.take(&mut buffer)?;
         }
-        Ok(u64::from(size.pages) * size.page_bytes as u64)
+        Ok(bytes)
     }
 
     /// Has the log written to the disk once it has grown since `synced`. While it cannot begin anew it may grow by much, and the
@@ -246,20 +249,18 @@ impl Image {
         Ok(())
     }
 
-    /// Reads as much of the database as there is.
-    fn read_pages(&self, mut buffer: &mut [u8], mut offset: u64) -> Result<()> {
-        while !buffer.is_empty() {
-            match self.database.read_at(buffer, offset) {
+    /// Reads as much of the database as there is; how much that is.
+    fn read_pages(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.database.read_at(&mut buffer[filled..], offset + filled as u64) {
                 Ok(0) => break,
-                Ok(read) => {
-                    buffer = &mut buffer[read..];
-                    offset += read as u64;
-                }
+                Ok(read) => filled += read,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(self.cannot_read("", e)),
             }
         }
-        Ok(())
+        Ok(filled)
     }
 
     fn cannot_read(&self, suffix: &str, error: io::Error) -> Error {

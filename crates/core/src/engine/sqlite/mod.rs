@@ -12,6 +12,7 @@ pub mod follow;
 mod image;
 mod intruders;
 mod layout;
+mod lent;
 mod log;
 mod memory;
 mod overwrite;
@@ -35,6 +36,7 @@ use rusqlite::Connection;
 pub use self::alone::{Alone, files_of};
 use self::connect::{Earlier, FileState, FrozenState};
 use self::image::Image;
+pub use self::lent::ReadAt;
 use self::log::Log;
 pub use self::memory::share_allocator;
 pub use self::reopen::Reopening;
@@ -43,7 +45,7 @@ pub use self::verify::Verified;
 use self::view::{SqliteTxn, SqliteView};
 use super::memory::MemoryEngine;
 use super::wait::{Awaited, Looks, Mark, Wait};
-use super::{Engine, Snapshot, Txn, View};
+use super::{CopySink, Engine, Snapshot, Txn, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 use crate::sys;
@@ -500,18 +502,24 @@ impl Engine for SqliteEngine {
         emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
     }
 
-    fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
+    fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {
         self.set_busy_timeout(self.options.busy_timeout)?;
-        let (mut copy, mut seen) = (snapshot::Copy::begin(dest)?, Version(0));
+        let mut seen = Version(0);
         let copied = self.transact(sql::BEGIN_READ, &mut || {
             // The transaction takes hold of a state with the first look at it.
             seen = self.view().revision()?;
-            copy.fill(self.image()?, self.is_logged()?, watch)
+            snapshot::copy(self.image()?, self.is_logged()?, sink)
         });
         self.refuse_thawed(copied)?;
         if self.frozen.is_none() {
             self.log.fold(&self.connection);
         }
+        Ok(seen)
+    }
+
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        let mut copy = snapshot::Copy::begin(dest)?;
+        let seen = self.copy_to(&mut copy)?;
         copy.finish(&self.options.path, seen)
     }
 }

@@ -9,8 +9,9 @@ use std::mem;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Awaited, Engine, Looks, Mark, OpenOptions, Snapshot, SqliteEngine, Txn, View, Wait};
+use super::{Awaited, CopySink, Engine, Looks, Mark, OpenOptions, Snapshot, SqliteEngine, Txn, View, Wait};
 use crate::error::{Error, ErrorKind, Result};
+use crate::record::Version;
 
 /// A [`SqliteEngine`] that is opened anew when its file has been exchanged for another one.
 pub struct Reopening {
@@ -113,7 +114,11 @@ impl Engine for Reopening {
         self.engine.borrow().scrub()
     }
 
-    fn snapshot(&self, dest: &Path, watch: &mut dyn FnMut(&[u8])) -> Result<Snapshot> {
-        self.engine.borrow().snapshot(dest, watch)
+    fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {
+        self.engine.borrow().copy_to(sink)
+    }
+
+    fn snapshot(&self, dest: &Path) -> Result<Snapshot> {
+        self.engine.borrow().snapshot(dest)
     }
 }

@@ -4,17 +4,18 @@
 //! cannot begin anew meanwhile: [`super::log::Log::fold`] makes up for that. SQLite's backup API would do, but reads and
 //! writes each page by itself, which takes three times as long.
 
-use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use super::connect::{connect_frozen, file_error, number, schema_version};
 use super::error::translate;
 use super::image::Image;
 use super::sql;
-use crate::engine::Snapshot;
+use crate::engine::{CopySink, Snapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -41,49 +42,26 @@ impl Copy {
         }
     }
 
-    /// Copies the database behind `image`, of which a read transaction is open. `watch` is shown all that is copied.
-    pub(super) fn fill(&mut self, image: &Image, has_log: bool, watch: &mut dyn FnMut(&[u8])) -> Result<()> {
-        let is_begun = Cell::new(false);
-        let mut put = |bytes: &[u8]| {
-            is_begun.set(true);
-            watch(bytes);
-            let written = self.file.write_all(bytes);
-            written.map_err(|e| file_error(format!("cannot write {}", self.path.display()), e))
-        };
-        let go_on = &mut || Ok(());
-        if !has_log {
-            return image.copy(None, &mut put, go_on).map(drop);
-        }
-        let mut tries = 1..TRIES;
-        loop {
-            let copied = image.look().and_then(|index| image.copy(Some(&index), &mut put, go_on));
-            match copied {
-                // A look that cannot be used is noticed before anything is copied; nothing is ever copied twice.
-                Err(error)
-                    if error.kind() == ErrorKind::Busy && !is_begun.get() && tries.next().is_some() => {}
-                copied => return copied.map(drop),
-            }
-        }
-    }
-
     /// Keeps the file. What is wrong with it is wrong with the database at `origin`, of which SQLite has seen the revision `seen`.
     pub(super) fn finish(mut self, origin: &Path, seen: Version) -> Result<Snapshot> {
         let lost = |e| file_error(format!("cannot look at {}", self.path.display()), e);
         let bytes = fs::metadata(&self.path).map_err(lost)?.len();
         let copy = connect_frozen(&self.path)?;
-        let revision = Version(number(&copy, sql::REVISION, origin)?.unsigned_abs());
-        let schema = schema_version(&copy, origin)?;
+        let (revision, schema) = identify(&copy, origin, seen)?;
         copy.close().map_err(|(_, error)| translate(error, &self.path))?;
-        if revision < seen {
-            // SQLite makes an index of its own where the one beside the file is nobody's and may not be written.
-            let what = format!(
-                "{} is busy: the index of its log is out of date, and may not be written",
-                origin.display()
-            );
-            return Err(Error::new(ErrorKind::Busy, what));
-        }
         self.is_whole = true;
         Ok(Snapshot { path: self.path.clone(), revision, schema, bytes })
+    }
+}
+
+impl CopySink for Copy {
+    fn begin(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|e| file_error(format!("cannot write {}", self.path.display()), e))
     }
 }
 
@@ -94,4 +72,53 @@ impl Drop for Copy {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// Copies the database behind `image`, of which a read transaction is open.
+pub(super) fn copy(image: &Image, has_log: bool, sink: &mut dyn CopySink) -> Result<()> {
+    let go_on = &mut || Ok(());
+    if !has_log {
+        return image.copy(None, sink, go_on).map(drop);
+    }
+    let (mut tries, mut sink) = (1..TRIES, Begun { sink, is_begun: false });
+    loop {
+        let copied = image.look().and_then(|index| image.copy(Some(&index), &mut sink, go_on));
+        match copied {
+            // A look that cannot be used is noticed before anything is copied; nothing is ever copied twice.
+            Err(error) if error.kind() == ErrorKind::Busy && !sink.is_begun && tries.next().is_some() => {}
+            copied => return copied.map(drop),
+        }
+    }
+}
+
+/// A sink, and whether it has been given anything.
+struct Begun<'a> {
+    sink: &'a mut dyn CopySink,
+    is_begun: bool,
+}
+
+impl CopySink for Begun<'_> {
+    fn begin(&mut self, bytes: u64) -> Result<()> {
+        self.is_begun = true;
+        self.sink.begin(bytes)
+    }
+
+    fn take(&mut self, bytes: &mut Vec<u8>) -> Result<()> {
+        self.sink.take(bytes)
+    }
+}
+
+/// The revision and the number of the schema of a copy. What is wrong with it is wrong with the database at `origin`, of which
+/// SQLite has seen the revision `seen`.
+pub(super) fn identify(copy: &Connection, origin: &Path, seen: Version) -> Result<(Version, u64)> {
+    let revision = Version(number(copy, sql::REVISION, origin)?.unsigned_abs());
+    if revision < seen {
+        // SQLite makes an index of its own where the one beside the file is nobody's and may not be written.
+        let what = format!(
+            "{} is busy: the index of its log is out of date, and may not be written",
+            origin.display()
+        );
+        return Err(Error::new(ErrorKind::Busy, what));
+    }
+    Ok((revision, schema_version(copy, origin)?))
 }

@@ -11,8 +11,9 @@ use rusqlite::Connection;
 
 use super::connect::{FileState, connect_frozen, file_error, inspect, refuse_foreign, schema_version};
 use super::error::translate;
+use super::lent::{self, ReadAt};
 use super::view::SqliteView;
-use super::{SqliteEngine, check, intruders, sql};
+use super::{SqliteEngine, check, intruders, snapshot, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 
@@ -42,37 +43,74 @@ impl SqliteEngine {
     pub fn verify(path: &Path) -> Result<Verified> {
         let bytes =
             fs::metadata(path).map_err(|e| file_error(format!("cannot open {}", path.display()), e))?.len();
-        let connection = connect_frozen(path)?;
-        if let FileState::Empty = inspect(&connection, path)? {
-            return Err(unsound(path, "nothing is in it"));
-        }
-        // Files of the latest schema are taken for ours by that alone where it is quick that counts.
-        refuse_foreign(&connection, path)?;
-        let schema = schema_version(&connection, path)?;
-        // What others have put in would be run by a look at the tables.
-        let intruders = intruders::find(&connection);
-        let problems = match &intruders {
-            Ok(found) if found.is_empty() => look_at_all(&connection, path, schema)?,
-            _ => look_at_pages(&connection, path).map(|()| Ok(Vec::new()))?,
-        };
-        if let Some(intruder) = intruders.map_err(|e| misshapen(e, path))?.first() {
-            let what = format!("{} holds the {intruder}, which prontodb has not made", path.display());
-            return Err(Error::new(ErrorKind::Foreign, what));
-        }
-        if let Some(problem) = problems?.first() {
-            return Err(unsound(path, problem));
-        }
-        let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));
-        let revision = Version(revision.map_err(|e| misshapen(e, path))?.unsigned_abs());
-        let namespaces = count_namespaces(&connection, path)?;
-        Ok(Verified { schema, revision, namespaces, bytes })
+        verify(path, bytes, &|| connect_frozen(path))
     }
+
+    /// The same for a database that lies in something else, which `path` is the name of in messages.
+    ///
+    /// # Errors
+    /// Those of [`SqliteEngine::verify`].
+    pub fn verify_lent(lent: &Arc<dyn ReadAt>, path: &Path) -> Result<Verified> {
+        verify(path, lent.bytes(), &|| connect_lent(lent, path))
+    }
+
+    /// The bytes of the file at `path`, which nobody may be using.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn lend_file(path: &Path) -> Result<Arc<dyn ReadAt>> {
+        lent::whole_file(path).map_err(|e| file_error(format!("cannot open {}", path.display()), e))
+    }
+
+    /// The version of the last write in a copy of the database at `origin`, and the number of its schema. `seen` is what
+    /// [`Engine::copy_to`](crate::engine::Engine::copy_to) has said of it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] when it is older than that; those of reading.
+    pub fn identify_lent(lent: &Arc<dyn ReadAt>, origin: &Path, seen: Version) -> Result<(Version, u64)> {
+        snapshot::identify(&connect_lent(lent, origin)?, origin, seen)
+    }
+}
+
+fn connect_lent(lent: &Arc<dyn ReadAt>, path: &Path) -> Result<Connection> {
+    lent::connect(Arc::clone(lent)).map_err(|e| translate(e, path))
+}
+
+/// Checks a file that `connect` opens, which it does twice.
+fn verify(path: &Path, bytes: u64, connect: &dyn Fn() -> Result<Connection>) -> Result<Verified> {
+    let connection = connect()?;
+    if let FileState::Empty = inspect(&connection, path)? {
+        return Err(unsound(path, "nothing is in it"));
+    }
+    // Files of the latest schema are taken for ours by that alone where it is quick that counts.
+    refuse_foreign(&connection, path)?;
+    let schema = schema_version(&connection, path)?;
+    // What others have put in would be run by a look at the tables.
+    let intruders = intruders::find(&connection);
+    let problems = match &intruders {
+        Ok(found) if found.is_empty() => look_at_all((&connection, connect()?), path, schema)?,
+        _ => look_at_pages(&connection, path).map(|()| Ok(Vec::new()))?,
+    };
+    if let Some(intruder) = intruders.map_err(|e| misshapen(e, path))?.first() {
+        let what = format!("{} holds the {intruder}, which prontodb has not made", path.display());
+        return Err(Error::new(ErrorKind::Foreign, what));
+    }
+    if let Some(problem) = problems?.first() {
+        return Err(unsound(path, problem));
+    }
+    let revision = connection.query_row(sql::REVISION, [], |row| row.get::<_, i64>(0));
+    let revision = Version(revision.map_err(|e| misshapen(e, path))?.unsigned_abs());
+    let namespaces = count_namespaces(&connection, path)?;
+    Ok(Verified { schema, revision, namespaces, bytes })
 }
 
 /// Has SQLite check pages and indexes, and looks at what they hold on another thread meanwhile. What is found wrong there means
 /// something only where SQLite finds nothing; where it does, that alone is told, and the other look ends.
-fn look_at_all(connection: &Connection, path: &Path, schema: u64) -> Result<Result<Vec<String>>> {
-    let mut other = connect_frozen(path)?;
+fn look_at_all(
+    (connection, mut other): (&Connection, Connection),
+    path: &Path,
+    schema: u64,
+) -> Result<Result<Vec<String>>> {
     let is_unsound = Arc::new(AtomicBool::new(false));
     let is_over = Arc::clone(&is_unsound);
     let ended = other.progress_handler(STEPS_A_LOOK, Some(move || is_over.load(Ordering::Relaxed)));
