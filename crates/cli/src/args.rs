@@ -37,6 +37,7 @@ const VALUE_FLAGS: &[&str] = &[
     "glob",
     "if-value",
     "if-version",
+    #[cfg(feature = "mcp")]
     "import",
     "interval",
     "keep",

@@ -413,7 +413,7 @@ impl Printer<'_> {
     /// How many more entries are wanted; one more than are shown where it matters whether there is more.
     fn left(&self) -> Option<u64> {
         let left = self.limit? - self.bounded.shown();
-        Some(if self.bounded.flows() { left } else { left.saturating_add(1) })
+        Some(if self.bounded.flows() || self.limit == Some(0) { left } else { left.saturating_add(1) })
     }
 
     /// Prints what comes last.

@@ -99,6 +99,8 @@ fn lines_of_json_end_with_the_place_to_go_on() {
     assert_eq!(limited, json!({"entries": [{"k": "\"q\""}, {"k": "-x"}], "next": "-x"}));
     let last = json_of(s.run(["keys", "p.one", "--json", "--limit", "10", "--max-bytes", "9000"]));
     assert_eq!(last["next"], Value::Null);
+    let none = json_of(s.run(["keys", "p.one", "--json", "--limit", "0", "--max-bytes", "9000"]));
+    assert_eq!(none, json!({"entries": [], "next": null}));
     let stream = s.run(["scan", "p.one", "--stream", "--max-bytes", "60"]).succeeds().stderr_has("--after");
     assert!(stream.stdout().len() <= 60 && !stream.stdout().is_empty());
 }

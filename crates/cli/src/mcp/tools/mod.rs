@@ -190,7 +190,10 @@ fn page<T>(
     let mut list = Bounded::begin(&mut out, Form::Json, Some(max_bytes));
     for entry in entries {
         if limit == Some(list.shown()) {
-            list.cut();
+            if list.shown() > 0 {
+                list.cut();
+            }
+            break;
         }
         if !list.add(&mut out, [name(&entry), ""], |out| show(out.buffer(), &entry)) {
             break;
