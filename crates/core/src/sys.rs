@@ -8,6 +8,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -158,6 +159,11 @@ impl Endings {
         Ok(Self { signals: platform::Signals::hold_back()?, has_come: Cell::new(false) })
     }
 
+    /// Has a command begin as if nothing was held back: it would inherit that, and few programs ever change it.
+    pub fn spare(&self, command: &mut Command) {
+        self.signals.spare(command);
+    }
+
     /// Waits for so long, but no longer than until the process is to end; whether it is.
     pub fn wait(&self, limit: Duration) -> bool {
         if !self.has_come.get() {
@@ -226,7 +232,9 @@ mod platform {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
     use std::path::Path;
+    use std::process::Command;
     use std::ptr;
     use std::time::{Duration, Instant};
 
@@ -420,6 +428,17 @@ mod platform {
                 (signals, libc::pthread_sigmask(libc::SIG_BLOCK, &raw const signals, ptr::null_mut()))
             };
             if failed == 0 { Ok(Self(signals)) } else { Err(io::Error::from_raw_os_error(failed)) }
+        }
+
+        pub(super) fn spare(self, command: &mut Command) {
+            let let_through = move || {
+                // SAFETY: the set lives as long as the call.
+                let failed =
+                    unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const self.0, ptr::null_mut()) };
+                if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
+            };
+            // SAFETY: between fork and exec this makes one system call, and takes no memory and no lock.
+            unsafe { command.pre_exec(let_through) };
         }
 
         pub(super) fn wait(self, limit: Duration) -> Option<Ending> {
@@ -646,6 +665,7 @@ mod platform {
     use std::io;
     use std::os::fd::BorrowedFd;
     use std::path::Path;
+    use std::process::Command;
     use std::time::Duration;
 
     use super::{FileSystem, Roused};
@@ -699,6 +719,8 @@ mod platform {
         pub(super) fn hold_back() -> io::Result<Self> {
             Ok(Self)
         }
+
+        pub(super) fn spare(&self, _: &mut Command) {}
 
         pub(super) fn wait(self, limit: std::time::Duration) -> Option<super::Ending> {
             std::thread::sleep(limit);

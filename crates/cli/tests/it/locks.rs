@@ -21,6 +21,11 @@ fn under(s: &Sandbox, flags: &[&str], script: &str) -> Call {
     call.args(["--", "sh", "-c", script]).env("P", s.program()).within(Duration::from_secs(120))
 }
 
+/// The same where these tests run under nohup or behind an `&`, which have all they start ignore signals.
+fn heeding(call: Call) -> Call {
+    call.under(["env", "--default-signal=INT,HUP"])
+}
+
 fn signal(running: &Running, signal: &str) {
     let told = Command::new("kill").args([signal, &running.id().to_string()]).status();
     assert!(told.unwrap().success());
@@ -196,7 +201,7 @@ fn a_command_has_the_signals_that_every_command_has() {
 fn a_terminal_that_goes_ends_the_command_and_gives_the_lock_back() {
     let s = sandbox();
     let held = || s.run(["lock", "list"]).succeeds().stdout().contains("job");
-    let holder = s.run(["lock", "run", "job", "--", "sleep", "600"]).spawn();
+    let holder = heeding(s.run(["lock", "run", "job", "--", "sleep", "600"])).spawn();
     wait_until("the lock is held", held);
     thread::sleep(Duration::from_millis(200));
     signal(&holder, "-HUP");
@@ -290,7 +295,7 @@ fn whoever_ends_it_ends_the_command_and_gives_the_lock_back() {
     let s = sandbox();
     for (sent, code) in [("-TERM", 143), ("-INT", 130)] {
         let _ = std::fs::remove_file(s.path("begun"));
-        let holder = under(&s, &[], "touch begun; exec sleep 600").spawn();
+        let holder = heeding(under(&s, &[], "touch begun; exec sleep 600")).spawn();
         wait_until("the command runs", || s.path("begun").exists());
         signal(&holder, sent);
         holder.wait().fails(code);

@@ -382,7 +382,9 @@ impl Watching {
     fn begin(s: &Sandbox, flags: &str) -> Self {
         let printed = s.path("printed");
         let call = run(s, &format!("{EXPORT} --watch{flags}")).stdout_to(File::create(&printed).unwrap());
-        let watching = Self { process: call.within(Duration::from_secs(120)).spawn(), printed };
+        // Also where these tests run behind an `&`, which has all they start ignore the signal.
+        let call = call.under(["env", "--default-signal=INT"]).within(Duration::from_secs(120));
+        let watching = Self { process: call.spawn(), printed };
         watching.has_seen(s, "begin");
         watching
     }

@@ -81,12 +81,10 @@ impl Run for Under {
 
 impl Under {
     fn run_under(&self, hold: &mut Hold<'_>, command: &mut Command) -> io::Result<ExitStatus> {
-        // A command would inherit that these signals are held back, and few ever change that.
+        // Before the command begins: whoever ends this process in between would leave it running under no lock.
+        let endings = Endings::expect()?;
+        endings.spare(command);
         let mut child = command.spawn()?;
-        let endings = match Endings::expect() {
-            Ok(endings) => endings,
-            Err(error) => return end(child).and(Err(error)),
-        };
         let mut look = Duration::from_millis(1);
         loop {
             match child.try_wait() {
