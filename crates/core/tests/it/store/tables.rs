@@ -632,7 +632,6 @@ fn a_migration_reaches_every_table_and_what_moves_begins_anew() {
         "DROP TRIGGER move_{id}_insert; DROP TRIGGER move_{id}_update; DROP TRIGGER move_{id}_delete;
          ALTER TABLE sys_state DROP COLUMN changes; ALTER TABLE sys_namespaces DROP COLUMN history;
          ALTER TABLE entries DROP COLUMN metakeys; ALTER TABLE {hot} DROP COLUMN metakeys;
-         ALTER TABLE sys_state DROP COLUMN changes; ALTER TABLE sys_namespaces DROP COLUMN history;
          CREATE TRIGGER move_{id}_insert AFTER INSERT ON entries BEGIN DELETE FROM {hot}; END;
          PRAGMA user_version = 2"
     );
