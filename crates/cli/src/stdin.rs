@@ -14,16 +14,19 @@ pub fn read(max_bytes: u64) -> Result<Vec<u8>, Failure> {
         .map_err(|error| Failure::io("cannot read standard input", &error))
 }
 
-/// Standard input when the command line has no value: only where somebody has put something, a pipe or a file.
-///
-/// A terminal or `/dev/null` there means that the value was forgotten.
+/// Standard input when the command line has no value.
 pub fn read_if_given(max_bytes: u64) -> Result<Vec<u8>, Failure> {
-    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
-    match input {
-        Ok(input) if !input.file_type().is_char_device() => read(max_bytes),
-        _ => Err(Failure::usage("the value is missing")
-            .hint("write it behind the address, pipe it in, or name a file with --file")),
+    if is_given() {
+        return read(max_bytes);
     }
+    Err(Failure::usage("the value is missing")
+        .hint("write it behind the address, pipe it in, or name a file with --file"))
+}
+
+/// Whether somebody has put something there, a pipe or a file: a terminal or `/dev/null` means that it was forgotten.
+pub fn is_given() -> bool {
+    let input = io::stdin().as_fd().try_clone_to_owned().map(File::from).and_then(|file| file.metadata());
+    input.is_ok_and(|input| !input.file_type().is_char_device())
 }
 
 /// All of a file.

@@ -31,7 +31,11 @@ impl Run for Txn {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let limit = transfer::Format::JsonLines.longest_entry(cx.settings.max_value_bytes.value);
-        let text = stdin::read_if_given(limit as u64)?;
+        if !stdin::is_given() {
+            let missing = Failure::usage("the transaction is missing");
+            return Err(missing.hint("pipe it in, as in prontodb txn <FILE; prontodb help txn has its form"));
+        }
+        let text = stdin::read(limit as u64)?;
         if text.len() > limit {
             let what = format!("the transaction is longer than {limit} bytes");
             return Err(Failure::new(Code::Limit, "limit", what));

@@ -66,7 +66,7 @@ fn what_is_no_transaction_changes_nothing() {
     ] {
         refuses(&s, txn(&s, input), code).stderr_has(says);
     }
-    s.run(["txn"]).fails(64).stderr_has("value is missing");
+    s.run(["txn"]).fails(64).stderr_has("the transaction is missing");
     let many = vec![r#"{"del":"p.n.k"}"#; 10_001].join(",");
     refuses(&s, txn(&s, format!(r#"{{"then":[{many}]}}"#)), 6)
         .stderr_has("10001 checks and steps; there may be 10000");
