@@ -130,7 +130,7 @@ impl Store {
     /// Refuses to show values of namespaces before the first of them, where one of them has values that cannot be read.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`](crate::ErrorKind::Denied) without the keys, and those of reading.
+    /// [`ErrorKind::Denied`] without the keys, and those of reading.
     pub fn require_values(&self, namespaces: &[Namespace]) -> Result<()> {
         namespaces.iter().try_for_each(|namespace| self.allow(Action::Read, Some(namespace)))?;
         self.read(&mut |view| {
