@@ -274,7 +274,7 @@ fn write(operation: &Operation) -> String {
     }
 }
 
-/// What [`write`] has written.
+/// What [`write()`] has written.
 fn read(words: &[String]) -> Result<Operation> {
     let [word, numbers @ ..] = words else { return Err("a line of a ledger is short".into()) };
     let numbers = numbers.iter().map(|number| number.parse()).collect::<Result<Vec<u64>, _>>()?;
