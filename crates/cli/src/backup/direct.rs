@@ -250,20 +250,12 @@ pub(super) mod tests {
 
     use super::super::archive::Visit;
     use super::super::broken::Broken;
+    use super::super::gzip::tests::noise;
     use super::super::manifest::database_file;
     use super::super::{item_of, source};
     use super::*;
 
     const PIECE: usize = 256 * 1024;
-
-    fn noise(length: usize) -> Vec<u8> {
-        let mut state = 1_u64;
-        let next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        };
-        std::iter::repeat_with(next).take(length).collect()
-    }
 
     /// What the archive stores as it is, and what it compresses.
     pub fn mixed() -> Vec<u8> {

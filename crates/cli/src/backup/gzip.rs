@@ -283,7 +283,7 @@ fn holds(member: &[u8], block: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::thread;
 
     use flate2::read::MultiGzDecoder;
@@ -298,7 +298,8 @@ mod tests {
         })
     }
 
-    fn noise(length: usize) -> Vec<u8> {
+    /// Bytes that nothing compresses, the same each time.
+    pub fn noise(length: usize) -> Vec<u8> {
         let mut state = 1_u64;
         let next = || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

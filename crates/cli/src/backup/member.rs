@@ -80,16 +80,8 @@ mod tests {
 
     use flate2::read::MultiGzDecoder;
 
+    use super::super::gzip::tests::noise;
     use super::*;
-
-    fn noise(length: usize) -> Vec<u8> {
-        let mut state = 1_u64;
-        let next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        };
-        std::iter::repeat_with(next).take(length).collect()
-    }
 
     fn stored(bytes: &[u8]) -> Vec<u8> {
         let mut member = Vec::new();

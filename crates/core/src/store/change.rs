@@ -408,10 +408,10 @@ impl<'t> Writer<'t> {
         let (updated, writer) = (self.now, self.writer.map(str::to_owned));
         let space = self.spaces.find_or_create(self.txn, &address.namespace, self.now)?;
         let rank = space.cache.as_mut().and_then(Cache::next_rank);
-        let stored = head.clone();
+        let stored = space.history.is_some().then(|| head.clone());
         let head = Head { version, updated, writer, rank, ..head };
         changes::note_set(self.txn, space, address.name.as_str(), self.now, self.writer)?;
-        history::note(self.txn, space, address.name.as_str(), Some(&stored), &Made::Headed(&head), &by)?;
+        history::note(self.txn, space, address.name.as_str(), stored.as_ref(), &Made::Headed(&head), &by)?;
         self.txn.put_head(space, address.name.as_str(), &head)?;
         self.note_change(&address.namespace);
         Ok(version)
