@@ -512,7 +512,7 @@ fn grants_say_who_may_do_what_where() {
 }
 
 /// Commands that touch data or what protects it, each with what makes it pass for the owner of [`furnished`].
-const GUARDED: [&str; 95] = [
+const GUARDED: [&str; 103] = [
     "set p.n.new 1",
     "get p.n.k",
     "get p.n.k --include-expired",
@@ -527,6 +527,14 @@ const GUARDED: [&str; 95] = [
     "ttl p.n.k",
     "rename p.n.k p.n.new",
     "copy p.n.k p.n.new",
+    "lock acquire job --ttl 1h",
+    "lock list",
+    "lock run job -- true",
+    "queue push p.n work",
+    "queue list p.n",
+    "update p.n.k -- cat",
+    "run p.n -- true",
+    "admin audit --verify",
     "get p.n.k --version 1",
     "history p.n.k",
     "blame p.n.k",
