@@ -2,8 +2,9 @@
 
 use crate::common::{contents, error_of, refused, refuses, sandbox, sandbox_with};
 
-/// Every command, by the words that name it.
-pub(crate) const COMMANDS: [&str; 128] = [
+/// Every command, by the words that name it, but those that run a command behind `--`, go by a token, or read what they do from
+/// standard input: their own tests have them.
+pub(crate) const COMMANDS: [&str; 133] = [
     "set",
     "get",
     "del",
@@ -18,6 +19,11 @@ pub(crate) const COMMANDS: [&str; 128] = [
     "ls",
     "scan",
     "stream",
+    "lock acquire",
+    "lock list",
+    "queue push",
+    "queue list",
+    "prime",
     "watch",
     "wait",
     "history",

@@ -12,7 +12,12 @@ use crate::contexts::{
 use crate::help_version::COMMANDS;
 
 /// Every command with arguments that work in [`place_of_alice`].
-const LINES: [&str; 132] = [
+const LINES: [&str; 137] = [
+    "lock acquire job --ttl 1h",
+    "lock list",
+    "queue push p.jobs work",
+    "queue list p.n",
+    "prime",
     "set p.n.new 1",
     "get p.n.k",
     "del p.n.k",
