@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::frames;
 use super::scope::Scope;
 use crate::context::{Context, Session};
+use crate::engines::Lifetime;
 use crate::exit::{Code, Failure};
 
 /// How long the database stays open without a call: whoever is idle keeps nobody from moving it, and keeps its log short.
@@ -57,6 +58,21 @@ impl Jobs {
         &self,
         work: impl FnOnce(&mut Desk) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
+        self.put(work)?.await.map_err(|_| gone())?
+    }
+
+    /// The same for a thread that has nothing else to do.
+    pub fn ask_and_wait<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.put(work)?.blocking_recv().map_err(|_| gone())?
+    }
+
+    fn put<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Desk) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, Failure>>, Failure> {
         let (answer, done) = oneshot::channel();
         let job = move |desk: &mut Desk| {
             let worked = work(desk);
@@ -67,10 +83,13 @@ impl Jobs {
             // Whoever has cancelled the call is gone.
             let _ = answer.send(worked);
         };
-        let gone = || Failure::new(Code::Error, "bug", "nobody works on calls any more");
         self.0.send(Box::new(job)).map_err(|_| gone())?;
-        done.await.map_err(|_| gone())?
+        Ok(done)
     }
+}
+
+fn gone() -> Failure {
+    Failure::new(Code::Error, "bug", "nobody works on calls any more")
 }
 
 impl Desk {
@@ -125,6 +144,23 @@ impl Desk {
             (self.store, self.is_there) = (Some(of_mcp(self.cx.open_to_write()?)), true);
         }
         self.opened(fence)
+    }
+
+    /// The database to be watched by somebody else. One that does not exist is made, if it may be.
+    pub fn open_to_watch(&mut self, makes: bool) -> Result<Session, Failure> {
+        self.cx.lifetime = Lifetime::Long;
+        let opened = match self.cx.open_if_there() {
+            Ok(None) if makes => self.cx.open_to_write(),
+            Ok(None) => Err(Failure::new(
+                Code::Missing,
+                "missing",
+                "there is no database yet that could be watched, and this server only reads",
+            )),
+            Ok(Some(store)) => Ok(store),
+            Err(failure) => Err(failure),
+        };
+        self.cx.lifetime = Lifetime::OneShot;
+        opened.map(of_mcp)
     }
 
     fn opened(&mut self, fence: Option<u64>) -> Result<Open<'_>, Failure> {

@@ -182,10 +182,11 @@ impl Transport<RoleServer> for Frames {
         if let Some(id) = id {
             self.calls.end(id);
         }
+        let answers = u64::from(id.is_some());
         let (frame, outgoing, calls) = (encoded(&item), self.outgoing.clone(), self.calls());
         async move {
             let sent = outgoing.send(frame).await;
-            calls.answered.fetch_add(1, Ordering::Relaxed);
+            calls.answered.fetch_add(answers, Ordering::Relaxed);
             sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
         }
     }

@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 
 use super::desk::{Desk, Jobs, Open};
 use super::graph::{self, Addition, Deletion, Entity, Graph, Relation};
+use super::scope::Scope;
 use super::server::refused;
+use super::subscriptions::Place;
 use crate::exit::Failure;
 
 /// The URI of the whole graph.
@@ -348,15 +350,26 @@ pub fn resource() -> Resource {
 
 /// What is at a URI.
 pub async fn read_resource(jobs: &Jobs, uri: &str) -> Result<ResourceContents, ErrorData> {
-    if uri != URI {
-        return Err(ErrorData::invalid_params(format!("Resource {uri} not found; there is {URI}"), None));
-    }
+    require(uri).map_err(|failure| refused(&failure))?;
     let graph = jobs.ask(|desk| {
         let open = desk.reading()?;
         Ok(Told::graph(&Graph::read(open.store, open.graph())?))
     });
     let graph = graph.await.map_err(|failure| refused(&failure))?;
     Ok(ResourceContents::text(graph.text, URI).with_mime_type("application/json"))
+}
+
+/// What a client may subscribe to by a URI: the namespace that the graph is kept in.
+pub fn watched(scope: &Scope, uri: &str) -> Result<Place, Failure> {
+    require(uri)?;
+    Ok(Place::all_of(scope.notation.defaults.clone()))
+}
+
+fn require(uri: &str) -> Result<(), Failure> {
+    match uri {
+        URI => Ok(()),
+        _ => Err(Failure::invalid(format!("Resource {uri} not found; there is {URI}"))),
+    }
 }
 
 /// The schema of an object that has all of these.

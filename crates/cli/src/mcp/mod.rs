@@ -1,7 +1,8 @@
 //! A server of the Model Context Protocol on standard input and output, for one agent.
 //!
 //! The protocol is the official SDK's, which needs an async runtime: one thread has it, and only here. Beside it a thread
-//! reads frames, one writes them ([`frames`]), and one works on the database ([`desk`]), so that a call that waits for its
+//! reads frames, one writes them ([`frames`]), and one works on the database ([`desk`]), another watches it where a client wants to
+//! hear of changes ([`subscriptions`]), so that a call that waits for its
 //! turn keeps neither a ping nor the end of the session from being noticed.
 
 mod desk;
@@ -11,6 +12,7 @@ mod memory;
 mod resources;
 mod scope;
 mod server;
+mod subscriptions;
 mod tools;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Resources: entries and namespaces by URI, for clients that put them before a model themselves.
 //!
-//! `prontodb:///project/namespace/key` is an entry, and without the key a namespace. What is no letter, digit, `-`, `.`, `_` or
+//! `prontodb:///project/namespace/key` is an entry, and without the key a namespace, of which `?prefix=` and `&after=` take a part. What is no letter, digit, `-`, `.`, `_` or
 //! `~` in a part is written as `%` and two hexadecimal digits for each byte, a slash too.
 
 use base64::Engine as _;
@@ -11,6 +11,7 @@ use rmcp::model::{ErrorData, ListResourcesResult, Resource, ResourceContents, Re
 use super::desk::{Desk, Jobs, Open};
 use super::scope::{Reach, Scope};
 use super::server::refused;
+use super::subscriptions::{self, Entries};
 use crate::commands::list::Arguments;
 use crate::exit::{Code, Failure};
 
@@ -23,7 +24,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// What a URI names.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
-    Namespace { namespace: Namespace, after: Option<String> },
+    Namespace { namespace: Namespace, prefix: String, after: Option<String> },
     Entry(Address),
 }
 
@@ -36,8 +37,8 @@ pub fn templates(scope: &Scope) -> Vec<ResourceTemplate> {
     };
     let entry =
         ResourceTemplate::new(format!("{namespace}/{{key}}"), "entry").with_description("The value of a key");
-    let keys = ResourceTemplate::new(namespace, "namespace")
-        .with_description("The keys of a namespace; ?after=KEY goes on behind a key")
+    let keys = ResourceTemplate::new(format!("{namespace}{{?prefix,after}}"), "namespace")
+        .with_description("The keys of a namespace: those that start so, behind a key")
         .with_mime_type("application/json");
     vec![entry, keys]
 }
@@ -68,23 +69,38 @@ pub async fn list(jobs: &Jobs, after: Option<String>) -> Result<ListResourcesRes
 /// What is at a URI.
 pub async fn read(jobs: &Jobs, uri: String) -> Result<ResourceContents, ErrorData> {
     let read = jobs.ask(move |desk| match place(&uri)? {
-        Place::Namespace { namespace, after } => keys(desk, uri, namespace, after),
+        Place::Namespace { namespace, prefix, after } => keys(desk, uri, namespace, prefix, after),
         Place::Entry(address) => value(desk, uri, &address),
     });
     read.await.map_err(|failure| refused(&failure))
+}
+
+/// What a client may subscribe to by a URI.
+pub fn watched(scope: &Scope, uri: &str) -> Result<subscriptions::Place, Failure> {
+    let place = match place(uri)? {
+        Place::Namespace { namespace, prefix, after } => {
+            subscriptions::Place { namespace, entries: Entries::StartingWith { prefix, after } }
+        }
+        Place::Entry(Address { namespace, name }) => {
+            subscriptions::Place { namespace, entries: Entries::Named(name.as_str().to_owned()) }
+        }
+    };
+    scope.require(&place.namespace)?;
+    Ok(place)
 }
 
 fn keys(
     desk: &mut Desk,
     uri: String,
     namespace: Namespace,
+    prefix: String,
     after: Option<String>,
 ) -> Result<ResourceContents, Failure> {
     let Open { cx, scope, store, max_bytes } = desk.reading()?;
     scope.require(&namespace)?;
     let mut arguments = Arguments::page(max_bytes, 2);
     arguments.after = after;
-    let filled = arguments.fill(cx, store, &Listing::Within { namespace, prefix: String::new() }, false);
+    let filled = arguments.fill(cx, store, &Listing::Within { namespace, prefix }, false);
     let text = std::mem::take(cx.out.buffer());
     filled?;
     let text = String::from_utf8_lossy(text.trim_ascii_end()).into_owned();
@@ -120,11 +136,8 @@ fn place(uri: &str) -> Result<Place, Failure> {
     match (parts.as_slice(), query) {
         ([project, namespace], query) => {
             let namespace = Namespace::new(project.as_str(), namespace.as_str()).map_err(invalid)?;
-            let after = match query {
-                Some(query) => Some(query.strip_prefix("after=").and_then(unescaped).ok_or_else(wrong)?),
-                None => None,
-            };
-            Ok(Place::Namespace { namespace, after })
+            let [prefix, after] = part(query).ok_or_else(wrong)?;
+            Ok(Place::Namespace { namespace, prefix: prefix.unwrap_or_default(), after })
         }
         ([project, namespace, key], None) => {
             let namespace = Namespace::new(project.as_str(), namespace.as_str()).map_err(invalid)?;
@@ -132,6 +145,27 @@ fn place(uri: &str) -> Result<Place, Failure> {
         }
         _ => Err(wrong()),
     }
+}
+
+/// Reads which part of a namespace is meant: what its keys start with, and which one they are behind.
+fn part(query: Option<&str>) -> Option<[Option<String>; 2]> {
+    let mut part = [None, None];
+    for (name, value) in query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .map(|term| term.split_once('='))
+        .collect::<Option<Vec<_>>>()?
+    {
+        let place = match name {
+            "prefix" => &mut part[0],
+            "after" => &mut part[1],
+            _ => return None,
+        };
+        if place.replace(unescaped(value)?).is_some() {
+            return None;
+        }
+    }
+    Some(part)
 }
 
 fn uri_of(namespace: &Namespace) -> String {
@@ -175,7 +209,7 @@ mod tests {
         for (project, name) in [("a", "b"), ("a.b/c", "d e"), ("ключ", "%41?x=#"), ("..", ".")] {
             let namespace = Namespace::new(project, name).unwrap();
             let place = place(&uri_of(&namespace)).unwrap();
-            assert_eq!(place, Place::Namespace { namespace, after: None });
+            assert_eq!(place, Place::Namespace { namespace, prefix: String::new(), after: None });
         }
     }
 
@@ -188,8 +222,14 @@ mod tests {
             at("prontodb:///p/n/a%2Fb__c"),
             Ok(Place::Entry(Address { namespace: namespace(), name }))
         );
-        let after = Some("k 1".to_owned());
-        assert_eq!(at("prontodb:///p/n?after=k%201"), Ok(Place::Namespace { namespace: namespace(), after }));
+        let part = |prefix: &str, after: Option<&str>| {
+            let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+            Ok(Place::Namespace { namespace: namespace(), prefix, after })
+        };
+        assert_eq!(at("prontodb:///p/n?after=k%201"), part("", Some("k 1")));
+        assert_eq!(at("prontodb:///p/n?prefix=a%26b"), part("a&b", None));
+        assert_eq!(at("prontodb:///p/n?prefix=k&after=k%3D"), part("k", Some("k=")));
+        assert_eq!(at("prontodb:///p/n?after=k&prefix="), part("", Some("k")));
         for wrong in [
             "",
             "file:///p/n/k",
@@ -200,6 +240,10 @@ mod tests {
             "prontodb:///p/n/k/l",
             "prontodb:///p/n/k?after=x",
             "prontodb:///p/n?x=1",
+            "prontodb:///p/n?",
+            "prontodb:///p/n?after",
+            "prontodb:///p/n?after=a&after=b",
+            "prontodb:///p/n?prefix=%zz",
             "prontodb:///p/n/%4",
             "prontodb:///p/n/%ff",
             "prontodb:///p//k",

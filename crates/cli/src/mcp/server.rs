@@ -1,5 +1,6 @@
 //! What the SDK asks for: who this is, which tools and resources there are, and what comes of calls.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
     ErrorCode, ErrorData, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
     PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    ServerCapabilities, ServerConfig, Tool,
+    ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams,
 };
-use rmcp::service::{RequestContext, RoleServer};
+use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -20,6 +22,7 @@ use super::frames::Ended;
 use super::memory;
 use super::resources;
 use super::scope::Scope;
+use super::subscriptions::{Place, Subscriptions};
 use super::tools::{self, Answer, Call};
 use super::{Kind, Options};
 use crate::exit::Failure;
@@ -35,6 +38,7 @@ pub struct Server {
     jobs: Jobs,
     ended: Ended,
     tools: Vec<Tool>,
+    subscriptions: Subscriptions,
 }
 
 impl Server {
@@ -44,7 +48,8 @@ impl Server {
             Kind::Store => tools::definitions(&scope, read_only),
             Kind::Memory => memory::definitions(read_only),
         };
-        Self { kind, read_only, scope, jobs, ended, tools }
+        let subscriptions = Subscriptions::new(jobs.clone(), &scope, !read_only);
+        Self { kind, read_only, scope, jobs, ended, tools, subscriptions }
     }
 
     /// What an agent is told first.
@@ -105,7 +110,11 @@ fn time_of(ttl: Ttl) -> Duration {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_subscribe()
+            .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new("prontodb", env!("CARGO_PKG_VERSION")))
             .with_instructions(self.instructions())
@@ -180,6 +189,49 @@ impl ServerHandler for Server {
         Ok(ReadResourceResult::new(vec![contents?]).into())
     }
 
+    async fn subscribe(
+        &self,
+        SubscribeRequestParams { uri, .. }: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let place = self.place(&uri).map_err(|failure| refused(&failure))?;
+        let added = self.subscriptions.add(uri, place, &context.peer).await;
+        added.map_err(|failure| refused(&failure))
+    }
+
+    async fn unsubscribe(
+        &self,
+        UnsubscribeRequestParams { uri, .. }: UnsubscribeRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.remove(&uri).await;
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let uris = requested.resource_subscriptions.iter().flatten();
+        let accepted = uris.filter(|uri| self.place(uri).is_ok()).cloned();
+        Some(SubscriptionFilter::builder().resource_subscriptions(accepted).build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let uris = context.accepted().resource_subscriptions.iter().flatten();
+        let places: BTreeMap<_, _> =
+            uris.filter_map(|uri| Some((uri.clone(), self.place(uri).ok()?))).collect();
+        let begun = self.subscriptions.begin(places).await;
+        let subscriber = begun.map_err(|failure| refused(&failure))?;
+        let telling = subscriber.tell(|uri| {
+            let sink = context.sink().clone();
+            async move { sink.notify_resource_updated(uri).await.is_ok() }
+        });
+        tokio::select! {
+            () = telling => {}
+            () = context.cancelled() => {}
+            () = self.ended.wait() => {}
+        }
+        Ok(())
+    }
+
     async fn on_custom_request(
         &self,
         request: CustomRequest,
@@ -198,9 +250,24 @@ impl ServerHandler for Server {
 }
 
 /// Methods with parameters that this server has; whatever the SDK takes for none of them has other ones.
-const METHODS: &[&str] = &["initialize", "tools/call", "resources/read"];
+const METHODS: &[&str] = &[
+    "initialize",
+    "tools/call",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+];
 
 impl Server {
+    /// What a client may subscribe to by a URI.
+    fn place(&self, uri: &str) -> Result<Place, Failure> {
+        match self.kind {
+            Kind::Store => resources::watched(&self.scope, uri),
+            Kind::Memory => memory::watched(&self.scope, uri),
+        }
+    }
+
     fn no_tool(&self, name: &str) -> ErrorData {
         let names: Vec<_> = self.tools.iter().map(|tool| tool.name.as_ref()).collect();
         let why = if self.read_only { "; this server only reads" } else { "" };

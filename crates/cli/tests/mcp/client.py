@@ -1,4 +1,4 @@
-"""Drives `prontodb mcp` with the official client in Python: greet, list, call each tool, read resources, end.
+"""Drives `prontodb mcp` with the official client in Python: greet, list, call each tool, read resources, subscribe, end.
 
     client.py PRONTODB      in an empty HOME of its own; bin/test.sh runs it
 """
@@ -6,6 +6,7 @@
 import asyncio
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -15,9 +16,20 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 PROGRAM = os.path.abspath(sys.argv[1])
 
 
+def environment(home):
+    return {"HOME": home, "PATH": os.environ["PATH"], "USER": "tester"}
+
+
+def parameters(home, *flags):
+    return StdioServerParameters(command=PROGRAM, args=["mcp", *flags], env=environment(home))
+
+
 def server(home, *flags):
-    environment = {"HOME": home, "PATH": os.environ["PATH"], "USER": "tester"}
-    return stdio_client(StdioServerParameters(command=PROGRAM, args=["mcp", *flags], env=environment))
+    return stdio_client(parameters(home, *flags))
+
+
+def write(home, key, value):
+    subprocess.run([PROGRAM, "set", key, value], env=environment(home), check=True)
 
 
 def text_of(result):
@@ -80,6 +92,46 @@ async def of_scope(home):
                 raise AssertionError("a server that only reads has written")
 
 
+async def of_subscriptions(home):
+    told = asyncio.Queue()
+
+    async def hear(message):
+        # Releases of the client hand it over in either way.
+        notification = getattr(message, "root", message)
+        if getattr(notification, "method", "") == "notifications/resources/updated":
+            await told.put(str(notification.params.uri))
+
+    async with server(home, "-p", "p") as (read, writing):
+        async with mcp.ClientSession(read, writing, message_handler=hear) as session:
+            await session.initialize()
+            await session.subscribe_resource("prontodb:///p/jobs?prefix=a")
+            await session.subscribe_resource("prontodb:///p/n/k")
+            write(home, "p.jobs.b", "1")
+            write(home, "p.n.k", "1")
+            assert await told.get() == "prontodb:///p/n/k"
+            write(home, "p.jobs.a", "1")
+            assert await told.get() == "prontodb:///p/jobs?prefix=a"
+            await session.unsubscribe_resource("prontodb:///p/jobs?prefix=a")
+            write(home, "p.jobs.a", "2")
+            write(home, "p.n.k", "2")
+            assert await told.get() == "prontodb:///p/n/k"
+    assert told.empty(), told
+
+
+async def of_listening(home):
+    if not hasattr(mcp, "Client"):
+        return
+    async with mcp.Client(parameters(home)) as client:
+        async with client.listen(resource_subscriptions=["prontodb:///p/n"]) as changes:
+            assert list(changes.honored.resource_subscriptions) == ["prontodb:///p/n"], changes.honored
+            # The first one says that it may have changed before it was watched.
+            for value in "12":
+                assert (await anext(changes)).uri == "prontodb:///p/n"
+                [contents] = (await client.read_resource("prontodb:///p/n/%C3%A4%C3%B6")).contents
+                assert contents.text == ("text" if value == "1" else "1"), contents
+                write(home, "p.n.äö", value)
+
+
 async def of_memory(home):
     async with server(home, "--memory") as (read, write), mcp.ClientSession(read, write) as session:
         await session.initialize()
@@ -107,6 +159,6 @@ async def of_memory(home):
 
 
 with tempfile.TemporaryDirectory() as home:
-    for part in (of_store, of_scope, of_memory):
+    for part in (of_store, of_scope, of_subscriptions, of_listening, of_memory):
         asyncio.run(asyncio.wait_for(part(home), timeout=60))
         print(f"{part.__name__}: ok")
