@@ -4,7 +4,7 @@
 #
 #   bin/bench.sh                  all benchmarks; takes some minutes
 #   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing, bulk, lifecycle, fleet, watch
-#   bin/bench.sh retries          100,000 operations under ids, with kills; takes a quarter of an hour, and is not among all
+#   bin/bench.sh retries          100,000 operations under ids, with kills; takes some minutes, and is not among all
 #   bin/bench.sh counts           what bin/counts.sh runs
 #   bin/bench.sh oneshot --quick  everything smaller, to see that it works; the numbers mean little, and are not kept
 
