@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::auth::{Credentials, Identity};
-use prontodb_core::store::{OpId, Reason};
+use prontodb_core::store::{OpId, Reason, Scope};
 use prontodb_core::{Address, Delimiter, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
 
 use crate::args::Globals;
@@ -228,6 +228,14 @@ impl Context {
     /// Opens the database to change what is there. Under the id of an operation it is made if need be, to remember the answer.
     pub fn open_to_change(&self) -> Result<Session, Failure> {
         if self.op.is_some() { self.open_to_write() } else { self.open_existing() }
+    }
+
+    /// Refuses the id of an operation for what is not done.
+    pub fn refuse_op_of_dry_run(&self, is_dry_run: bool) -> Result<(), Failure> {
+        match is_dry_run && self.op.is_some() {
+            true => Err(Failure::usage("--op-id and --dry-run exclude each other")),
+            false => Ok(()),
+        }
     }
 
     /// Opens the database as it is; `None` when it does not exist.
@@ -551,6 +559,15 @@ impl Context {
             (None, word) => self.notation.listing(word),
         };
         listing.map_err(|error| self.address_failure(&error))
+    }
+
+    /// The entries that a listing covers, for commands that look at their changes.
+    pub fn scope(&self, argument: Option<&OsStr>) -> Result<Scope, Failure> {
+        Ok(Scope {
+            listing: self.listing(argument)?,
+            default_project: self.notation.defaults.project().to_owned(),
+            context: self.listed_context()?,
+        })
     }
 
     /// The context that entries of a listing must have.

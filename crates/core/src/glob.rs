@@ -9,7 +9,10 @@ use crate::error::{Error, ErrorKind};
 
 /// A pattern that a whole name is matched against.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(Vec<Token>);
+pub struct Glob {
+    text: String,
+    tokens: Vec<Token>,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Token {
@@ -24,13 +27,18 @@ enum Token {
 }
 
 impl Glob {
+    /// The pattern as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether all of `text` fits the pattern.
     pub fn matches(&self, text: &str) -> bool {
         let mut at = 0;
         let mut rest = text.chars();
         let mut retry = None;
         loop {
-            match self.0.get(at) {
+            match self.tokens.get(at) {
                 Some(Token::Star) => {
                     retry = Some((at, rest.clone()));
                     at += 1;
@@ -88,7 +96,7 @@ impl FromStr for Glob {
                 c => Token::One(c),
             });
         }
-        Ok(Self(tokens))
+        Ok(Self { text: pattern.to_owned(), tokens })
     }
 }
 

@@ -152,6 +152,11 @@ pub struct Selector {
 }
 
 impl Selector {
+    /// The name of the metakey, and the value that it has to have, if that matters.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        (&self.name, self.value.as_deref())
+    }
+
     /// Whether an entry with these metakeys is chosen.
     pub fn chooses(&self, metakeys: Option<&Metakeys>) -> bool {
         let present = metakeys.and_then(|metakeys| metakeys.get(&self.name));

@@ -53,9 +53,7 @@ impl Run for Del {
     const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        if self.dry_run && cx.op.is_some() {
-            return Err(Failure::usage("--op-id and --dry-run exclude each other"));
-        }
+        cx.refuse_op_of_dry_run(self.dry_run)?;
         if self.prefix {
             return self.remove_prefix(cx);
         }

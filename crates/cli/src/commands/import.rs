@@ -58,9 +58,7 @@ impl Run for Import {
     const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        if self.dry_run && cx.op.is_some() {
-            return Err(Failure::usage("--op-id and --dry-run exclude each other"));
-        }
+        cx.refuse_op_of_dry_run(self.dry_run)?;
         let (namespace, file) = place(cx, &self.words)?;
         let format = export::format(self.format.as_deref(), file.as_deref(), self.with_meta)?;
         let options = ReadOptions {

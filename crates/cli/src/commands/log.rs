@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 
-use prontodb_core::store::{LogQuery, Logged};
-use prontodb_core::{Listing, Millis, Namespace};
+use prontodb_core::store::{LogQuery, Logged, Scope};
+use prontodb_core::{Listing, Millis};
 
 use super::Run;
 use super::history::{front, push_past, reason};
@@ -32,36 +32,15 @@ pub struct Log {
 
 impl Run for Log {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let listing = cx.listing(self.prefix.as_deref())?;
-        let context = cx.listed_context()?;
+        let scope = cx.scope(self.prefix.as_deref())?;
         let store = cx.open_existing()?;
-        require_history(cx, &store, &listing)?;
-        let covers = covers(cx, &listing);
-        let query = LogQuery {
-            covers: &covers,
-            prefix: prefix_of(&listing),
-            context: context.as_deref(),
-            by: self.by.as_deref(),
-        };
+        require_history(cx, &store, &scope)?;
+        let query = LogQuery { scope: &scope, by: self.by.as_deref() };
         let shown = print(cx, &store, &query, self.limit.unwrap_or(usize::MAX))?;
         if shown == 0 {
-            output::note(why_empty(cx, &store, &listing)?);
+            output::note(why_empty(cx, &store, &scope)?);
         }
         Ok(Code::Done)
-    }
-}
-
-/// Which namespaces a listing is about.
-pub fn covers(cx: &Context, listing: &Listing) -> impl Fn(&Namespace) -> bool + use<> {
-    let (listing, project) = (listing.clone(), cx.notation.defaults.project().to_owned());
-    move |namespace| listing.covers(namespace, &project)
-}
-
-/// What the names of its entries start with.
-pub fn prefix_of(listing: &Listing) -> &str {
-    match listing {
-        Listing::Within { prefix, .. } => prefix,
-        _ => "",
     }
 }
 
@@ -104,9 +83,9 @@ fn push_json(cx: &mut Context, Logged { address, past }: &Logged) {
     object.end();
 }
 
-/// Refuses the one namespace that a listing is about where it keeps no history.
-pub fn require_history(cx: &Context, store: &Session, listing: &Listing) -> Result<(), Failure> {
-    match listing {
+/// Refuses the one namespace that is meant where it keeps no history.
+pub fn require_history(cx: &Context, store: &Session, scope: &Scope) -> Result<(), Failure> {
+    match &scope.listing {
         Listing::Within { namespace, .. } => {
             store.require_history(namespace).map_err(|error| cx.with_hint(error.into()))
         }
@@ -115,9 +94,9 @@ pub fn require_history(cx: &Context, store: &Session, listing: &Listing) -> Resu
 }
 
 /// Why there is nothing to list.
-fn why_empty(cx: &Context, store: &Session, listing: &Listing) -> Result<&'static str, Failure> {
-    let kept = store.histories(&covers(cx, listing)).map_err(|error| cx.with_hint(error.into()))?;
-    Ok(match (kept.is_empty(), listing) {
+fn why_empty(cx: &Context, store: &Session, scope: &Scope) -> Result<&'static str, Failure> {
+    let kept = store.histories(scope).map_err(|error| cx.with_hint(error.into()))?;
+    Ok(match (kept.is_empty(), &scope.listing) {
         (true, Listing::All | Listing::StartingWith(_)) => {
             "nothing that matches keeps history; prontodb admin namespace set P.N history=20 has a namespace keep it"
         }

@@ -1,10 +1,10 @@
 use std::ffi::OsString;
 
 use prontodb_core::Version;
-use prontodb_core::store::{LogQuery, Undone};
+use prontodb_core::store::Undone;
 
 use super::Run;
-use super::log::{covers, prefix_of, require_history};
+use super::log::require_history;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
@@ -39,8 +39,10 @@ pub struct Undo {
 
 impl Run for Undo {
     const CHANGES_ENTRIES: bool = true;
+    const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        cx.refuse_op_of_dry_run(self.dry_run)?;
         let undone = match &self.by {
             Some(by) => self.undo_last(cx, by)?,
             None => vec![self.undo(cx)?],
@@ -57,22 +59,15 @@ impl Run for Undo {
 impl Undo {
     fn undo(&self, cx: &Context) -> Result<Undone, Failure> {
         let address = cx.take_only_address(self.address.as_slice())?;
-        let undone = cx.open_existing()?.undo(&address, self.dry_run);
+        let undone = cx.open_to_change()?.undo(&address, self.dry_run);
         undone.map_err(|error| cx.with_hint(error.into()))
     }
 
     fn undo_last(&self, cx: &Context, by: &str) -> Result<Vec<Undone>, Failure> {
-        let listing = cx.listing(self.address.as_deref())?;
-        let context = cx.listed_context()?;
-        let query = LogQuery {
-            covers: &covers(cx, &listing),
-            prefix: prefix_of(&listing),
-            context: context.as_deref(),
-            by: None,
-        };
-        let store = cx.open_existing()?;
-        require_history(cx, &store, &listing)?;
-        let undone = store.undo_last(&query, by, self.last as usize, self.dry_run);
+        let scope = cx.scope(self.address.as_deref())?;
+        let store = cx.open_to_change()?;
+        require_history(cx, &store, &scope)?;
+        let undone = store.undo_last(&scope, by, self.last as usize, self.dry_run);
         undone.map_err(|error| cx.with_hint(error.into()))
     }
 }

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use prontodb_core::engine::{Awaited, Fields, Row, Wait};
 use prontodb_core::store::{Event, Op, Position, Query, Scope, Sink, Watch as Watching};
-use prontodb_core::{
-    Delimiter, Error, ErrorKind, Head, Listing, Namespace, Result as CoreResult, Ttl, Version,
-};
+use prontodb_core::{Delimiter, Error, ErrorKind, Head, Namespace, Result as CoreResult, Ttl, Version};
 
 use super::Run;
 use super::lock::span;
@@ -56,11 +54,7 @@ pub struct Watch {
 
 impl Run for Watch {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let scope = Scope {
-            listing: cx.listing(self.prefix.as_deref())?,
-            default_project: cx.notation.defaults.project().to_owned(),
-            context: cx.listed_context()?,
-        };
+        let scope = cx.scope(self.prefix.as_deref())?;
         let timeout = self.timeout.as_deref().map(|text| span("--timeout", text)).transpose()?;
         let from = self.from.as_deref().map(str::parse::<Position>).transpose();
         let from = from.map_err(|error| Failure::usage(format!("--from: {error}")))?;
@@ -96,17 +90,14 @@ impl Running<'_> {
     fn snapshot(&mut self, store: &Session, scope: &Scope) -> Result<ControlFlow<()>, Failure> {
         let revision = self.watching.position().revision;
         let query = Query {
-            prefix: match &scope.listing {
-                Listing::Within { prefix, .. } => prefix.clone(),
-                Listing::StartingWith(_) | Listing::Project(_) | Listing::All => String::new(),
-            },
+            prefix: scope.prefix().to_owned(),
             context: scope.context.clone(),
             fields: if self.printer.is_json { Fields::All } else { Fields::Heads },
             ..Query::default()
         };
         let spaces = store.namespaces(None).map_err(|error| told(self.cx, error))?;
         let mut namespaces: Vec<_> = spaces.into_iter().map(|space| space.namespace).collect();
-        namespaces.retain(|namespace| scope.listing.covers(namespace, &scope.default_project));
+        namespaces.retain(|namespace| scope.covers(namespace));
         if self.printer.is_json {
             // Nothing is printed when some of it cannot be.
             store.require_values(&namespaces).map_err(|error| told(self.cx, error))?;

@@ -50,6 +50,8 @@ const ONCE: &[(&str, &str)] = &[
     ("queue push p.q two --priority 7", ""),
     ("queue claim p.q --ttl 1h", ""),
     ("queue claim p.q --ttl 1h --json", ""),
+    ("undo p.n.k", ""),
+    ("undo p.n --by agent --last 2", ""),
     ("del p.n.moved p.n.nothing", ""),
     ("del p.n.k p.n.nothing --strict", ""),
     ("del --prefix p.n.s --yes", ""),
@@ -58,6 +60,8 @@ const ONCE: &[(&str, &str)] = &[
 #[test]
 fn each_command_answers_the_same_and_changes_nothing_more() {
     let s = sandbox_with([("p.n.k", "v"), ("p.n.number", "1")]);
+    s.run(["admin", "namespace", "set", "p.n", "history=9"]).succeeds();
+    s.run(["set", "p.n.k", "w", "--user", "agent"]).prints("");
     let call = |number: usize, line: &str, input: &str| {
         let id = format!("op {number}");
         // In front, for behind a `--` it would be a word of somebody else.
@@ -119,6 +123,7 @@ fn what_takes_no_id_refuses_one() {
         &["del", "p.n.k", "--dry-run"][..],
         &["del", "--prefix", "p.n", "--dry-run"],
         &["import", "p.n", "--dry-run"],
+        &["undo", "p.n.k", "--dry-run"],
         &["stream", "--chunk", "5"],
     ] {
         refused(&s, &[&["--op-id", "1"], args].concat(), 64, "usage").stderr_has("exclude each other");

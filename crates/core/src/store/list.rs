@@ -45,6 +45,20 @@ pub struct Query {
     pub fields: Fields,
 }
 
+impl Query {
+    /// Says which entries it is about, of an operation that is done once.
+    fn describe(&self, request: &mut Request) {
+        let Self { prefix, after, reverse, limit, glob, context, metakeys, include_expired, fields: _ } =
+            self;
+        request.text(prefix).optional(after.as_deref()).flag(*reverse).flag(*include_expired);
+        request.number(limit.map_or(-1, |limit| limit.try_into().unwrap_or(i64::MAX)));
+        request.optional(glob.as_ref().map(Glob::as_str)).optional(context.as_deref());
+        for (name, value) in metakeys.iter().map(Selector::parts) {
+            request.text(name).optional(value);
+        }
+    }
+}
+
 /// Takes the entries of a listing.
 pub trait Sink {
     /// Takes one entry, while a transaction is open: keep it, and do not wait for anything.
@@ -252,7 +266,7 @@ impl Store {
     /// The same in one transaction, as it has to be under the id of an operation.
     fn delete_matching_once(&self, namespace: &Namespace, query: &Query) -> Result<u64> {
         let describe = |request: &mut Request| {
-            request.text("del matching").namespace(Action::Write, namespace).text(&format!("{query:?}"));
+            query.describe(request.text("del matching").namespace(Action::Write, namespace));
         };
         if let Some(removed) = self.answer_given(&describe)? {
             return Ok(removed);

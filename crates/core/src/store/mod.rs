@@ -21,6 +21,7 @@ mod once;
 mod past;
 mod projects;
 mod queues;
+mod scope;
 mod settings;
 mod spaces;
 mod sync;
@@ -47,6 +48,7 @@ pub use self::projects::ProjectInfo;
 pub use self::queues::{
     Claimed, DEFAULT_PRIORITY, DEFAULT_TRIES, Item, Note, Place as QueuePlace, PushOptions,
 };
+pub use self::scope::Scope;
 pub use self::settings::CacheSettings;
 pub use self::spaces::{Dropped, NamespaceDetails, NamespaceInfo, Removed};
 pub use self::sync::Difference;
@@ -54,7 +56,7 @@ pub use self::tables::{Table, TableInfo};
 pub use self::txn::{Check, Failed, MAX_STEPS, Step, StepAnswer, Transacted, Transaction};
 pub use self::undo::Undone;
 pub use self::wait::{Met, Until};
-pub use self::watch::{Event, Scope, Watch};
+pub use self::watch::{Event, Watch};
 
 use std::path::Path;
 

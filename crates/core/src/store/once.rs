@@ -105,6 +105,11 @@ impl Request {
         self.part(&[u8::from(is_so)])
     }
 
+    /// A word that may be missing.
+    pub fn optional(&mut self, text: Option<&str>) -> &mut Self {
+        self.flag(text.is_some()).text(text.unwrap_or_default())
+    }
+
     /// A time to live, if there is one.
     pub fn ttl(&mut self, ttl: Option<Ttl>) -> &mut Self {
         self.number(ttl.map_or(0, Ttl::millis))

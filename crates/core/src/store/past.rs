@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::Store;
 use super::history::{found, keeps_none};
-use crate::address::{Address, CONTEXT_MARK, EntryName, Namespace};
+use super::{Scope, Store};
+use crate::address::{Address, EntryName, Namespace};
 use crate::auth::Action;
 use crate::clock::Millis;
 use crate::engine::{Space, View};
@@ -17,22 +17,15 @@ const PAGE: usize = 64;
 
 /// Which changes are meant.
 pub struct LogQuery<'q> {
-    /// Whether those of a namespace are.
-    pub covers: &'q dyn Fn(&Namespace) -> bool,
-    /// What the names of entries start with.
-    pub prefix: &'q str,
-    /// The context that they have.
-    pub context: Option<&'q str>,
+    /// Of which entries.
+    pub scope: &'q Scope,
     /// Who made them.
     pub by: Option<&'q str>,
 }
 
 impl LogQuery<'_> {
     fn is_of(&self, past: &Past) -> bool {
-        let context = || past.name.rfind(CONTEXT_MARK).map(|at| &past.name[at + CONTEXT_MARK.len()..]);
-        past.name.starts_with(self.prefix)
-            && self.context.is_none_or(|wanted| context() == Some(wanted))
-            && self.by.is_none_or(|by| past.head.writer.as_deref() == Some(by))
+        self.scope.has(&past.name) && self.by.is_none_or(|by| past.head.writer.as_deref() == Some(by))
     }
 }
 
@@ -114,13 +107,13 @@ impl Store {
         Ok(found)
     }
 
-    /// The namespaces that keep history, of those that may be read, in order.
+    /// The namespaces of a scope that keep history, of those that may be read, in order.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn histories(&self, covers: &dyn Fn(&Namespace) -> bool) -> Result<Vec<Namespace>> {
+    pub fn histories(&self, scope: &Scope) -> Result<Vec<Namespace>> {
         let mut kept = self.namespaces(None)?;
-        kept.retain(|space| space.history.is_some() && covers(&space.namespace));
+        kept.retain(|space| space.history.is_some() && scope.covers(&space.namespace));
         Ok(kept.into_iter().map(|space| space.namespace).collect())
     }
 
@@ -140,7 +133,7 @@ impl Store {
     pub(super) fn kept_spaces<V: View + ?Sized>(&self, view: &V, query: &LogQuery<'_>) -> Result<Vec<Space>> {
         let mut spaces = view.spaces(None)?;
         spaces.retain(|space| {
-            space.history.is_some() && (query.covers)(&space.namespace) && self.may_read(&space.namespace)
+            space.history.is_some() && query.scope.covers(&space.namespace) && self.may_read(&space.namespace)
         });
         Ok(spaces)
     }

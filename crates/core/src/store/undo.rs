@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::change::{Condition, Writer};
 use super::history::keeps_none;
 use super::past::{Changes, address_in, states};
-use super::{LogQuery, Store};
+use super::{Answer, LogQuery, Request, Scope, Store};
 use crate::address::{Address, Delimiter};
 use crate::auth::Action;
 use crate::engine::{Space, View};
@@ -16,15 +18,18 @@ use crate::record::{Deed, Past, Version};
 const REASON: &str = "undo";
 
 /// An entry of which changes are taken back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
     /// The entry.
+    #[serde(with = "parts")]
     pub address: Address,
     /// Its versions that are taken back, the newest first.
     pub versions: Vec<Version>,
     /// The version that it is like from then on; `None` where there was no entry before.
     pub like: Option<Version>,
 }
+
+impl Answer for Vec<Undone> {}
 
 /// One entry of an undo.
 struct Step {
@@ -58,37 +63,49 @@ impl Store {
     /// [`ErrorKind::Invalid`] where the namespace keeps no history; those of writing.
     pub fn undo(&self, address: &Address, dry: bool) -> Result<Undone> {
         self.allow(Action::Write, Some(&address.namespace))?;
-        let mut steps = self.undo_all(dry, &|view| Ok(vec![self.last_change(view, address)?]))?;
-        steps.pop().ok_or_else(|| nothing_to_undo("nothing"))
+        let describe = |request: &mut Request| {
+            request.text("undo").changes(address);
+        };
+        let mut undone = self.undo_all(dry, &describe, &|view| Ok(vec![self.last_change(view, address)?]))?;
+        undone.pop().ok_or_else(|| nothing_to_undo("nothing"))
     }
 
-    /// Takes back the last `count` changes that somebody made, of all that the query covers: all of them, or none. Where they
+    /// Takes back the last `count` changes that somebody made, of all that a scope covers: all of them, or none. Where they
     /// made fewer, all they made.
     ///
     /// # Errors
     /// [`ErrorKind::Conflict`] when somebody else has changed one of these entries since, and those of [`Store::undo`].
-    pub fn undo_last(&self, query: &LogQuery<'_>, by: &str, count: usize, dry: bool) -> Result<Vec<Undone>> {
-        let query = LogQuery { by: Some(by), ..*query };
-        self.undo_all(dry, &|view| self.last_changes(view, &query, by, count))
+    pub fn undo_last(&self, scope: &Scope, by: &str, count: usize, dry: bool) -> Result<Vec<Undone>> {
+        let describe = |request: &mut Request| {
+            request.text("undo last").text(by).number(count.try_into().unwrap_or(i64::MAX));
+            scope.describe(request);
+        };
+        let query = LogQuery { scope, by: Some(by) };
+        self.undo_all(dry, &describe, &|view| self.last_changes(view, &query, by, count))
     }
 
     /// Makes the steps that `plan` finds in the state of the moment.
-    fn undo_all(&self, dry: bool, plan: &dyn Fn(&dyn View) -> Result<Vec<Step>>) -> Result<Vec<Undone>> {
-        let mut steps = Vec::new();
+    fn undo_all(
+        &self,
+        dry: bool,
+        describe: &dyn Fn(&mut Request),
+        plan: &dyn Fn(&dyn View) -> Result<Vec<Step>>,
+    ) -> Result<Vec<Undone>> {
+        let told = |steps: Vec<Step>| steps.into_iter().map(|step| step.done).collect();
         if dry {
+            let mut steps = Vec::new();
             self.engine.read(&mut |view| {
                 steps = plan(view)?;
                 Ok(())
             })?;
-        } else {
-            steps = self.write(|writer| {
-                let steps = writer.look(plan)?;
-                writer.give_reason(REASON);
-                steps.iter().try_for_each(|step| writer.take_back(step))?;
-                Ok(steps)
-            })?;
+            return Ok(told(steps));
         }
-        Ok(steps.into_iter().map(|step| step.done).collect())
+        self.write_once(describe, |writer| {
+            let steps = writer.look(plan)?;
+            writer.give_reason(REASON);
+            steps.iter().try_for_each(|step| writer.take_back(step))?;
+            Ok(told(steps))
+        })
     }
 
     /// What takes back the last change of an entry.
@@ -214,4 +231,23 @@ fn expired(what: &str) -> Error {
 
 fn shown(address: &Address) -> String {
     address.display(Delimiter::default())
+}
+
+/// An address as its parts.
+mod parts {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::address::{Address, EntryName, Namespace};
+
+    pub(super) fn serialize<S: Serializer>(address: &Address, to: S) -> Result<S::Ok, S::Error> {
+        let Address { namespace, name } = address;
+        (namespace.project(), namespace.namespace(), name.as_str()).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Address, D::Error> {
+        let (project, namespace, name) = <(String, String, String)>::deserialize(from)?;
+        let namespace = Namespace::new(project, namespace).map_err(D::Error::custom)?;
+        Ok(Address { namespace, name: EntryName::parse(&name).map_err(D::Error::custom)? })
+    }
 }

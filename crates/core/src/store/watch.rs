@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::Store;
 use super::changes::{self, Cursor, Logged, Op, Position};
-use crate::address::{CONTEXT_MARK, Listing, Namespace};
-use crate::auth::Action;
+use super::{Scope, Store};
+use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{Awaited, Mark, Policy, Space, View, Wait};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,17 +24,6 @@ const EXPIRED_AT_ONCE: usize = 1000;
 const HOLD_OFF: Duration = Duration::from_millis(500);
 /// How often a watch says that changes are to be kept for longer.
 const EXTENDED_EVERY: Duration = Duration::from_secs(60 * 60);
-
-/// Which changes a watch shows: those that a listing covers.
-#[derive(Clone, Debug)]
-pub struct Scope {
-    /// Which namespaces, and what keys start with.
-    pub listing: Listing,
-    /// The project of namespaces that are named without one.
-    pub default_project: String,
-    /// The context that names have.
-    pub context: Option<String>,
-}
 
 /// A change of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -355,31 +343,6 @@ impl Watch {
         if kept <= changes::KEPT_FOR - EXTENDED_EVERY.as_millis() as i64 {
             let _ = store.engine.write_at_once(&mut |txn| changes::extend(txn, now));
         }
-    }
-}
-
-impl Scope {
-    /// Refuses to watch the one namespace that is meant where that may not be read; of more of them some are left out.
-    fn allow(&self, store: &Store) -> Result<()> {
-        match &self.listing {
-            Listing::Within { namespace, .. } => store.allow(Action::Read, Some(namespace)),
-            Listing::StartingWith(_) | Listing::Project(_) | Listing::All => Ok(()),
-        }
-    }
-
-    /// Whether it has anything to do with a namespace.
-    fn covers(&self, namespace: &Namespace) -> bool {
-        self.listing.covers(namespace, &self.default_project)
-    }
-
-    /// Whether it has an entry of this name in the namespaces that it covers.
-    fn has(&self, name: &str) -> bool {
-        let starts = match &self.listing {
-            Listing::Within { prefix, .. } => name.starts_with(prefix.as_str()),
-            Listing::StartingWith(_) | Listing::Project(_) | Listing::All => true,
-        };
-        let context = || name.rfind(CONTEXT_MARK).map(|at| &name[at + CONTEXT_MARK.len()..]);
-        starts && self.context.as_deref().is_none_or(|wanted| context() == Some(wanted))
     }
 }
 

@@ -6,10 +6,11 @@ use std::thread;
 use prontodb_core::auth::{Identity, Role};
 use prontodb_core::engine::{Catalog, Engine, Txn};
 use prontodb_core::store::{
-    Acquired, CacheSettings, Change, Check, Condition, CopyOptions, Life, Load, LoadOptions, MAX_OP_ID,
-    OnConflict, OpId, Place as Line, Presence, PushOptions, Query, SetOptions, Step, Transacted, Transaction,
+    Acquired, CacheSettings, Change, Check, Condition, CopyOptions, HistorySettings, Life, Load, LoadOptions,
+    MAX_OP_ID, OnConflict, OpId, Place as Line, Presence, PushOptions, Query, Scope, SetOptions, Step,
+    Transacted, Transaction,
 };
-use prontodb_core::{EntryName, Error, ErrorKind, Result, Store};
+use prontodb_core::{EntryName, Error, ErrorKind, Listing, Result, Store};
 
 use super::coding::recipients;
 use super::{Lab, Place, address, namespace, open, ttl};
@@ -28,6 +29,7 @@ on_each_engine! {
     what_is_open_is_tried_anew
     loads_are_made_once
     many_entries_are_removed_once
+    changes_are_taken_back_once
     a_transaction_is_done_once
     what_is_not_remembered_is_refused
     operations_are_forgotten_after_a_day
@@ -331,6 +333,32 @@ fn many_entries_are_removed_once(lab: &Lab) {
     assert_eq!(lab.names("a.many").len(), 10_001);
     assert!(lab.delete("a.many.k0"));
     assert_eq!((all().unwrap(), all().unwrap()), (10_000, 10_000));
+}
+
+fn changes_are_taken_back_once(lab: &Lab) {
+    lab.set("a.b.k", "1");
+    lab.store.set_history(&namespace("a.b"), &HistorySettings::parse("history=9").unwrap()).unwrap();
+    let ann = lab.another_store().with_writer(Some("ann".to_owned()));
+    for value in ["2", "3", "4"] {
+        ann.set(&address("a.b.k"), value.as_bytes(), &SetOptions::default()).unwrap();
+    }
+    let undone = under(lab, "1").undo(&address("a.b.k"), false).unwrap();
+    assert_eq!((lab.value("a.b.k").unwrap(), &undone.address), (b"3".to_vec(), &address("a.b.k")));
+    let scope = |listing| Scope { listing, default_project: "default".to_owned(), context: None };
+    let last = |id: &str, listing| under(lab, id).undo_last(&scope(listing), "ann", 1, false);
+    lab.set("a.b.k", "5");
+    // Whoever has not heard of it would take back the undo, or what somebody else has written.
+    assert_eq!(under(lab, "1").undo(&address("a.b.k"), false).unwrap(), undone);
+    assert_eq!(lab.value("a.b.k").unwrap(), b"5");
+    conflict(last("2", Listing::All), "a.b.k");
+    ann.set(&address("a.b.k"), b"6", &SetOptions::default()).unwrap();
+    conflict(last("2", Listing::All), "a.b.k");
+    let taken = last("3", Listing::All).unwrap();
+    assert_eq!((last("3", Listing::All).unwrap(), lab.value("a.b.k").unwrap()), (taken, b"5".to_vec()));
+    for other in [Listing::Project("a".to_owned()), Listing::StartingWith("a".to_owned())] {
+        conflict(last("3", other), "another operation");
+    }
+    conflict(under(lab, "1").undo(&address("a.b.x"), false), "another operation");
 }
 
 fn a_transaction_is_done_once(lab: &Lab) {

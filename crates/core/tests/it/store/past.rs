@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use prontodb_core::auth::{Grant, Identity, Pattern, Role};
 use prontodb_core::store::{
     Change, Condition, CopyOptions, HistoryChanged, HistorySettings, Life, Load, LoadOptions, LogQuery,
-    Logged, Place, PushOptions, Reason, Removed, SetOptions, Table, Undone,
+    Logged, Place, PushOptions, Reason, Removed, Scope, SetOptions, Table, Undone,
 };
 use prontodb_core::{
-    Address, Deed, Delimiter, EntryName, ErrorKind, Metakeys, Millis, Namespace, Past, Record, Result, Store,
+    Address, Deed, Delimiter, EntryName, ErrorKind, Listing, Metakeys, Millis, Past, Record, Result, Store,
     Version,
 };
 use prontodb_testkit::properties;
@@ -89,9 +89,18 @@ fn reason(text: &str) -> Option<Reason> {
     Some(Reason::new(text, true).unwrap())
 }
 
+/// All contexts of what a listing covers.
+fn scope(listing: Listing) -> Scope {
+    Scope { listing, default_project: "default".to_owned(), context: None }
+}
+
+fn within(place: &str, prefix: &str) -> Listing {
+    Listing::Within { namespace: namespace(place), prefix: prefix.to_owned() }
+}
+
 /// All of the log, as deed, address and version.
 fn log(store: &Store, by: Option<&str>) -> Vec<String> {
-    log_of(store, &LogQuery { covers: &|_| true, prefix: "", context: None, by })
+    log_of(store, &LogQuery { scope: &scope(Listing::All), by })
 }
 
 fn log_of(store: &Store, query: &LogQuery<'_>) -> Vec<String> {
@@ -111,7 +120,7 @@ fn undo(lab: &Lab, at: &str) -> Result<Undone> {
 }
 
 fn undo_last(store: &Store, by: &str, count: usize) -> Result<Vec<Undone>> {
-    store.undo_last(&LogQuery { covers: &|_| true, prefix: "", context: None, by: None }, by, count, false)
+    store.undo_last(&scope(Listing::All), by, count, false)
 }
 
 #[track_caller]
@@ -516,11 +525,13 @@ fn the_log_is_that_of_all_that_may_be_read(lab: &Lab) {
     );
     assert_eq!(log(&lab.store, Some("bob")), [format!("created a.d.k__ctx {d}")]);
     assert_eq!(log(&lab.store, Some("")), [""; 0]);
-    let query =
-        |prefix, context| LogQuery { covers: &|space| space == &namespace("a.d"), prefix, context, by: None };
-    assert_eq!(log_of(&lab.store, &query("k", None)), [format!("created a.d.k__ctx {d}")]);
-    assert_eq!(log_of(&lab.store, &query("", Some("ctx"))), [format!("created a.d.k__ctx {d}")]);
-    assert_eq!(log_of(&lab.store, &query("", Some("x"))), [""; 0]);
+    let within = |prefix: &str, context: Option<&str>| {
+        let scope = Scope { context: context.map(str::to_owned), ..scope(within("a.d", prefix)) };
+        log_of(&lab.store, &LogQuery { scope: &scope, by: None })
+    };
+    assert_eq!(within("k", None), [format!("created a.d.k__ctx {d}")]);
+    assert_eq!(within("", Some("ctx")), [format!("created a.d.k__ctx {d}")]);
+    assert_eq!(within("", Some("x")), [""; 0]);
     let reader = lab.another_store().act_as(somebody("eve", Role::Read, "a.d"));
     assert_eq!(log(&reader, None), [format!("created a.d.m {last}"), format!("created a.d.k__ctx {d}")]);
 }
@@ -548,7 +559,8 @@ fn the_log_goes_on_behind_any_change(lab: &Lab) {
         wrote.unwrap();
         lab.set("a.c.single", "");
     }
-    let query = LogQuery { covers: &|_| true, prefix: "", context: None, by: None };
+    let all = scope(Listing::All);
+    let query = LogQuery { scope: &all, by: None };
     let all = lab.store.log(&query, None, usize::MAX).unwrap();
     assert_eq!(all.len(), 204);
     let place = |logged: &Logged| (logged.past.head.version, logged.address.clone());
@@ -726,9 +738,7 @@ fn what_others_have_changed_since_stops_an_undo(lab: &Lab) {
     set(&ann, "a.c.k", "1");
     lab.store.set_history(&namespace("a.c"), &HistorySettings::parse("history=9").unwrap()).unwrap();
     set(&bob, "a.c.k", "2");
-    let within =
-        LogQuery { covers: &|space| space == &namespace("a.c"), prefix: "", context: None, by: None };
-    fails(ann.undo_last(&within, "ann", 9, false), ErrorKind::Missing, "no change by ann");
+    fails(ann.undo_last(&scope(within("a.c", "")), "ann", 9, false), ErrorKind::Missing, "no change by ann");
 }
 
 fn evictions_are_undone_with_what_they_were_part_of(lab: &Lab) {
@@ -750,9 +760,8 @@ fn a_dry_undo_changes_nothing(lab: &Lab) {
     let first = set(&ann, "a.b.k", "1");
     let second = set(&ann, "a.b.k", "2");
     let expected = Undone { address: address("a.b.k"), versions: vec![second], like: Some(first) };
-    let query = LogQuery { covers: &|_| true, prefix: "", context: None, by: None };
     assert_eq!(lab.store.undo(&address("a.b.k"), true).unwrap(), expected);
-    let told = lab.store.undo_last(&query, "ann", 1, true).unwrap();
+    let told = lab.store.undo_last(&scope(Listing::All), "ann", 1, true).unwrap();
     assert_eq!(told.as_slice(), std::slice::from_ref(&expected));
     assert_eq!(lab.store.revision().unwrap(), second);
     assert_eq!(lab.store.undo(&address("a.b.k"), false).unwrap(), expected);
@@ -1023,8 +1032,8 @@ fn namespaces_that_keep_history_are_listed() {
     let lab = Lab::in_memory();
     lab.set("a.c.k", "1");
     keep(&lab, "history=1");
-    assert_eq!(lab.store.histories(&|_| true).unwrap(), [namespace(KEPT)]);
-    assert_eq!(lab.store.histories(&|space: &Namespace| space.project() == "b").unwrap(), []);
+    assert_eq!(lab.store.histories(&scope(Listing::All)).unwrap(), [namespace(KEPT)]);
+    assert_eq!(lab.store.histories(&scope(Listing::Project("b".to_owned()))).unwrap(), []);
     fails(lab.store.require_history(&namespace("a.c")), ErrorKind::Invalid, "a.c keeps no history");
     assert!(lab.store.require_history(&namespace(KEPT)).is_ok());
     assert!(lab.store.require_history(&namespace("a.none")).is_ok());
