@@ -126,3 +126,26 @@ pub(super) fn doze(limit: Duration, writes: Option<&Writes>, wait: Wait<'_>) -> 
     sys::doze(limit, writes, wait.reader)
         .map_err(|error| Error::new(ErrorKind::Io, "cannot wait for changes").because(error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_cannot_be_told_looks_often() {
+        let looks = Looks { writes: OnceCell::from(None), changed: Cell::default() };
+        let (looked, begun) = (Cell::new(0), Instant::now());
+        let has_changed = || {
+            looked.set(looked.get() + 1);
+            Ok(looked.get() == 20)
+        };
+        let nowhere = || PathBuf::from("nowhere");
+        let awaited = looks.until(&nowhere, &has_changed, Wait::of(Duration::from_secs(60))).unwrap();
+        assert_eq!(awaited, Awaited::Changed);
+        // Pauses that grow as far as those of others take eleven seconds.
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        let never = || Ok(false);
+        let awaited = looks.until(&nowhere, &never, Wait::of(Duration::from_millis(30))).unwrap();
+        assert_eq!(awaited, Awaited::TimedOut);
+    }
+}
