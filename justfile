@@ -32,6 +32,10 @@ counts *arguments:
 crash kills="2500":
     PRONTODB_TEST_KILLS={{ kills }} cargo test --release --package prontodb --test it -- --nocapture kill
 
+# Cuts the power, and fails each call to the disk.
+power cuts="10000" stride="1":
+    PRONTODB_TEST_CUTS={{ cuts }} PRONTODB_TEST_FAULT_STRIDE={{ stride }} cargo test --release --package prontodb-core --test power -- --nocapture
+
 # Tries random histories: many, and others every time.
 properties times="50":
     PRONTODB_TEST_TIMES={{ times }} cargo test --release --package prontodb-core --test it -- agree accounts

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::connect::{self, FileState, leave_files_at_close};
 use super::turn::Turnstile;
-use super::{OpenOptions, SqliteEngine, copy, error, side_file, sql};
+use super::{OpenOptions, SqliteEngine, copy, error, log, side_file, sql};
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
 use crate::sys;
@@ -78,6 +78,7 @@ impl Alone {
         if let FileState::Empty = connect::inspect(&self.connection, &self.path)? {
             return Ok(());
         }
+        log::name(&self.connection)?;
         let is_busy = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         match is_busy.map_err(|e| translate_held(e, &self.path))? {
             0 => Ok(()),

@@ -20,7 +20,7 @@ use super::image::Image;
 pub use super::segment::{MAX_MOMENTS, Moment, Replay, Replayed, Run, write_segment};
 use super::turn::Turnstile;
 use super::wal::{FRAME_HEAD_BYTES, Index, LogHead, Salts, Sum};
-use super::{Access, Lifetime, OpenOptions, sql};
+use super::{Access, Lifetime, OpenOptions, log, sql};
 use crate::engine::CopySink;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -412,7 +412,8 @@ impl Follower {
     /// Those of reading, and of `catch_up`.
     pub fn shorten(&mut self, catch_up: &mut dyn FnMut(&mut Self) -> Result<bool>) -> Result<()> {
         self.move_on()?;
-        self.copy_back();
+        // One that fails is made later, by this follower or by a writer.
+        log::copy_back(&self.keeper, CheckpointMode::PASSIVE);
         let turnstile = std::mem::replace(&mut self.turnstile, Turnstile::none());
         let shortened = self.shorten_in_turn(&turnstile, catch_up);
         self.turnstile = turnstile;
@@ -430,16 +431,12 @@ impl Follower {
         }
         // What is held from here on was copied back as a whole, so the next writer may begin anew.
         self.move_on()?;
-        self.copy_back();
+        // One that fails is made later, by this follower or by a writer.
+        log::copy_back(&self.keeper, CheckpointMode::PASSIVE);
         let moved = self.move_on();
         drop(turn);
         self.shortened = self.at.map(|at| (at.salts, at.frame));
         moved
-    }
-
-    /// A copy that fails is made later, by this follower or by a writer.
-    fn copy_back(&self) {
-        let _ = self.keeper.wal_checkpoint_v2(Some(MAIN_DB), CheckpointMode::PASSIVE);
     }
 }
 

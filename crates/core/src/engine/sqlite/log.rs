@@ -12,7 +12,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, FileControl, MAIN_DB};
 
-use super::{Lifetime, side_file};
+use super::{Lifetime, connect, side_file};
+use crate::error::Result;
 use crate::sys;
 
 /// From here on a process that is alone with the database empties the log.
@@ -83,12 +84,30 @@ impl Log {
         }
     }
 
-    /// A checkpoint that fails is made by a later writer; what was committed is safe in the log.
     fn checkpoint(&self, connection: &Connection, mode: CheckpointMode) {
-        if connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok() {
+        if copy_back(connection, mode) {
             self.frames.store(0, Ordering::Relaxed);
         }
     }
+}
+
+/// Copies the log back. What fails is done by a later writer; what was committed is safe in the log.
+pub(super) fn copy_back(connection: &Connection, mode: CheckpointMode) -> bool {
+    name(connection).is_ok() && connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok()
+}
+
+/// Makes sure that the name of the log is on disk. Without that a power cut may lose all that was synced
+/// to the log, and when it comes while the log is copied back, it leaves half of that and no log.
+///
+/// SQLite would sync the folder in every process; the log bears a mark once that has been done for it.
+pub(super) fn name(connection: &Connection) -> Result<()> {
+    let Some(path) = connection.path() else { return Ok(()) };
+    let log = side_file(Path::new(path), "-wal");
+    if !sys::is_marked(&log) {
+        connect::sync_folder(&log)?;
+        sys::mark(&log);
+    }
+    Ok(())
 }
 
 fn is_alone(connection: &Connection) -> bool {

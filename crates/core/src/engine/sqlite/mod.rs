@@ -318,7 +318,7 @@ impl SqliteEngine {
         }
         self.transact(sql::BEGIN_WRITE, &mut || body(&mut SqliteTxn::new(self.view())))?;
         if self.options.durability == Durability::Full {
-            self.name_log()?;
+            log::name(&self.connection)?;
         }
         self.set_busy_timeout(Duration::ZERO)?;
         self.log.shorten(&self.connection);
@@ -352,18 +352,6 @@ impl SqliteEngine {
     /// Where writers queue.
     fn turnstile(&self) -> &Turnstile {
         self.turnstile.get_or_init(|| Turnstile::of(&self.real_path()))
-    }
-
-    /// Makes sure that the name of the log is on disk, without which all that was synced to it could be lost.
-    ///
-    /// SQLite would sync the folder in every process; the log bears a mark once that has been done for it.
-    fn name_log(&self) -> Result<()> {
-        let log = side_file(&self.real_path(), "-wal");
-        if !sys::is_marked(&log) {
-            connect::sync_folder(&log)?;
-            sys::mark(&log);
-        }
-        Ok(())
     }
 
     /// Refuses a file that no longer has its name: what is beside it by now may be another one's log.
@@ -495,6 +483,7 @@ impl Engine for SqliteEngine {
         self.set_busy_timeout(patience)?;
         self.refuse_narrow_disk()?;
         let rebuilt = self.run(sql::REBUILD);
+        log::name(&self.connection)?;
         let emptied = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         drop(turn);
         // Also when that failed: what it wrote to the log is of no use, and others may need the room.

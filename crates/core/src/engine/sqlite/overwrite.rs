@@ -10,7 +10,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::connect::{self, Earlier, FileState, connect, file_error, number};
 use super::error::translate;
-use super::{Access, OpenOptions, SqliteEngine, check, layout, side_file, sql};
+use super::{Access, OpenOptions, SqliteEngine, check, layout, log, side_file, sql};
 use crate::engine::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
@@ -72,6 +72,7 @@ impl SqliteEngine {
     pub fn settle(path: &Path) -> Result<()> {
         let engine = Self::open_private(path)?;
         engine.transact(sql::BEGIN_WRITE, &mut || engine.end_what_ran())?;
+        log::name(&engine.connection)?;
         let emptied = engine.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         if emptied.map_err(|e| translate(e, path))? != 0 {
             let what = format!("{} is busy: others have it open", path.display());
