@@ -74,6 +74,24 @@ fn files_tests_and_columns_that_are_named_are_there() {
 }
 
 #[test]
+fn every_promise_has_tests_that_are_there() {
+    let code: String = files_below(&root().join("crates"), "rs").iter().map(|path| read(path)).collect();
+    let page = read(&root().join("docs/promises.md"));
+    let rows: Vec<_> =
+        page.lines().filter(|line| line.starts_with("| ") && !line.ends_with("| tests |")).collect();
+    assert!(rows.len() > 40, "{} promises", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<_> =
+            tests.split('`').skip(1).step_by(2).filter(|name| !name.contains([' ', '.'])).collect();
+        assert!(!names.is_empty() || row.ends_with("| test |"), "no test for: {row}");
+        for name in names {
+            assert!(code.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+}
+
+#[test]
 fn the_reference_of_commands_is_what_the_program_says() {
     let page = root().join("docs/cli.md");
     let text = reference(&sandbox());
