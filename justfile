@@ -28,9 +28,13 @@ bench *arguments:
 counts *arguments:
     bin/counts.sh {{ arguments }}
 
-# Kills writers at random moments, some ten thousand times, and looks for what was acknowledged.
-crash kills="2500":
-    PRONTODB_TEST_KILLS={{ kills }} cargo test --release --package prontodb --test it -- --nocapture kill
+# Kills writers at random moments, a hundred thousand times (eight times as often as is said), and looks for what was acknowledged.
+crash kills="12500":
+    PRONTODB_TEST_KILLS={{ kills }} cargo test --release --package prontodb --test it -- --nocapture many_processes::kill
+
+# Kills all that is done in many steps, each so often: backups, restores, migrations, moves, drops, renames, vacuums, operations under ids.
+kills times="200":
+    PRONTODB_TEST_KILLS={{ times }} cargo test --release --package prontodb --test it -- --nocapture killed whoever_is_killed
 
 # Cuts the power, and fails each call to the disk.
 power cuts="10000" stride="1":

@@ -113,9 +113,18 @@ pub(crate) fn time_of_one_write() -> u64 {
     u64::try_from(start.elapsed().as_micros()).unwrap() / 5
 }
 
-/// How often each worker of a test is killed; `just crash` asks for more than the few of every run.
+/// How often each worker of a test is killed; `just kills` asks for more than the few of every run.
 pub(crate) fn kills_of_a_worker() -> u64 {
-    std::env::var("PRONTODB_TEST_KILLS").map_or(15, |kills| kills.parse().unwrap())
+    kills_unless_said(15)
+}
+
+/// The same for those who do nothing but write; `just crash` asks for more.
+fn kills_of_a_writer() -> u64 {
+    kills_unless_said(65)
+}
+
+fn kills_unless_said(kills: u64) -> u64 {
+    std::env::var("PRONTODB_TEST_KILLS").map_or(kills, |kills| kills.parse().unwrap())
 }
 
 /// Kills a process at some moment of the write that it does.
@@ -142,7 +151,7 @@ fn a_first_command_that_is_killed_leaves_nothing_in_the_way() {
 #[test]
 fn kills_at_any_moment_lose_nothing_that_was_acknowledged() {
     const WORKERS: u64 = 4;
-    let (s, time, kills) = (sandbox(), WORKERS * time_of_one_write(), kills_of_a_worker());
+    let (s, time, kills) = (sandbox(), WORKERS * time_of_one_write(), kills_of_a_writer());
     let work = |worker| writes_and_kills(&s, worker, kills, time);
     let acknowledged: Vec<_> = thread::scope(|scope| {
         let workers: Vec<_> = (1..=WORKERS).map(|worker| scope.spawn(move || work(worker))).collect();
@@ -187,7 +196,7 @@ fn writes_and_kills(s: &Sandbox, worker: u64, kills: u64, time: u64) -> Vec<Stri
 #[test]
 fn killed_counters_count_what_they_acknowledged() {
     const WORKERS: u64 = 4;
-    let (s, time, kills) = (sandbox(), WORKERS * time_of_one_write(), kills_of_a_worker());
+    let (s, time, kills) = (sandbox(), WORKERS * time_of_one_write(), kills_of_a_writer());
     let count = |worker: u64| {
         let mut dice = Dice(worker.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let codes = (0..kills).map(|_| kill_at_some_moment(s.spawn(["incr", "p.n.k"]), &mut dice, time));
@@ -199,6 +208,7 @@ fn killed_counters_count_what_they_acknowledged() {
     });
     let sum: u64 = s.run(["incr", "p.n.k", "0"]).succeeds().stdout().trim_end().parse().unwrap();
     assert!((acknowledged..=WORKERS * kills).contains(&sum), "{sum}, and {acknowledged} were acknowledged");
+    println!("{} kills, {acknowledged} increments acknowledged, {sum} made", WORKERS * kills);
 }
 
 #[test]
