@@ -52,12 +52,9 @@ round-trips entries="100000":
 backups times="1000":
     PRONTODB_TEST_BACKUPS={{ times }} cargo test --release --package prontodb --test it -- --nocapture backups_under_load
 
-# Feeds a parser what it never met: stream, tsv, json, jsonl, csv or names. What it finds is kept as a test.
-fuzz target seconds="60":
-    cargo fuzz --version || cargo install --locked cargo-fuzz
-    mkdir -p fuzz/corpus/{{ target }}
-    # The sanitizers are for nightly compilers; this one is told to pass for such a one.
-    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ target }} fuzz/corpus/{{ target }} fuzz/seeds/{{ target }} -- -max_total_time={{ seconds }} -max_len=400
+# Feeds parsers what they never met, all of them or those that are named, so many seconds each.
+fuzz seconds="60" *targets:
+    bin/fuzz.sh {{ seconds }} {{ targets }}
 
 # Formats the code.
 fmt:
