@@ -6,7 +6,9 @@
 use libfuzzer_sys::fuzz_target;
 use prontodb_core::auth::Role;
 use prontodb_core::store::{CacheSettings, HistorySettings, Position, Table};
-use prontodb_core::{Glob, Metakeys, Millis, Selector, Ttl};
+use prontodb_core::glob::Glob;
+use prontodb_core::metakeys::Selector;
+use prontodb_core::{Metakeys, Millis, Ttl};
 
 fuzz_target!(|input: (&str, &str)| {
     let (text, other) = input;
@@ -17,7 +19,7 @@ fuzz_target!(|input: (&str, &str)| {
         assert_eq!(Millis::parse(&moment.to_string()), Some(moment));
     }
     if let Ok(position) = text.parse::<Position>() {
-        assert_eq!(position.to_string().parse(), Ok::<_, ()>(position).map_err(|()| unreachable!()));
+        assert_eq!(position.to_string().parse().ok(), Some(position));
     }
     if let Ok(Some(metakeys)) = Metakeys::from_json(text) {
         assert_eq!(Metakeys::from_json(&metakeys.to_json()).ok(), Some(Some(metakeys)));
