@@ -262,6 +262,9 @@ pub trait Txn: View {
     /// Notes when a version of an entry was no more; says whether the history has that version.
     fn end_past(&mut self, space: &Space, name: &str, version: Version, ended: Millis) -> Result<bool>;
 
+    /// Removes a version of an entry from the history of its space, if it is there.
+    fn drop_past(&mut self, space: &Space, name: &str, version: Version) -> Result<()>;
+
     /// Removes all versions of an entry from the history of its space but the newest `versions`.
     fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()>;
 
