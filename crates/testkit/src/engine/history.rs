@@ -154,7 +154,10 @@ pub fn one_version_can_be_dropped(engine: &dyn Engine) {
         write(engine, |txn| txn.drop_past(&space, "n", Version(version)));
         assert_eq!(versions(engine, &space, "n"), [3, 1]);
     }
-    assert_eq!((versions(engine, &space, "n2"), versions(engine, &other, "n")), (vec![3, 2, 1], vec![3, 2, 1]));
+    assert_eq!(
+        (versions(engine, &space, "n2"), versions(engine, &other, "n")),
+        (vec![3, 2, 1], vec![3, 2, 1])
+    );
 }
 
 /// Trimmed, an entry has its newest versions; others keep theirs.
