@@ -13,6 +13,7 @@ mod wait;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
@@ -45,6 +46,9 @@ pub trait Engine: Send {
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write(body)
     }
+
+    /// From now on waits no longer than this for other writers. Engines that are never kept waiting need not heed it.
+    fn set_patience(&mut self, _patience: Duration) {}
 
     /// A mark of the present state, for [`Engine::await_change`].
     ///

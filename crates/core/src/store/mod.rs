@@ -59,6 +59,7 @@ pub use self::wait::{Met, Until};
 pub use self::watch::{Event, Watch};
 
 use std::path::Path;
+use std::time::Duration;
 
 use self::coder::Coder;
 use crate::address::{Address, Namespace};
@@ -147,6 +148,11 @@ impl Store {
     /// The same for a store that is in use already.
     pub fn set_fence(&mut self, fences: impl IntoIterator<Item = Fence>) {
         self.fences = fences.into_iter().collect();
+    }
+
+    /// Waits no longer than this for other writers, where the engine waits for any: for whoever has to be back soon.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.engine.set_patience(patience);
     }
 
     /// Does the one operation that it is asked for under this id, and only if nobody has done it under the same before: see
