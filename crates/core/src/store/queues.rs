@@ -312,7 +312,8 @@ impl Store {
     /// Hands the next item to whoever asks, for `ttl`; `None` when there is none to be had.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] to those who may not read and write there; those of writing.
+    /// [`ErrorKind::Denied`] to those who may not read and write there; [`ErrorKind::Conflict`] when a lease has ended that this
+    /// store writes under; [`ErrorKind::Damaged`] when there is nothing but what cannot be read; those of writing.
     pub fn claim(&self, queue: &Namespace, ttl: Ttl) -> Result<Option<Claimed>> {
         self.allow(Action::Read, Some(queue))?;
         self.allow(Action::Write, Some(queue))?;
@@ -321,7 +322,7 @@ impl Store {
         };
         let claimed = loop {
             // Whoever waits asks often, and should keep nobody from writing.
-            let Outlook { has_one, damage } = self.outlook(queue)?;
+            let Outlook { has_one, due, damage } = self.outlook(queue)?;
             if !has_one {
                 let Some(answer) = self.answer_given(&describe)? else {
                     self.require_fence()?;
@@ -329,7 +330,14 @@ impl Store {
                 };
                 break answer;
             }
-            while self.bring_many_due(queue)? {}
+            // Which one is the first shows when all that are due are there.
+            if due > BROUGHT_AT_ONCE {
+                self.engine.write(&mut |txn| match txn.space(queue)? {
+                    Some(space) => bring_due(txn, &space, self.now()),
+                    None => Ok(()),
+                })?;
+                continue;
+            }
             let claimed = self.once(Guard::Fence, &describe, |txn| match txn.space(queue)? {
                 Some(space) => self.claim_in(txn, &space, ttl),
                 None => Ok(None),
@@ -358,11 +366,10 @@ impl Store {
         self.engine.read(&mut |view| {
             outlook = Outlook::default();
             let Some(space) = view.space(queue)? else { return Ok(()) };
-            let now = self.now();
+            outlook.due = due_items(view, &space, self.now(), BROUGHT_AT_ONCE + 1)?.len();
+            outlook.has_one = outlook.due > 0;
             let first = |place: &str| look(view, place, place, 1);
-            let delayed = first(&prefix(&space, DELAYED))?;
-            outlook.has_one = delayed.found.iter().any(|(key, _)| due(&space, key) <= now);
-            outlook.damage = delayed.damage;
+            outlook.damage = first(&prefix(&space, DELAYED))?.damage;
             for place in [prefix(&space, READY), self.handed_to_us(&space)] {
                 outlook.add(first(&place)?);
             }
@@ -437,25 +444,6 @@ impl Store {
             }
         }
         Ok(None)
-    }
-
-    /// Where more items are due than a claim brings itself, makes some of them ready; whether there were so many.
-    fn bring_many_due(&self, queue: &Namespace) -> Result<bool> {
-        let (now, mut are_many) = (self.now(), false);
-        self.engine.read(&mut |view| {
-            are_many = match view.space(queue)? {
-                Some(space) => due_items(view, &space, now, BROUGHT_AT_ONCE + 1)?.len() > BROUGHT_AT_ONCE,
-                None => false,
-            };
-            Ok(())
-        })?;
-        if are_many {
-            self.engine.write(&mut |txn| match txn.space(queue)? {
-                Some(space) => bring_due(txn, &space, now),
-                None => Ok(()),
-            })?;
-        }
-        Ok(are_many)
     }
 
     /// Removes an item that is done.
@@ -727,6 +715,8 @@ impl Store {
 #[derive(Default)]
 struct Outlook {
     has_one: bool,
+    /// How many delayed items are due, up to more than one transaction brings back.
+    due: usize,
     damage: Option<Error>,
 }
 
