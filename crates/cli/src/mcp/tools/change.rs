@@ -3,9 +3,9 @@
 use prontodb_core::store::{Condition, Presence, SetOptions, Writer};
 use prontodb_core::{Address, Error, ErrorKind, Result as CoreResult, Version};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Answer, Call, Span, bytes, needed, of_entry, span};
+use super::value::Given;
+use super::{Answer, Call, Span, needed, of_entry, span};
 use crate::exit::Failure;
 use crate::mcp::desk::{Desk, Open};
 use crate::mcp::scope::Scope;
@@ -16,7 +16,7 @@ use crate::output::json::Object;
 #[serde(deny_unknown_fields)]
 pub struct Set {
     key: String,
-    value: Value,
+    value: Given,
     #[serde(default)]
     base64: bool,
     ttl: Option<Span>,
@@ -30,7 +30,7 @@ pub struct Set {
 pub struct Update {
     key: String,
     add: Option<i64>,
-    append: Option<Value>,
+    append: Option<Given>,
     fence: Option<u64>,
 }
 
@@ -100,7 +100,7 @@ enum Op {
 pub struct Step {
     op: Op,
     key: String,
-    value: Option<Value>,
+    value: Option<Given>,
     #[serde(default)]
     base64: bool,
     ttl: Option<Span>,
@@ -145,7 +145,7 @@ impl Step {
             needed("if_version", if_version.as_ref())?;
         }
         let value = match op {
-            Op::Set | Op::Append => bytes(needed("value", value.as_ref())?, *base64)?,
+            Op::Set | Op::Append => needed("value", value.as_ref())?.bytes(*base64)?,
             _ => Vec::new(),
         };
         let condition = match if_version {

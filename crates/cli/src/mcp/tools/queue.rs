@@ -3,10 +3,10 @@
 use prontodb_core::store::{Claimed, Fence, PushOptions, QueuePlace};
 use prontodb_core::{Namespace, Ttl};
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::get::push_value;
-use super::{Answer, Call, Span, bytes, needed, nothing_yet, page, span};
+use super::value::Given;
+use super::{Answer, Call, Span, needed, nothing_yet, page, span};
 use crate::commands::queue::list::push_json;
 use crate::exit::{Code, Failure};
 use crate::mcp::desk::{Desk, Open};
@@ -18,7 +18,7 @@ use crate::output::json::Object;
 pub struct Queue {
     action: Action,
     queue: Option<String>,
-    value: Option<Value>,
+    value: Option<Given>,
     priority: Option<u8>,
     delay: Option<Span>,
     ttl: Option<Span>,
@@ -64,7 +64,7 @@ impl Call for Queue {
         let mut object = Object::begin(&mut text);
         match self.action {
             Action::Push => {
-                let value = bytes(needed("value", self.value.as_ref())?, false)?;
+                let value = needed("value", self.value.as_ref())?.bytes(false)?;
                 let plain = PushOptions::default();
                 let priority = self.priority.unwrap_or(plain.priority);
                 let id = open.store.push(&namespace, &value, &PushOptions { priority, delay, ..plain })?;

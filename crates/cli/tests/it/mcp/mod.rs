@@ -1,5 +1,6 @@
 //! `mcp`: frames in, frames out; what an agent may do, and that nothing it sends does harm.
 
+mod crowded;
 mod memory;
 mod subscriptions;
 
