@@ -373,7 +373,7 @@ impl Context {
 
     /// Refuses to go on under a lease that has ended. Leaves no connection open.
     fn require_fence_at(&self, path: &Path) -> Result<(), Failure> {
-        if self.fence.as_ref().and_then(|fence| fence.at(path)).is_none() {
+        if self.fence.as_ref().is_none_or(|fence| fence.at(path).is_empty()) {
             return Ok(());
         }
         let store = self.configure(path, self.open_or_empty(path)?, None);
@@ -412,7 +412,7 @@ impl Context {
     }
 
     fn configure(&self, path: &Path, store: Store, identity: Option<Identity>) -> Session {
-        let store = store.with_fence(self.fence.as_ref().and_then(|fence| fence.at(path)));
+        let store = store.with_fence(self.fence.iter().flat_map(|fence| fence.at(path)));
         let store = store.with_op(self.op.clone());
         let store = store.with_reason(self.reason.clone());
         let store = store.with_max_value_bytes(self.settings.max_value_bytes.value).with_origin("cli");

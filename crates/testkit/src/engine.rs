@@ -66,6 +66,7 @@ macro_rules! engine_suite {
                     a_version_gives_way_to_one_of_the_same_number
                     changes_of_a_space_come_in_one_order
                     ends_are_noted_of_versions_that_are_kept
+                    one_version_can_be_dropped
                     trimming_leaves_the_newest
                     what_has_ended_is_forgotten
                     histories_are_those_of_one_space

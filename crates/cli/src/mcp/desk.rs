@@ -184,9 +184,9 @@ impl Desk {
 
     fn opened(&mut self, fence: Option<u64>) -> Result<Open<'_>, Failure> {
         let fence = match (&self.cx.fence, fence) {
-            (_, Some(token)) => Some(Fence(token)),
+            (_, Some(token)) => vec![Fence(token)],
             (Some(given), None) => given.at(&self.cx.selection()?.path),
-            (None, None) => None,
+            (None, None) => Vec::new(),
         };
         let Self { cx, scope, max_bytes, store, .. } = self;
         let store = store.get_or_insert_with(|| ManuallyDrop::new(Store::in_memory()));

@@ -437,3 +437,18 @@ fn changes_of_many_processes_are_all_kept() {
     }
     s.run(["admin", "check"]).succeeds();
 }
+
+#[test]
+fn an_undo_knows_what_was_there_before_a_transaction() {
+    let s = sandbox();
+    s.run(["admin", "namespace", "set", "p.n", "history=9"]).succeeds();
+    s.run(["set", "p.n.a", "1"]).prints("");
+    let steps = r#"{"then":[{"set":"p.n.new","v":"1"},{"del":"p.n.new"},{"set":"p.n.new","v":"2"},
+                            {"rename":"p.n.a","to":"p.n.b"},{"rename":"p.n.b","to":"p.n.a"}]}"#;
+    s.run(["txn"]).stdin(steps).succeeds();
+    s.run(["history", "p.n.new"]).succeeds().stdout_has("\tcreated\t").stdout_lacks("\tset\t");
+    s.run(["history", "p.n.b"]).fails(2);
+    s.run(["undo", "p.n.new"]).succeeds();
+    s.run(["undo", "p.n.a"]).succeeds();
+    s.run(["scan", "p.n"]).prints("a=1\n");
+}

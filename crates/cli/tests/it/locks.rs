@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prontodb_testkit::sandbox::{Call, Running, Sandbox};
 
-use crate::common::{json_of, refused, sandbox, sandbox_with, wait_until};
+use crate::common::{LockHolder, database_file, json_of, refused, sandbox, sandbox_with, wait_until};
 
 /// Takes a lock; its token.
 #[track_caller]
@@ -81,8 +81,6 @@ fn what_makes_no_sense_is_refused() {
     let s = sandbox_with([("p.n.k", "1")]);
     for (args, says) in [
         (&["lock", "acquire", "a"][..], "--ttl"),
-        (&["lock", "acquire", "a", "--ttl", "0"], "longer than zero"),
-        (&["lock", "acquire", "a", "--ttl", "soon"], "`soon`"),
         (&["lock", "acquire", "a", "--ttl", "1s", "--wait", "0"], "--wait"),
         (&["lock", "run", "a"], "COMMAND"),
         (&["lock", "acquire", "a", "--ttl", "1s", "-p", "x"], "--project"),
@@ -91,6 +89,13 @@ fn what_makes_no_sense_is_refused() {
     ] {
         s.run(args).fails(64).stderr_has(says);
     }
+    let ttl = |ttl: &str| refused(&s, &["lock", "acquire", "a", "--ttl", ttl], 1, "invalid");
+    ttl("0").stderr_has("longer than zero");
+    ttl("soon").stderr_has("`soon`");
+    // As everywhere.
+    s.run(["create-cache", "p.c", "5"]).succeeds();
+    refused(&s, &["set", "p.c.k", "1", "--ttl", "0"], 1, "invalid").stderr_has("longer than zero");
+    s.run(["lock", "run", "a", "--ttl", "0", "--", "true"]).fails(1);
     refused(&s, &["lock", "acquire", "", "--ttl", "1s"], 1, "invalid").stderr_has("it is empty");
     refused(&s, &["lock", "acquire", "a\nb", "--ttl", "1s"], 1, "invalid").stderr_has("control characters");
     s.run(["set", "p.n.k", "2"]).env("PRONTO_FENCE", "none").fails(64).stderr_has("PRONTO_FENCE");
@@ -153,8 +158,120 @@ fn writes_of_every_kind_carry_a_token() {
     let elsewhere = format!("{token}@0@/nowhere/at.prdb");
     s.run(["set", "p.n.k", "4"]).env("PRONTO_FENCE", &elsewhere).prints("");
     s.run(["lock", "release", "job"]).env("PRONTO_FENCE", &elsewhere).fails(3).stderr_has("another database");
-    // Locks go by tokens of their own.
-    s.run(["lock", "acquire", "other", "--ttl", "1h"]).env("PRONTO_FENCE", &token).succeeds();
+}
+
+#[test]
+fn whoever_works_under_a_lease_that_has_ended_gets_no_new_one() {
+    let s = sandbox();
+    s.run(["queue", "push", "p.q", "job"]).succeeds();
+    let token = acquire(&s, "outer", "1h");
+    s.run(["lock", "release", "outer", "--fence", &token]).prints("");
+    for args in [
+        &["lock", "acquire", "inner", "--ttl", "1h"][..],
+        &["lock", "run", "inner", "--", "touch", "done"],
+        &["queue", "claim", "p.q", "--ttl", "1h"],
+        &["queue", "claim", "p.none", "--ttl", "1h"],
+    ] {
+        let ended = s.run(args).env("PRONTO_FENCE", &token).fails(3);
+        ended.stderr_has(&format!("the lease of the token {token} was given back or has lapsed"));
+    }
+    assert!(!s.path("done").exists());
+    s.run(["lock", "list"]).prints("");
+    s.run(["queue", "list", "p.q"]).succeeds().stdout_has("\tready\t");
+}
+
+#[test]
+fn a_command_under_two_locks_writes_under_both() {
+    let s = sandbox();
+    let inner = r#""$P" set p.n.k 1 && touch begun; until [ -e go ]; do sleep 0.01; done
+                   "$P" set p.n.k 2; echo $? >code; "$P" set -d other.prdb p.n.k 1; echo $? >elsewhere
+                   "$P" lock renew inner --ttl 1h; echo $? >renewed"#;
+    let outer = r#""$P" lock run inner -- sh -c "$INNER""#;
+    let holder = under(&s, &["--ttl", "1h"], outer).env("INNER", inner).spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    let listed = json_of(s.run(["lock", "list", "--json"]));
+    let token =
+        listed.as_array().unwrap().iter().find(|lock| lock["name"] == "job").unwrap()["fence"].to_string();
+    s.run(["lock", "release", "job", "--fence", &token]).prints("");
+    std::fs::write(s.path("go"), "").unwrap();
+    // Nobody has told the outer holder yet.
+    holder.wait().fails(3);
+    let code = |name: &str| std::fs::read_to_string(s.path(name)).unwrap();
+    assert_eq!(
+        (code("code"), code("elsewhere"), code("renewed")),
+        ("3\n".into(), "0\n".into(), "0\n".into())
+    );
+    s.run(["get", "p.n.k"]).prints("1\n");
+}
+
+#[test]
+fn a_signal_is_passed_on_while_a_renewal_waits() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let script = "trap 'touch told; exit 9' INT; touch begun; while :; do sleep 0.02; done";
+    let call = under(&s, &["--ttl", "6s"], script).env("PRONTO_BUSY_TIMEOUT_MS", "60000");
+    let holder = heeding(call).spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    let writer = LockHolder::of(&s);
+    // By now a renewal is due, and nobody can write.
+    thread::sleep(Duration::from_millis(2500));
+    signal(&holder, "-INT");
+    let sent = Instant::now();
+    wait_until("the command is told", || s.path("told").exists());
+    assert!(sent.elapsed() < Duration::from_secs(2), "{:?}", sent.elapsed());
+    drop(writer);
+    holder.wait().fails(9);
+    s.run(["lock", "list"]).prints("");
+}
+
+#[test]
+fn what_is_run_because_a_lock_is_lost_keeps_no_signal_back() {
+    let s = sandbox();
+    let script = "trap 'touch told; exit 9' TERM; touch begun; while :; do sleep 0.02; done";
+    let on_lost = "trap 'touch ended; exit' TERM; touch lost; while :; do sleep 0.02; done";
+    let holder = under(&s, &["--ttl", "300ms", "--on-lost", on_lost], script).spawn();
+    wait_until("the command runs", || s.path("begun").exists());
+    let listed = json_of(s.run(["lock", "list", "--json"]));
+    let token = listed.as_array().unwrap()[0]["fence"].to_string();
+    s.run(["lock", "release", "job", "--fence", &token]).prints("");
+    wait_until("the lock is lost", || s.path("lost").exists());
+    thread::sleep(Duration::from_millis(50));
+    signal(&holder, "-TERM");
+    holder.wait().fails(3).stderr_has("was lost");
+    assert!(s.path("told").exists() && s.path("ended").exists());
+}
+
+#[test]
+fn a_key_that_is_revoked_keeps_and_gets_no_lock() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    s.run(["queue", "push", "p.q", "job"]).succeeds();
+    let token = s.run(["admin", "key", "create", "ci", "--role", "write"]).succeeds().stdout();
+    let held = acquire(&s, "held", "1h");
+    let claim = s.run(["queue", "claim", "p.q", "--ttl", "1h"]).succeeds().stdout();
+    let as_ci = |call: Call| {
+        call.env("PRONTO_SECURITY_LOCAL", "true")
+            .env("PRONTO_API_KEY", token.trim_end())
+            .within(Duration::from_secs(120))
+    };
+    let holder = as_ci(under(&s, &["--ttl", "600ms"], "touch begun; exec sleep 600")).spawn();
+    let waiting = [
+        &["lock", "acquire", "held", "--ttl", "1h", "--wait", "60s"][..],
+        &["queue", "claim", "p.q", "--ttl", "1h", "--wait", "60s"],
+    ]
+    .map(|args| as_ci(s.run(args)).spawn());
+    wait_until("the command runs", || s.path("begun").exists());
+    thread::sleep(Duration::from_millis(300));
+    s.run(["admin", "key", "revoke", "ci"]).succeeds();
+    holder
+        .wait()
+        .fails(3)
+        .stderr_has("was lost while the command ran; what proved that this is ci no longer holds");
+    s.run(["lock", "release", "held", "--fence", &held]).prints("");
+    let claimed = claim.split(' ').next().unwrap();
+    s.run(["queue", "nack", "p.q", "--fence", claimed]).prints("");
+    for waiting in waiting {
+        waiting.wait().fails(5).stdout_is("").stderr_has("the API key was revoked");
+    }
+    s.run(["queue", "list", "p.q"]).succeeds().stdout_has("\tready\t");
 }
 
 #[test]
@@ -223,9 +340,11 @@ fn what_cannot_be_told_is_not_taken() {
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     s.run(["lock", "acquire", "job", "--ttl", "1h"]).stdout_to(full()).fails(1);
     s.run(["lock", "list"]).prints("");
-    s.run(["queue", "push", "p.q", "x"]).succeeds();
-    s.run(["queue", "claim", "p.q", "--ttl", "1h"]).stdout_to(full()).fails(1);
-    s.run(["queue", "list", "p.q"]).succeeds().stdout_has("\tready\t");
+    s.run(["queue", "push", "p.q", "x", "--tries", "2"]).succeeds();
+    for _ in 0..3 {
+        s.run(["queue", "claim", "p.q", "--ttl", "1h"]).stdout_to(full()).fails(1);
+        s.run(["queue", "list", "p.q"]).succeeds().stdout_has("\tready\t100\t0\t2\t-");
+    }
 }
 
 #[test]
@@ -239,10 +358,7 @@ fn leases_do_not_come_back_with_a_restore() {
     for to in [&[][..], &["--to", "other"]] {
         s.run(["restore", "b.tar.gz"]).args(to.iter().copied()).succeeds();
         let at = |args: &[&str]| {
-            s.run(args).env(
-                "PRONTO_DB",
-                crate::common::database_file(&s, if to.is_empty() { "main" } else { "other" }),
-            )
+            s.run(args).env("PRONTO_DB", database_file(&s, if to.is_empty() { "main" } else { "other" }))
         };
         at(&["lock", "list"]).prints("");
         at(&["set", "p.n.k", "2", "--fence", &token]).fails(3);

@@ -114,6 +114,49 @@ fn values_are_bytes_and_nonsense_is_refused() {
 }
 
 #[test]
+fn whoever_waits_gets_the_first_item_of_a_database_that_is_made_meanwhile() {
+    let s = sandbox();
+    let worker = s.run(["queue", "claim", "p.q", "--ttl", "1h", "--wait", "60s"]).spawn();
+    thread::sleep(Duration::from_millis(200));
+    push(&s, "job", &[]);
+    worker.wait().succeeds().stdout_has("\njob\n");
+    // Whoever does not wait makes none.
+    s.run(["queue", "claim", "p.q", "--ttl", "1h", "--database", "none"]).fails(2);
+    assert!(!database_file(&s, "none").exists());
+}
+
+#[test]
+fn an_item_that_is_listed_as_dead_can_be_tried_again() {
+    let s = sandbox();
+    let id = push(&s, "job", &["--tries", "1"]);
+    claim(&s, "1ms");
+    thread::sleep(Duration::from_millis(5));
+    s.run(["queue", "list", "p.q"]).prints(format!("{id}\tdead\t100\t1\t1\t-\n"));
+    s.run(["queue", "retry", "p.q", &id]).prints("");
+    s.run(["queue", "list", "p.q"]).prints(format!("{id}\tready\t100\t0\t1\t-\n"));
+    refused(&s, &["queue", "claim", "p.q", "--ttl", "0"], 1, "invalid").stderr_has("longer than zero");
+}
+
+#[test]
+fn records_that_are_damaged_are_named_and_hold_up_no_others() {
+    let s = sandbox();
+    push(&s, "broken", &[]);
+    claim(&s, "1h");
+    s.run(["lock", "acquire", "broken", "--ttl", "1h"]).succeeds();
+    let file = database_file(&s, "main");
+    for table in ["sys_queues", "sys_leases", "sys_locks"] {
+        sql(&s, &file, &format!("UPDATE {table} SET record = '{{broken'"));
+    }
+    let found = s.run(["admin", "check"]).fails(7).stdout();
+    for table in ["sys_queues", "sys_leases", "sys_locks"] {
+        assert!(found.contains(&format!("a record of {table} cannot be read")), "{found}");
+    }
+    s.run(["lock", "acquire", "other", "--ttl", "1h"]).succeeds();
+    push(&s, "job", &[]);
+    assert_eq!(claim(&s, "1h").1, "job");
+}
+
+#[test]
 fn an_item_can_be_handed_to_another_user() {
     let s = sandbox();
     let id = push(&s, "job", &[]);

@@ -474,6 +474,13 @@ impl Txn for State {
         Ok(true)
     }
 
+    fn drop_past(&mut self, space: &Space, name: &str, version: Version) -> Result<()> {
+        let key = (space.id, name.to_owned(), version.0);
+        let kept = self.past.contains_key(&key).then_some(key);
+        self.remove_past(kept.into_iter().collect());
+        Ok(())
+    }
+
     fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()> {
         let kept = usize::try_from(versions).unwrap_or(usize::MAX);
         let beyond = self.past_of_entry(space, name).rev().skip(kept);

@@ -13,6 +13,7 @@ mod wait;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
@@ -45,6 +46,9 @@ pub trait Engine: Send {
     fn write_at_once(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.write(body)
     }
+
+    /// From now on waits no longer than this for other writers. Engines that are never kept waiting need not heed it.
+    fn set_patience(&mut self, _patience: Duration) {}
 
     /// A mark of the present state, for [`Engine::await_change`].
     ///
@@ -261,6 +265,9 @@ pub trait Txn: View {
 
     /// Notes when a version of an entry was no more; says whether the history has that version.
     fn end_past(&mut self, space: &Space, name: &str, version: Version, ended: Millis) -> Result<bool>;
+
+    /// Removes a version of an entry from the history of its space, if it is there.
+    fn drop_past(&mut self, space: &Space, name: &str, version: Version) -> Result<()>;
 
     /// Removes all versions of an entry from the history of its space but the newest `versions`.
     fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()>;

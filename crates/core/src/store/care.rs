@@ -3,21 +3,33 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use super::Store;
 use super::coder::{DataKeyRecord, check_length};
 use super::history::HistoryRecord;
 use super::moves::{LeftoverRecord, MoveRecord};
 use super::projects::ProjectRecord;
 use super::tables::TableRecord;
+use super::{Store, changes, locks, once, queues};
 use crate::address::Delimiter;
-use crate::auth::Action;
 use crate::auth::policy::Decision;
+use crate::auth::{self, Action};
 use crate::engine::{Catalog, Fields, Range, Row, Sealing, Space, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::records;
 
-/// How many versions of a history are read at a time.
+/// How many versions of a history are read at a time,
 const PAGE: usize = 1000;
+/// and how many records: some of them have values.
+const RECORDS: usize = 64;
+/// Reads the record of a key.
+type ReadRecord = fn(&str, &str) -> Result<()>;
+/// Records that nobody meets for long, each of which is read.
+const LOOKED_AT: [(Catalog, ReadRecord); 5] = [
+    (Catalog::Locks, locks::check_holder),
+    (Catalog::Leases, locks::check_lease),
+    (Catalog::Queues, queues::check_place),
+    (Catalog::OpAges, once::check_age),
+    (Catalog::Changes, changes::check_record),
+];
 
 /// More problems than this are not told.
 const MAX_PROBLEMS: usize = 500;
@@ -150,6 +162,12 @@ impl Store {
                 records::all::<HistoryRecord, _>(view).map(drop),
             ];
             others.into_iter().try_for_each(|read| checked.note(read))?;
+            for (catalog, read) in LOOKED_AT {
+                checked.check_records(view, catalog, read)?;
+            }
+            if !quick {
+                checked.check_records(view, Catalog::Ops, once::check_op)?;
+            }
             for space in view.spaces(None)? {
                 let used = self.check_usage(view, &space);
                 checked.note(used)?;
@@ -267,6 +285,22 @@ impl Store {
 }
 
 impl Checked {
+    /// Reads every record of a catalog.
+    fn check_records(&mut self, view: &dyn View, catalog: Catalog, read: ReadRecord) -> Result<()> {
+        let mut after = String::new();
+        while self.problems.len() <= MAX_PROBLEMS {
+            let mut page = Vec::new();
+            let looked = view.records(catalog, &after, RECORDS).map(|found| page = found);
+            self.note(looked)?;
+            let Some((last, _)) = page.last() else { break };
+            after.clone_from(last);
+            for (key, record) in &page {
+                self.note(read(key, record).map_err(|error| error.at(auth::shown(key))))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Notes damage; other errors stay what they are.
     fn note(&mut self, looked: Result<()>) -> Result<()> {
         match looked {

@@ -341,6 +341,11 @@ fn damaged() -> Error {
     Error::new(ErrorKind::Damaged, "the log of changes has records that are none of it")
 }
 
+/// Reads a record of the log.
+pub(super) fn check_record(key: &str, record: &str) -> Result<()> {
+    cursor(key, record).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -338,7 +338,9 @@ pub(super) fn note(
     if let Some(replaced) = present.filter(|head| head.version != version) {
         end(txn, space, name, replaced, by.now)?;
     }
-    let deed = deed_of(txn, space, name, present, made)?;
+    let Some(deed) = deed_of(txn, space, name, present, made)? else {
+        return txn.drop_past(space, name, version);
+    };
     let (head, value) = match made {
         Made::Stored(head, value) => ((*head).clone(), Some(Cow::Borrowed(*value))),
         Made::Headed(head) => ((*head).clone(), txn.get(space, name)?.map(|record| record.value.into())),
@@ -397,14 +399,15 @@ pub(super) fn found(name: &str, head: Head) -> Past {
     Past { name: name.to_owned(), deed: Deed::Found, head: Head { rank: None, ..head }, ended, reason: None }
 }
 
-/// What a change does to an entry, together with what the same transaction has done to it before.
+/// What a change does to an entry, together with what the same transaction has done to it before; nothing where it removes what
+/// came into being by that. So whatever the transaction has removed before was there before the transaction.
 fn deed_of(
     txn: &mut dyn Txn,
     space: &Space,
     name: &str,
     present: Option<&Head>,
     made: &Made<'_>,
-) -> Result<Deed> {
+) -> Result<Option<Deed>> {
     let version = txn.version()?;
     let is_first = present.is_some_and(|head| head.version != version);
     let earlier = match is_first {
@@ -412,14 +415,15 @@ fn deed_of(
         false => txn.past_of(space, name, None, 1)?.pop().filter(|past| past.head.version == version),
     };
     Ok(match (made, earlier.map(|past| past.deed)) {
-        (Made::Removed(deed), _) => *deed,
-        (Made::Stored(..), Some(Deed::Created)) => Deed::Created,
-        (Made::Headed(_), Some(deed)) => deed,
-        (Made::Headed(_), None) => Deed::Touched,
+        (Made::Removed(_), Some(Deed::Created)) => None,
+        (Made::Removed(deed), _) => Some(*deed),
+        (Made::Stored(..), Some(Deed::Created)) => Some(Deed::Created),
+        (Made::Headed(_), Some(deed)) => Some(deed),
+        (Made::Headed(_), None) => Some(Deed::Touched),
         // It was there before this transaction.
-        (Made::Stored(..), Some(_)) => Deed::Set,
-        (Made::Stored(..), None) if present.is_some() => Deed::Set,
-        (Made::Stored(..), None) => Deed::Created,
+        (Made::Stored(..), Some(_)) => Some(Deed::Set),
+        (Made::Stored(..), None) if present.is_some() => Some(Deed::Set),
+        (Made::Stored(..), None) => Some(Deed::Created),
     })
 }
 

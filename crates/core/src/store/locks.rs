@@ -151,7 +151,8 @@ impl Store {
     /// Asks for a lock, and holds it for `ttl` from the moment of the grant if nobody does.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a name that none can have; [`ErrorKind::Denied`] to those who may not write; those of writing.
+    /// [`ErrorKind::Invalid`] for a name that none can have; [`ErrorKind::Conflict`] when a lease has ended that this store writes
+    /// under; [`ErrorKind::Denied`] to those who may not write; those of writing.
     pub fn acquire_lock(&self, name: &str, ttl: Ttl) -> Result<Acquired> {
         self.allow(Action::Write, None)?;
         check_name(name)?;
@@ -160,10 +161,12 @@ impl Store {
         };
         // Whoever waits asks often, and should keep nobody from writing.
         if let Some(held) = self.lock(name)? {
-            let asked = self.answer_given(&describe)?;
-            return asked.map_or(Ok(Acquired::Held(held)), |asked| self.acquired(asked));
+            return match self.answer_given(&describe)? {
+                Some(asked) => self.acquired(asked),
+                None => self.require_fence().map(|()| Acquired::Held(held)),
+            };
         }
-        let asked = self.once(Guard::Own, &describe, |txn| Ok(Asked::of(self.lend(txn, name, ttl)?)))?;
+        let asked = self.once(Guard::Fence, &describe, |txn| Ok(Asked::of(self.lend(txn, name, ttl)?)))?;
         self.acquired(asked)
     }
 
@@ -324,19 +327,18 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Conflict`], and those of reading.
     pub fn require_fence(&self) -> Result<()> {
-        let Some(fence) = self.fence else { return Ok(()) };
-        let mut stands = false;
-        self.engine.read(&mut |view| {
-            stands = self.stands(view, fence)?;
-            Ok(())
-        })?;
-        if stands { Ok(()) } else { Err(ended(fence)) }
+        if self.fences.is_empty() {
+            return Ok(());
+        }
+        self.engine.read(&mut |view| self.check_fence(view))
     }
 
     /// Refuses to write under a lease that has ended.
-    pub(super) fn check_fence(&self, txn: &dyn Txn) -> Result<()> {
-        let Some(fence) = self.fence else { return Ok(()) };
-        if self.stands(txn, fence)? { Ok(()) } else { Err(ended(fence)) }
+    pub(super) fn check_fence<V: View + ?Sized>(&self, view: &V) -> Result<()> {
+        self.fences.iter().try_for_each(|fence| match self.stands(view, *fence)? {
+            true => Ok(()),
+            false => Err(ended(*fence)),
+        })
     }
 
     /// The lease of a lock that is held under this token.
@@ -376,23 +378,35 @@ impl Store {
         })
     }
 
-    /// Removes some of the leases that have ended, from another place each time: those of locks that nobody asks for again.
+    /// Removes some of the leases that have ended, from another place each time: those of locks that nobody asks for again. What
+    /// cannot be read stays, and holds nobody up.
     fn sweep_leases(&self, txn: &mut dyn Txn, token: u64) -> Result<()> {
         let after = Fence(spread(token)).key();
         for (key, record) in txn.records(Catalog::Leases, &after, SWEPT)? {
-            let lease: Lease = records::read(&record)?;
+            let Ok(lease) = records::read::<Lease>(&record) else { continue };
             if self.left(&lease)?.is_some() {
                 continue;
             }
             txn.remove_record(Catalog::Leases, &key)?;
             let Some(lock) = lease.lock else { continue };
-            let holder = records::find::<Holder, _>(txn, &lock)?;
-            if holder.map(|holder| Fence(holder.fence)) == Fence::of_key(&key) {
+            let Some(holder) = txn.record(Catalog::Locks, &lock)? else { continue };
+            let held = records::read::<Holder>(&holder).ok().map(|holder| Fence(holder.fence));
+            if held.is_some() && held == Fence::of_key(&key) {
                 txn.remove_record(Catalog::Locks, &lock)?;
             }
         }
         Ok(())
     }
+}
+
+/// Reads what is kept of a lock.
+pub(super) fn check_holder(_key: &str, record: &str) -> Result<()> {
+    records::read::<Holder>(record).map(drop)
+}
+
+/// Reads what is kept of a lease.
+pub(super) fn check_lease(_key: &str, record: &str) -> Result<()> {
+    records::read::<Lease>(record).map(drop)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -59,6 +59,7 @@ pub use self::wait::{Met, Until};
 pub use self::watch::{Event, Watch};
 
 use std::path::Path;
+use std::time::Duration;
 
 use self::coder::Coder;
 use crate::address::{Address, Namespace};
@@ -95,7 +96,7 @@ pub struct Store {
     origin: &'static str,
     seed: fn() -> Result<Seed>,
     coder: Coder,
-    fence: Option<Fence>,
+    fences: Vec<Fence>,
     op: Option<OpId>,
     reason: Option<Reason>,
 }
@@ -112,7 +113,7 @@ impl Store {
             origin: "library",
             seed: || Ok(Seed::default()),
             coder: Coder::default(),
-            fence: None,
+            fences: Vec::new(),
             op: None,
             reason: None,
         }
@@ -137,16 +138,21 @@ impl Store {
         self
     }
 
-    /// Writes nothing unless the lease stands that this token was given for: see [`Store::acquire_lock`].
+    /// Writes nothing unless the leases of all these tokens stand: see [`Store::acquire_lock`].
     #[must_use]
-    pub fn with_fence(mut self, fence: Option<Fence>) -> Self {
-        self.fence = fence;
+    pub fn with_fence(mut self, fences: impl IntoIterator<Item = Fence>) -> Self {
+        self.set_fence(fences);
         self
     }
 
     /// The same for a store that is in use already.
-    pub fn set_fence(&mut self, fence: Option<Fence>) {
-        self.fence = fence;
+    pub fn set_fence(&mut self, fences: impl IntoIterator<Item = Fence>) {
+        self.fences = fences.into_iter().collect();
+    }
+
+    /// Waits no longer than this for other writers, where the engine waits for any: for whoever has to be back soon.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.engine.set_patience(patience);
     }
 
     /// Does the one operation that it is asked for under this id, and only if nobody has done it under the same before: see
@@ -251,14 +257,6 @@ impl Store {
     fn decide(&self, action: Action, namespace: Option<&Namespace>) -> Decision {
         let decide = |identity| policy::decide(identity, action, namespace);
         self.identity.as_ref().map_or(Decision::Allowed, decide)
-    }
-
-    /// The same within a transaction, where nothing can be written down.
-    fn allow_quietly(&self, action: Action, address: &Address) -> Result<()> {
-        match self.decide(action, Some(&address.namespace)) {
-            Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
-        }
     }
 
     /// The same for something to be shown or left out.
@@ -428,7 +426,7 @@ impl Store {
         self.coder.with_keys(|| self.engine.read(body))
     }
 
-    /// Runs `body` alone among writers, if the lease still stands under which this store writes.
+    /// Runs `body` alone among writers, if the leases still stand under which this store writes.
     pub(crate) fn transact(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
         self.refuse_op()?;
         self.engine.write(&mut |txn| {

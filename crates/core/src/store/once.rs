@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::change::{Condition, Presence, Writer};
 use super::coder::DataKeyRecord;
+use super::locks::ended;
 use super::{Fence, Store};
 use crate::address::{Address, Namespace};
 use crate::auth::{self, Action, shown};
@@ -30,8 +31,10 @@ use crate::records::{self, Kept};
 pub const MAX_OP_ID: usize = 255;
 /// How long an operation is remembered, in milliseconds, unless so many others come after it.
 const WINDOW: i64 = 24 * 60 * 60 * 1000;
-/// How many operations are remembered.
+/// How many operations are remembered,
 const REMEMBERED: u64 = 100_000;
+/// and how many bytes of what they have answered.
+const REMEMBERED_BYTES: u64 = 64 * 1024 * 1024;
 /// How many of those that need not be remembered any more each new one removes: more than the one that it adds.
 const PRUNED: usize = 4;
 /// How many are looked at by one transaction of those that remove what is left over,
@@ -182,6 +185,11 @@ pub trait Answer: Serialize + DeserializeOwned {
     fn ruling(&self) -> Ruling {
         Ruling::Done
     }
+
+    /// The token of what was claimed: the answer is given again as long as that stands.
+    fn claim(&self) -> Option<Fence> {
+        None
+    }
 }
 
 /// What becomes of an operation.
@@ -216,6 +224,18 @@ struct Remembered {
     /// The same as JSON, sealed under the keys of all namespaces that it is of, in base64. Without either, all of it was forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed: Option<String>,
+    /// The token of what was claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim: Option<u64>,
+}
+
+impl Remembered {
+    /// How many bytes of what was answered are kept.
+    fn bytes(&self) -> Result<u64> {
+        let told = self.told.as_ref().map_or(Ok(0), |told| serde_json::to_vec(told).map(|text| text.len()));
+        let told = told.map_err(|error| unreadable(&error))?;
+        Ok((told + self.sealed.as_ref().map_or(0, String::len)) as u64)
+    }
 }
 
 impl Kept for Remembered {
@@ -258,23 +278,60 @@ struct Outcome {
     /// Why nothing was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     conflict: Option<String>,
+    /// The token of what was claimed.
+    #[serde(skip)]
+    claim: Option<Fence>,
 }
 
 impl Outcome {
     fn answered(answer: &impl Answer) -> Result<Self> {
+        let claim = answer.claim();
         let answer = serde_json::to_value(answer).map_err(|error| unreadable(&error))?;
-        Ok(Self { answer, conflict: None })
+        Ok(Self { answer, claim, ..Self::default() })
     }
 
     fn conflict(error: &Error) -> Self {
-        Self { answer: Value::Null, conflict: Some(error.to_string()) }
+        Self { conflict: Some(error.to_string()), ..Self::default() }
     }
 }
 
-/// How many operations are remembered.
+/// How many operations are remembered, and how many bytes of their answers.
 #[derive(Default, Serialize, Deserialize)]
 struct Tally {
     count: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    bytes: u64,
+}
+
+/// What every record had before bytes were counted.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
+}
+
+impl Tally {
+    /// Whether something has to go that is not old.
+    fn is_full(&self) -> bool {
+        self.count > REMEMBERED || self.bytes > REMEMBERED_BYTES
+    }
+}
+
+/// An operation by its age.
+#[derive(Default, Serialize, Deserialize)]
+struct Aged {
+    /// How many bytes of its answer are kept.
+    #[serde(default)]
+    bytes: u64,
+}
+
+impl Aged {
+    fn key(at: i64, op: &str) -> String {
+        format!("{:0MOMENT$}{op}", at.max(0))
+    }
+}
+
+impl Kept for Aged {
+    const CATALOG: Catalog = Catalog::OpAges;
 }
 
 impl Kept for Tally {
@@ -289,12 +346,12 @@ struct Op {
     request: Request,
 }
 
-/// Which lease has to stand for an operation to be done.
+/// Which leases have to stand for an operation to be done.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Guard {
-    /// The one that the store writes under, if any.
+    /// All that the store writes under, if any.
     Fence,
-    /// The operation goes by a token of its own, or by none.
+    /// The operation goes by a token of its own.
     Own,
 }
 
@@ -436,14 +493,19 @@ impl Store {
     }
 
     fn op(&self, describe: &dyn Fn(&mut Request)) -> Option<Box<Op>> {
+        let (key, id) = (self.op_key()?, self.op.as_ref()?.id.clone());
+        Some(Box::new(Op { key, id, request: Request::new(describe) }))
+    }
+
+    /// What an operation of this store is kept under, if it has an id.
+    pub(super) fn op_key(&self) -> Option<String> {
         let OpId { id, user } = self.op.as_ref()?;
         // What somebody was answered who has proved who they are is nothing for those who only say so.
         let (kind, user) = match &self.identity {
             Some(identity) => ('p', identity.name.as_str()),
             None => ('n', user.as_deref().unwrap_or_default()),
         };
-        let key = format!("{kind}{user}{END}{id}");
-        Some(Box::new(Op { key, id: id.clone(), request: Request::new(describe) }))
+        Some(format!("{kind}{user}{END}{id}"))
     }
 
     /// Runs a transaction that is undone where `body` says that it is not to be kept.
@@ -473,7 +535,7 @@ impl Store {
 
     /// What was answered when an operation was done before.
     fn recall<T: Answer>(&self, view: &dyn View, op: &Op) -> Result<Option<Result<T>>> {
-        let Some(Remembered { at, of, told, sealed }) = records::find(view, &op.key)? else {
+        let Some(Remembered { at, of, told, sealed, claim }) = records::find(view, &op.key)? else {
             return Ok(None);
         };
         let told = match (told, sealed) {
@@ -483,6 +545,11 @@ impl Store {
         };
         let (id, at) = (shown(&op.id), Millis(at));
         let Some(Told { salt, digest, outcome }) = told else {
+            if let Some(fence) = claim.map(Fence)
+                && !self.stands(view, fence)?
+            {
+                return Err(ended(fence));
+            }
             let what = format!(
                 "nothing was written; the operation {id} was done at {at}, and what was answered is forgotten, with the key of values in it"
             );
@@ -501,24 +568,29 @@ impl Store {
     /// Remembers what was answered, and forgets some of what was long ago.
     fn remember(&self, txn: &mut dyn Txn, op: &Op, outcome: Outcome) -> Result<()> {
         let salt = auth::random::<SALT_BYTES>()?;
+        let claim = outcome.claim.map(|fence| fence.0);
         let told = Told { digest: op.request.digest(&salt), salt, outcome };
         let of = if op.request.holds_values { self.told_of(txn, &op.request)? } else { Vec::new() };
         let now = self.now();
-        let mut remembered = Remembered { at: now.0, of, told: None, sealed: None };
+        let mut remembered = Remembered { at: now.0, of, told: None, sealed: None, claim };
         let text = serde_json::to_vec(&told).map_err(|error| unreadable(&error))?;
         if text.len() > MAX_ANSWER_BYTES {
             let what = "nothing was written; the answer is too long to be remembered: values of up to a mebibyte are";
             return Err(Error::new(ErrorKind::Limit, what));
         }
+        let mut bytes = text.len() as u64;
         if remembered.of.iter().any(|of| of.key.is_some()) {
-            remembered.sealed = Some(self.seal_told(txn, op, &remembered.of, text)?);
+            let sealed = self.seal_told(txn, op, &remembered.of, text)?;
+            bytes = sealed.len() as u64;
+            remembered.sealed = Some(sealed);
         } else {
             remembered.told = Some(told);
         }
         records::keep(txn, &op.key, &remembered)?;
         let mut tally: Tally = records::find(txn, TALLY)?.unwrap_or_default();
-        txn.put_record(Catalog::OpAges, &format!("{:0MOMENT$}{}", now.0.max(0), op.key), "{}")?;
+        records::keep(txn, &Aged::key(now.0, &op.key), &Aged { bytes })?;
         tally.count += 1;
+        tally.bytes += bytes;
         prune(txn, now, &mut tally, PRUNED)?;
         records::keep(txn, TALLY, &tally)
     }
@@ -588,26 +660,82 @@ pub(super) fn forget_told(txn: &mut dyn Txn, namespace: &Namespace) -> Result<()
         for (key, record) in page {
             let remembered: Remembered = records::read(&record)?;
             if remembered.told.is_some() && remembered.of.iter().any(|of| of.is(namespace)) {
-                records::keep(txn, &key, &Remembered { told: None, ..remembered })?;
+                keep_less(txn, &key, &Remembered { told: None, ..remembered })?;
             }
         }
     }
 }
 
-/// Removes up to `limit` operations that need not be remembered any more, the oldest first.
+/// Forgets the value of what was claimed under an id when its token is over, for nobody is answered that any more. What was asked
+/// stays known, as far as it takes no key.
+pub(super) fn forget_claimed(txn: &mut dyn Txn, key: &str, fence: Fence) -> Result<()> {
+    let Some(record) = txn.record(Catalog::Ops, key)? else { return Ok(()) };
+    // What cannot be read is for whoever checks the database, and holds up nobody's work.
+    let Ok(mut remembered) = records::read::<Remembered>(&record) else { return Ok(()) };
+    // The id may be that of another operation by now.
+    if remembered.claim != Some(fence.0) {
+        return Ok(());
+    }
+    remembered.sealed = None;
+    if let Some(value) = remembered.told.as_mut().and_then(|told| told.outcome.answer.get_mut("value")) {
+        *value = Value::String(String::new());
+    }
+    keep_less(txn, key, &remembered)
+}
+
+/// Keeps less of an operation than before.
+fn keep_less(txn: &mut dyn Txn, key: &str, remembered: &Remembered) -> Result<()> {
+    records::keep(txn, key, remembered)?;
+    let age = Aged::key(remembered.at, key);
+    let Some(Aged { bytes: before }) = records::find(txn, &age)? else { return Ok(()) };
+    let bytes = remembered.bytes()?;
+    records::keep(txn, &age, &Aged { bytes })?;
+    let Some(mut tally) = records::find::<Tally, _>(txn, TALLY)? else { return Ok(()) };
+    tally.bytes = tally.bytes.saturating_sub(before.saturating_sub(bytes));
+    records::keep(txn, TALLY, &tally)
+}
+
+/// Removes operations that need not be remembered any more, the oldest first: up to `limit`, and more where there is no room for
+/// what has come.
 fn prune(txn: &mut dyn Txn, now: Millis, tally: &mut Tally, limit: usize) -> Result<()> {
-    for (age, _) in txn.records(Catalog::OpAges, "", limit)? {
+    while prune_some(txn, now, tally, limit)? && tally.bytes > REMEMBERED_BYTES {}
+    Ok(())
+}
+
+/// Removes up to `limit` of them; whether there may be more.
+fn prune_some(txn: &mut dyn Txn, now: Millis, tally: &mut Tally, limit: usize) -> Result<bool> {
+    let oldest = txn.records(Catalog::OpAges, "", limit)?;
+    let is_page = oldest.len() == limit;
+    for (age, record) in oldest {
         // Behind all of them is the tally, which is shorter.
-        let Some((moment, key)) = age.split_at_checked(MOMENT) else { break };
+        let Some((moment, key)) = age.split_at_checked(MOMENT) else {
+            *tally = Tally::default();
+            return Ok(false);
+        };
         let is_old = moment.parse::<i64>().is_ok_and(|at| now.0.saturating_sub(at) >= WINDOW);
-        if !is_old && tally.count <= REMEMBERED {
-            break;
+        if !is_old && !tally.is_full() {
+            return Ok(false);
         }
         txn.remove_record(Catalog::Ops, key)?;
         txn.remove_record(Catalog::OpAges, &age)?;
         tally.count = tally.count.saturating_sub(1);
+        let Aged { bytes } = records::read(&record).unwrap_or_default();
+        tally.bytes = tally.bytes.saturating_sub(bytes);
     }
-    Ok(())
+    Ok(is_page)
+}
+
+/// Reads what is remembered of an operation.
+pub(super) fn check_op(_key: &str, record: &str) -> Result<()> {
+    records::read::<Remembered>(record).map(drop)
+}
+
+/// Reads what is kept of operations by their age.
+pub(super) fn check_age(key: &str, record: &str) -> Result<()> {
+    match key {
+        TALLY => records::read::<Tally>(record).map(drop),
+        _ => records::read::<Aged>(record).map(drop),
+    }
 }
 
 fn unreadable(error: &serde_json::Error) -> Error {

@@ -26,10 +26,12 @@ use crate::records::{self, Kept};
 pub const DEFAULT_TRIES: u32 = 5;
 /// The priority of items that are pushed without one.
 pub const DEFAULT_PRIORITY: u8 = 100;
-/// How many claimed items each claim looks at, to bring back those whose time has come,
+/// How many claimed items each claim looks at in two places, to bring back those whose claims have lapsed.
 const LOOKED_AT: usize = 16;
-/// and how many delayed ones that are due.
-const DUE_AT_ONCE: usize = 256;
+/// How many items one transaction brings back because their time has come, or because nothing else is left.
+const BROUGHT_AT_ONCE: usize = 256;
+/// How many items that somebody has deleted one transaction passes over.
+const PASSED_OVER: usize = 1000;
 /// How many records are read at a time.
 const PAGE: usize = 64;
 /// How many are looked at by one transaction of those that remove what is left over.
@@ -103,6 +105,10 @@ pub struct Claimed {
 }
 
 impl Answer for Option<Claimed> {
+    fn claim(&self) -> Option<Fence> {
+        self.as_ref().map(|claimed| claimed.fence)
+    }
+
     fn ruling(&self) -> Ruling {
         if self.is_some() { Ruling::Done } else { Ruling::Open }
     }
@@ -124,15 +130,52 @@ struct Kin {
     priority: u8,
     tries: u32,
     most: u32,
-    /// The token of its claim.
+    /// The token of its claim,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fence: Option<u64>,
+    /// whom it had been handed to before that,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    /// and the operation that has made it, if it had an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    op: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<Note>,
 }
 
 impl Kept for Kin {
     const CATALOG: Catalog = Catalog::Queues;
+}
+
+impl Kin {
+    /// The same when nobody has it.
+    fn unclaimed(self) -> Self {
+        Self { fence: None, to: None, op: None, ..self }
+    }
+
+    fn token(&self) -> Fence {
+        Fence(self.fence.unwrap_or_default())
+    }
+}
+
+/// What was found of a place.
+#[derive(Default)]
+struct Page {
+    /// Items, each with its key.
+    found: Vec<(String, Kin)>,
+    /// Why something else cannot be read.
+    damage: Option<Error>,
+}
+
+impl Page {
+    /// Remembers damage; other errors stay what they are.
+    fn pass_over(&mut self, error: Error) -> Result<()> {
+        if error.kind() != ErrorKind::Damaged {
+            return Err(error);
+        }
+        self.damage.get_or_insert(error);
+        Ok(())
+    }
 }
 
 /// The letters that places have in keys.
@@ -166,6 +209,10 @@ fn handed(space: &Space, user: &str) -> String {
     format!("{}{user}{END}", prefix(space, HANDED))
 }
 
+fn handed_key(space: &Space, user: &str, kin: &Kin) -> String {
+    format!("{}{}", handed(space, user), kin.id)
+}
+
 fn dead_key(space: &Space, kin: &Kin) -> String {
     format!("{}{}", prefix(space, DEAD), kin.id)
 }
@@ -177,25 +224,46 @@ fn due(space: &Space, key: &str) -> Millis {
     Millis(i64::from_str_radix(digits, 16).unwrap_or_default())
 }
 
-/// Up to `limit` records of a place, the beginning of their keys, behind the key `after`, which is one of them or that beginning.
-fn page<V: View + ?Sized>(view: &V, place: &str, after: &str, limit: usize) -> Result<Vec<(String, Kin)>> {
-    let (mut found, mut after) = (Vec::new(), after.to_owned());
-    while found.len() < limit {
-        let records = view.records(Catalog::Queues, &after, (limit - found.len()).min(PAGE))?;
+/// Up to `limit` items of a place, the beginning of their keys, behind the key `after`, which is one of them or that beginning. What
+/// cannot be read is passed over.
+fn look<V: View + ?Sized>(view: &V, place: &str, after: &str, limit: usize) -> Result<Page> {
+    let (mut page, mut after) = (Page::default(), after.to_owned());
+    while page.found.len() < limit {
+        let records = view.records(Catalog::Queues, &after, (limit - page.found.len()).min(PAGE))?;
         let Some((last, _)) = records.last() else { break };
         after.clone_from(last);
         for (key, record) in records {
             if !key.starts_with(place) {
-                return Ok(found);
+                return Ok(page);
             }
-            let kin: Kin = records::read(&record)?;
-            if !key.ends_with(&kin.id) || kin.id.is_empty() {
-                return Err(Error::new(ErrorKind::Damaged, "a place of a queue is that of another item"));
+            match read(&key, &record) {
+                Ok(kin) => page.found.push((key, kin)),
+                Err(error) => page.pass_over(error)?,
             }
-            found.push((key, kin));
         }
     }
-    Ok(found)
+    Ok(page)
+}
+
+/// The same where all has to be read.
+fn page<V: View + ?Sized>(view: &V, place: &str, after: &str, limit: usize) -> Result<Vec<(String, Kin)>> {
+    match look(view, place, after, limit)? {
+        Page { damage: Some(error), .. } => Err(error),
+        Page { found, .. } => Ok(found),
+    }
+}
+
+fn read(key: &str, record: &str) -> Result<Kin> {
+    let kin: Kin = records::read(record)?;
+    if !key.ends_with(&kin.id) || kin.id.is_empty() {
+        return Err(Error::new(ErrorKind::Damaged, "a place of a queue is that of another item"));
+    }
+    Ok(kin)
+}
+
+/// Reads what is kept of an item.
+pub(super) fn check_place(key: &str, record: &str) -> Result<()> {
+    read(key, record).map(drop)
 }
 
 impl Store {
@@ -223,7 +291,16 @@ impl Store {
             writer.set(&address(queue, &id)?, value, &SetOptions::default())?;
             let now = writer.now();
             let PushOptions { priority, delay, tries } = *options;
-            let kin = Kin { id: id.clone(), priority, tries: 0, most: tries, fence: None, note: None };
+            let kin = Kin {
+                id: id.clone(),
+                priority,
+                tries: 0,
+                most: tries,
+                fence: None,
+                to: None,
+                op: None,
+                note: None,
+            };
             writer.reshape(|_, txn| match txn.space(queue)? {
                 Some(space) => put_back(txn, &space, kin, delay.map(|delay| now.after(delay))),
                 None => Ok(()),
@@ -235,21 +312,39 @@ impl Store {
     /// Hands the next item to whoever asks, for `ttl`; `None` when there is none to be had.
     ///
     /// # Errors
-    /// [`ErrorKind::Denied`] to those who may not read and write there; those of writing.
+    /// [`ErrorKind::Denied`] to those who may not read and write there; [`ErrorKind::Conflict`] when a lease has ended that this
+    /// store writes under; [`ErrorKind::Damaged`] when there is nothing but what cannot be read; those of writing.
     pub fn claim(&self, queue: &Namespace, ttl: Ttl) -> Result<Option<Claimed>> {
         self.allow(Action::Read, Some(queue))?;
         self.allow(Action::Write, Some(queue))?;
         let describe = |request: &mut Request| {
             request.text("queue claim").namespace(Action::Write, queue).ttl(Some(ttl)).answers_with_values();
         };
-        // Whoever waits asks often, and should keep nobody from writing.
-        let claimed = if self.may_have_one(queue)? {
-            self.once(Guard::Own, &describe, |txn| match txn.space(queue)? {
+        let claimed = loop {
+            // Whoever waits asks often, and should keep nobody from writing.
+            let Outlook { has_one, due, damage } = self.outlook(queue)?;
+            if !has_one {
+                let Some(answer) = self.answer_given(&describe)? else {
+                    self.require_fence()?;
+                    return damage.map_or(Ok(None), Err);
+                };
+                break answer;
+            }
+            // Which one is the first shows when all that are due are there.
+            if due > BROUGHT_AT_ONCE {
+                self.engine.write(&mut |txn| match txn.space(queue)? {
+                    Some(space) => bring_due(txn, &space, self.now()),
+                    None => Ok(()),
+                })?;
+                continue;
+            }
+            let claimed = self.once(Guard::Fence, &describe, |txn| match txn.space(queue)? {
                 Some(space) => self.claim_in(txn, &space, ttl),
                 None => Ok(None),
-            })?
-        } else {
-            self.answer_given(&describe)?.flatten()
+            })?;
+            if claimed.is_some() {
+                break claimed;
+            }
         };
         if self.has_op() { self.still_claimed(claimed) } else { Ok(claimed) }
     }
@@ -266,19 +361,24 @@ impl Store {
     }
 
     /// Whether there is anything that may be handed out.
-    fn may_have_one(&self, queue: &Namespace) -> Result<bool> {
-        let mut may = false;
+    fn outlook(&self, queue: &Namespace) -> Result<Outlook> {
+        let mut outlook = Outlook::default();
         self.engine.read(&mut |view| {
+            outlook = Outlook::default();
             let Some(space) = view.space(queue)? else { return Ok(()) };
-            let now = self.now();
-            let first = |place: &str| page(view, place, place, 1);
-            may = !first(&prefix(&space, READY))?.is_empty()
-                || !first(&self.handed_to_us(&space))?.is_empty()
-                || first(&prefix(&space, DELAYED))?.iter().any(|(key, _)| due(&space, key) <= now)
-                || self.lapsed(view, &space, &prefix(&space, CLAIMED), usize::MAX)?.is_some();
+            outlook.due = due_items(view, &space, self.now(), BROUGHT_AT_ONCE + 1)?.len();
+            outlook.has_one = outlook.due > 0;
+            let first = |place: &str| look(view, place, place, 1);
+            outlook.damage = first(&prefix(&space, DELAYED))?.damage;
+            for place in [prefix(&space, READY), self.handed_to_us(&space)] {
+                outlook.add(first(&place)?);
+            }
+            if !outlook.has_one {
+                outlook.add(self.lapsed(view, &space, &prefix(&space, CLAIMED), usize::MAX)?);
+            }
             Ok(())
         })?;
-        Ok(may)
+        Ok(outlook)
     }
 
     /// How long it is until something may be handed out though nobody writes: until a delay is over, or a claim lapses.
@@ -291,10 +391,14 @@ impl Store {
         self.engine.read(&mut |view| {
             soonest = None;
             let Some(space) = view.space(queue)? else { return Ok(()) };
-            let delayed = page(view, &prefix(&space, DELAYED), &prefix(&space, DELAYED), 1)?;
+            let delayed = look(view, &prefix(&space, DELAYED), &prefix(&space, DELAYED), 1)?.found;
             let mut waits: Vec<_> = delayed.iter().map(|(key, _)| self.until(due(&space, key))).collect();
-            for (_, kin) in page(view, &prefix(&space, CLAIMED), &prefix(&space, CLAIMED), usize::MAX)? {
-                waits.push(self.left_of(view, Fence(kin.fence.unwrap_or_default()))?.unwrap_or_default());
+            let mut claimed = look(view, &prefix(&space, CLAIMED), &prefix(&space, CLAIMED), usize::MAX)?;
+            for (_, kin) in std::mem::take(&mut claimed.found) {
+                match self.left_of(view, kin.token()) {
+                    Ok(left) => waits.push(left.unwrap_or_default()),
+                    Err(error) => claimed.pass_over(error)?,
+                }
             }
             soonest = waits.into_iter().min();
             Ok(())
@@ -302,33 +406,44 @@ impl Store {
         Ok(soonest)
     }
 
+    /// Hands out the next item. `None` says that it has passed over as much as one transaction should, or that there is none.
     fn claim_in(&self, txn: &mut dyn Txn, space: &Space, ttl: Ttl) -> Result<Option<Claimed>> {
         bring_due(txn, space, self.now())?;
         let token = txn.version()?.0;
         self.bring_lapsed(txn, space, token)?;
-        loop {
-            let ours = self.handed_to_us(space);
-            let mut next = page(txn, &ours, &ours, 1)?;
-            if next.is_empty() {
-                next = page(txn, &prefix(space, READY), &prefix(space, READY), 1)?;
-            }
-            let Some((key, kin)) = next.pop() else {
+        for _ in 0..PASSED_OVER {
+            let Some((key, kin)) = self.first(txn, space)? else {
                 // All that is left may be with somebody who is no more.
-                match self.lapsed(txn, space, &prefix(space, CLAIMED), usize::MAX)? {
-                    Some((_, kin)) => self.take_back(txn, space, kin, None)?,
-                    None => return Ok(None),
+                let lapsed = self.lapsed(txn, space, &prefix(space, CLAIMED), usize::MAX)?.found;
+                let mut some = lapsed.into_iter().take(BROUGHT_AT_ONCE);
+                some.try_for_each(|(_, kin)| self.take_back(txn, space, kin, None))?;
+                if self.first(txn, space)?.is_none() {
+                    return Ok(None);
                 }
                 continue;
             };
             txn.remove_record(Catalog::Queues, &key)?;
             let record = self.coder.record(txn, space, &kin.id, Some(self.now()))?;
             let Some(record) = record.filter(|record| record.head.visible_at(self.now())) else { continue };
-            let kin = Kin { tries: kin.tries.saturating_add(1), fence: Some(token), ..kin };
+            let to = key.starts_with(&prefix(space, HANDED)).then(|| self.writer.clone().unwrap_or_default());
+            let (fence, op) = (Some(token), self.op_key());
+            let kin = Kin { tries: kin.tries.saturating_add(1), fence, to, op, ..kin };
             records::keep(txn, &claimed_key(space, &kin.id), &kin)?;
             self.lend_item(txn, Fence(token), Claim { space: space.id, item: kin.id.clone() }, ttl)?;
             let Kin { id, tries, priority, note, .. } = kin;
             return Ok(Some(Claimed { id, fence: Fence(token), tries, priority, value: record.value, note }));
         }
+        Ok(None)
+    }
+
+    /// The item that is handed out next, of those that are ready.
+    fn first(&self, view: &dyn View, space: &Space) -> Result<Option<(String, Kin)>> {
+        for place in [self.handed_to_us(space), prefix(space, READY)] {
+            if let Some(first) = look(view, &place, &place, 1)?.found.pop() {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
 
     /// Removes an item that is done.
@@ -392,8 +507,31 @@ impl Store {
             let (space, kin) = self.claim_of(txn, queue, fence)?;
             self.end_claim(txn, &space, &kin, fence)?;
             let note = Some(Note { from: self.writer.clone(), text: text.to_owned() });
-            let kin = Kin { tries: kin.tries.saturating_sub(1), fence: None, note, ..kin };
-            records::keep(txn, &format!("{}{}", handed(&space, to), kin.id), &kin)
+            let kin = Kin { tries: kin.tries.saturating_sub(1), note, ..kin.unclaimed() };
+            records::keep(txn, &handed_key(&space, to, &kin), &kin)
+        })
+    }
+
+    /// Gives an item back that nobody has seen, as if it had not been claimed: to where it was, with all its tries. For whoever could
+    /// not tell what was claimed.
+    ///
+    /// # Errors
+    /// Those of [`Store::ack`].
+    pub fn unclaim(&self, queue: &Namespace, fence: Fence) -> Result<()> {
+        self.allow(Action::Write, Some(queue))?;
+        let describe = |request: &mut Request| {
+            request.text("queue unclaim").namespace(Action::Write, queue).fence(fence);
+        };
+        self.once(Guard::Own, &describe, |txn| {
+            txn.version()?;
+            let (space, kin) = self.claim_of(txn, queue, fence)?;
+            self.end_claim(txn, &space, &kin, fence)?;
+            let to = kin.to.clone();
+            let kin = Kin { tries: kin.tries.saturating_sub(1), ..kin.unclaimed() };
+            match to {
+                Some(user) => records::keep(txn, &handed_key(&space, &user, &kin), &kin),
+                None => put_back(txn, &space, kin, None),
+            }
         })
     }
 
@@ -429,9 +567,18 @@ impl Store {
         };
         self.once(Guard::Fence, &describe, |txn| {
             let Some(space) = txn.space(queue)? else { return Ok(false) };
+            // A claim that has lapsed is none, though nobody has met it since.
+            let claimed = records::find::<Kin, _>(txn, &claimed_key(&space, id))?;
+            if let Some(kin) = claimed
+                && !self.stands(txn, kin.token())?
+            {
+                txn.version()?;
+                self.take_back(txn, &space, kin, None)?;
+            }
             let mut waiting = Vec::new();
             for letter in [DEAD, HANDED] {
-                waiting.extend(page(txn, &prefix(&space, letter), &prefix(&space, letter), usize::MAX)?);
+                waiting
+                    .extend(look(txn, &prefix(&space, letter), &prefix(&space, letter), usize::MAX)?.found);
             }
             let Some((key, kin)) = waiting.into_iter().find(|(_, kin)| kin.id == id) else {
                 return Ok(false);
@@ -521,45 +668,62 @@ impl Store {
 
     fn end_claim(&self, txn: &mut dyn Txn, space: &Space, kin: &Kin, fence: Fence) -> Result<()> {
         txn.remove_record(Catalog::Queues, &claimed_key(space, &kin.id))?;
+        if let Some(op) = &kin.op {
+            super::once::forget_claimed(txn, op, fence)?;
+        }
         self.end_lease(txn, fence)
     }
 
     /// Ends a claim that came to nothing.
     fn take_back(&self, txn: &mut dyn Txn, space: &Space, kin: Kin, until: Option<Millis>) -> Result<()> {
-        self.end_claim(txn, space, &kin, Fence(kin.fence.unwrap_or_default()))?;
-        let kin = Kin { fence: None, ..kin };
+        self.end_claim(txn, space, &kin, kin.token())?;
+        let kin = kin.unclaimed();
         match kin.tries >= kin.most {
             true => records::keep(txn, &dead_key(space, &kin), &kin),
             false => put_back(txn, space, kin, until),
         }
     }
 
-    /// Brings back some of the claimed items whose claims have lapsed, from another place each time.
+    /// Brings back those of some claimed items whose claims have lapsed, of the first ones and from another place each time.
     fn bring_lapsed(&self, txn: &mut dyn Txn, space: &Space, token: u64) -> Result<()> {
         // Ids are versions, so one below this is somewhere among them.
         let after = claimed_key(space, &format!("{:012}", super::locks::spread(token)));
         for after in [after, prefix(space, CLAIMED)] {
-            while let Some((_, kin)) = self.lapsed(txn, space, &after, LOOKED_AT)? {
+            for (_, kin) in self.lapsed(txn, space, &after, LOOKED_AT)?.found {
                 self.take_back(txn, space, kin, None)?;
             }
         }
         Ok(())
     }
 
-    /// The first of up to `limit` claimed items behind a key whose claim has lapsed.
-    fn lapsed<V: View + ?Sized>(
-        &self,
-        view: &V,
-        space: &Space,
-        after: &str,
-        limit: usize,
-    ) -> Result<Option<(String, Kin)>> {
-        for (key, kin) in page(view, &prefix(space, CLAIMED), after, limit)? {
-            if !self.stands(view, Fence(kin.fence.unwrap_or_default()))? {
-                return Ok(Some((key, kin)));
+    /// Those of up to `limit` claimed items behind a key whose claims have lapsed.
+    fn lapsed<V: View + ?Sized>(&self, view: &V, space: &Space, after: &str, limit: usize) -> Result<Page> {
+        let Page { found, damage } = look(view, &prefix(space, CLAIMED), after, limit)?;
+        let mut lapsed = Page { found: Vec::new(), damage };
+        for (key, kin) in found {
+            match self.stands(view, kin.token()) {
+                Ok(true) => {}
+                Ok(false) => lapsed.found.push((key, kin)),
+                Err(error) => lapsed.pass_over(error)?,
             }
         }
-        Ok(None)
+        Ok(lapsed)
+    }
+}
+
+/// Whether a claim has a chance, and why something in its way cannot be read.
+#[derive(Default)]
+struct Outlook {
+    has_one: bool,
+    /// How many delayed items are due, up to more than one transaction brings back.
+    due: usize,
+    damage: Option<Error>,
+}
+
+impl Outlook {
+    fn add(&mut self, Page { found, damage }: Page) {
+        self.has_one |= !found.is_empty();
+        self.damage = self.damage.take().or(damage);
     }
 }
 
@@ -570,32 +734,30 @@ fn sweep_page(txn: &mut dyn Txn, after: &str) -> Result<(u64, Option<String>)> {
     let spaces = txn.spaces(None)?;
     let mut removed = 0;
     for (key, record) in records {
-        let kin: Kin = records::read(&record)?;
+        let kin = read(&key, &record).ok();
         let number = key.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
         let space = spaces.iter().find(|space| Some(space.id) == number);
-        let is_there = match space {
-            Some(space) => txn.head(space, &kin.id)?.is_some(),
-            None => false,
+        let is_there = match (space, &kin) {
+            (Some(space), Some(kin)) => txn.head(space, &kin.id)?.is_some(),
+            // Whoever checks the database has to learn of it.
+            (Some(_), None) => true,
+            (None, _) => false,
         };
-        if !is_there {
-            txn.remove_record(Catalog::Queues, &key)?;
-            removed += 1;
+        if is_there {
+            continue;
         }
+        if let Some(Kin { op: Some(op), fence: Some(fence), .. }) = kin {
+            super::once::forget_claimed(txn, &op, Fence(fence))?;
+        }
+        txn.remove_record(Catalog::Queues, &key)?;
+        removed += 1;
     }
     Ok((removed, Some(last)))
 }
 
-/// Makes items ready whose delay is over.
+/// Makes items ready whose delay is over, up to [`BROUGHT_AT_ONCE`].
 fn bring_due(txn: &mut dyn Txn, space: &Space, now: Millis) -> Result<()> {
-    let place = prefix(space, DELAYED);
-    let first = page(txn, &place, &place, 1)?;
-    if first.iter().all(|(key, _)| due(space, key) > now) {
-        return Ok(());
-    }
-    for (key, kin) in page(txn, &place, &place, DUE_AT_ONCE)? {
-        if due(space, &key) > now {
-            break;
-        }
+    for (key, kin) in due_items(txn, space, now, BROUGHT_AT_ONCE)? {
         txn.remove_record(Catalog::Queues, &key)?;
         // What has been deleted meanwhile is in no queue.
         if txn.head(space, &kin.id)?.is_some() {
@@ -603,6 +765,24 @@ fn bring_due(txn: &mut dyn Txn, space: &Space, now: Millis) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Up to `limit` items whose delay is over.
+fn due_items<V: View + ?Sized>(
+    view: &V,
+    space: &Space,
+    now: Millis,
+    limit: usize,
+) -> Result<Vec<(String, Kin)>> {
+    let place = prefix(space, DELAYED);
+    let is_due = |(key, _): &(String, Kin)| due(space, key) <= now;
+    // Most often none is.
+    if !look(view, &place, &place, 1)?.found.iter().any(is_due) {
+        return Ok(Vec::new());
+    }
+    let mut items = look(view, &place, &place, limit)?.found;
+    items.retain(is_due);
+    Ok(items)
 }
 
 /// Puts an item where it is handed out, from a moment on.

@@ -241,6 +241,26 @@ fn records_of_moves_and_tables_that_cannot_be_read_are_found() {
 }
 
 #[test]
+fn records_that_nobody_meets_for_long_are_found() {
+    for table in ["sys_locks", "sys_leases", "sys_queues", "sys_ops", "sys_op_ages", "sys_changes"] {
+        let dir = TempDir::new().unwrap();
+        let path = furnished(&dir);
+        run(
+            &path,
+            &format!(
+                "CREATE TABLE IF NOT EXISTS {table}(key TEXT PRIMARY KEY, record TEXT) WITHOUT ROWID;
+                 INSERT INTO {table} VALUES ('0a', '{{broken'), ('0b', '{{broken')"
+            ),
+        );
+        let problems = problems(&path);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        for (problem, key) in problems.iter().zip(["0a: ", "0b: "]) {
+            assert!(problem.starts_with(key) && problem.contains(table), "{problem}");
+        }
+    }
+}
+
+#[test]
 fn triggers_and_views_of_others_are_found_and_those_of_moves_are_not() {
     for (statement, found) in [
         (

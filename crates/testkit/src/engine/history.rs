@@ -141,6 +141,25 @@ pub fn ends_are_noted_of_versions_that_are_kept(engine: &dyn Engine) {
     assert_eq!(read(engine, |view| view.past_of(&space, "n", None, 9)), [past("n", 2), ended]);
 }
 
+/// A version that is dropped is gone, and nothing else is.
+pub fn one_version_can_be_dropped(engine: &dyn Engine) {
+    let (space, other) = (keeping(engine, "a"), keeping(engine, "b"));
+    for version in 1..=3 {
+        for name in ["n", "n2"] {
+            keep(engine, &space, name, version);
+        }
+        keep(engine, &other, "n", version);
+    }
+    for version in [2, 2, 7] {
+        write(engine, |txn| txn.drop_past(&space, "n", Version(version)));
+        assert_eq!(versions(engine, &space, "n"), [3, 1]);
+    }
+    assert_eq!(
+        (versions(engine, &space, "n2"), versions(engine, &other, "n")),
+        (vec![3, 2, 1], vec![3, 2, 1])
+    );
+}
+
 /// Trimmed, an entry has its newest versions; others keep theirs.
 pub fn trimming_leaves_the_newest(engine: &dyn Engine) {
     let space = keeping(engine, "a");
@@ -226,6 +245,7 @@ pub fn a_failed_write_leaves_histories(engine: &dyn Engine) {
         txn.keep_past(&space, &Past { deed: Deed::Deleted, ..past("n", 1) }, None)?;
         txn.keep_past(&space, &past("new", 4), Some(b"value"))?;
         txn.end_past(&space, "n", Version(2), NOW)?;
+        txn.drop_past(&space, "n", Version(3))?;
         txn.trim_past(&space, "n", 2)?;
         txn.forget_past(&space, NOW, 9)?;
         txn.sweep_past(space.id, 1)?;

@@ -1,4 +1,4 @@
-use super::{acquire, push_json, span};
+use super::{acquire, lifetime, push_json, span};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -29,10 +29,10 @@ impl Run for Acquire {
     const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let ttl = span("--ttl", &self.ttl)?;
+        let ttl = lifetime(&self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let store = cx.open_to_write()?;
-        let lock = acquire(cx, &store, &self.name, ttl, wait)?;
+        let mut store = cx.open_to_write()?;
+        let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;
         if cx.json() {
             push_json(cx.out.buffer(), &lock);
             cx.out.push(b"\n");

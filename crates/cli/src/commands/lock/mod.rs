@@ -6,9 +6,9 @@ pub mod release;
 pub mod renew;
 pub mod run;
 
-use prontodb_core::Ttl;
 use prontodb_core::auth::shown;
 use prontodb_core::store::{Acquired, Fence, Lock};
+use prontodb_core::{Error, Ttl};
 
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -16,39 +16,58 @@ use crate::fence;
 use crate::output::json::Object;
 use crate::waiting::Waiting;
 
-/// Reads a time to live or to wait.
+/// Reads a time to live, which is wrong as a value is wrong: so it is with every command.
+pub fn lifetime(text: &str) -> Result<Ttl, Failure> {
+    Ok(Ttl::parse(text).map_err(Error::from)?)
+}
+
+/// Reads a time to wait.
 pub fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
     Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
 }
 
 /// Asks for a lock until it is granted or the time is over; without a `wait`, once.
-fn acquire(cx: &Context, store: &Session, name: &str, ttl: Ttl, wait: Option<Ttl>) -> Result<Lock, Failure> {
+fn acquire(
+    cx: &Context,
+    store: &mut Session,
+    name: &str,
+    ttl: Ttl,
+    wait: Option<Ttl>,
+) -> Result<Lock, Failure> {
+    let explain = |error: Error| cx.with_hint(error.into());
     let waiting = Waiting::begin(wait);
     loop {
         let mark = waiting.mark(cx, store)?;
-        let held = match store.acquire_lock(name, ttl).map_err(|error| cx.with_hint(error.into()))? {
+        let held = match store.acquire_lock(name, ttl).map_err(explain)? {
             Acquired::Granted(lock) => return Ok(lock),
             Acquired::Held(lock) => lock,
         };
         if !waiting.pause(cx, store, mark, held.left)? {
             return Err(not_granted(&held, wait.is_some()));
         }
+        // Whoever waits may have lost the right to it meanwhile.
+        store.renew_identity().map_err(explain)?;
     }
 }
 
 fn not_granted(held: &Lock, has_waited: bool) -> Failure {
-    let owner = held.owner.as_deref().map_or_else(|| "somebody".to_owned(), shown);
-    let (name, left) = (shown(&held.name), held.left.as_millis().div_ceil(1000));
-    let what = format!("the lock {name} is held by {owner}, for {left}s more unless it is renewed");
+    let what = held_by(&held.name, held);
     let (code, kind) = if has_waited { (Code::TimedOut, "busy") } else { (Code::Conflict, "conflict") };
     let failure = Failure { retryable: true, ..Failure::new(code, kind, what) };
     failure.hint(if has_waited { "wait longer" } else { "wait for it with --wait" })
 }
 
-/// The token that a command about a lock or a claim needs.
+/// Says who has a lock, by the name that it was asked for under.
+pub fn held_by(name: &str, held: &Lock) -> String {
+    let owner = held.owner.as_deref().map_or_else(|| "somebody".to_owned(), shown);
+    let left = held.left.as_millis().div_ceil(1000);
+    format!("the lock {} is held by {owner}, for {left}s more unless it is renewed", shown(name))
+}
+
+/// The token that a command about a lock or a claim needs: of several, the innermost.
 pub fn token(cx: &Context) -> Result<Fence, Failure> {
     match &cx.fence {
-        Some(given) => given.at(&cx.selection()?.path).ok_or_else(|| {
+        Some(given) => given.at(&cx.selection()?.path).pop().ok_or_else(|| {
             let what = format!("the token of {} is that of another database", fence::VARIABLE);
             Failure::new(Code::Conflict, "conflict", what).hint("--fence takes the token that is meant")
         }),

@@ -2,10 +2,10 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use prontodb_core::store::Claimed;
-use prontodb_core::{Namespace, Ttl};
+use prontodb_core::{Error, Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::span;
+use crate::commands::lock::{lifetime, span};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -40,10 +40,11 @@ impl Run for Claim {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;
-        let ttl = span("--ttl", &self.ttl)?;
+        let ttl = lifetime(&self.ttl)?;
         let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
-        let store = cx.open_to_change()?;
-        let claimed = claim(cx, &store, &queue, ttl, wait)?;
+        // Who waits for the first item may be here before the database is.
+        let mut store = if wait.is_some() { cx.open_to_write()? } else { cx.open_to_change()? };
+        let claimed = claim(cx, &mut store, &queue, ttl, wait)?;
         let note = claimed.note.as_ref().map(|note| match &note.from {
             Some(from) => format!("{from}: {}", note.text),
             None => note.text.clone(),
@@ -69,7 +70,7 @@ impl Run for Claim {
         let is_asked_again = cx.op.is_some();
         cx.out.flush().inspect_err(|_| {
             if !is_asked_again {
-                drop(store.nack(&queue, claimed.fence, None));
+                drop(store.unclaim(&queue, claimed.fence));
             }
         })?;
         Ok(Code::Done)
@@ -78,19 +79,20 @@ impl Run for Claim {
 
 fn claim(
     cx: &Context,
-    store: &Session,
+    store: &mut Session,
     queue: &Namespace,
     ttl: Ttl,
     wait: Option<Ttl>,
 ) -> Result<Claimed, Failure> {
+    let explain = |error: Error| cx.with_hint(error.into());
     let waiting = Waiting::begin(wait);
     loop {
         let mark = waiting.mark(cx, store)?;
-        if let Some(claimed) = store.claim(queue, ttl).map_err(|error| cx.with_hint(error.into()))? {
+        if let Some(claimed) = store.claim(queue, ttl).map_err(explain)? {
             return Ok(claimed);
         }
         let next = match mark {
-            Some(_) => store.until_next(queue).map_err(|error| cx.with_hint(error.into()))?,
+            Some(_) => store.until_next(queue).map_err(explain)?,
             None => None,
         };
         if !waiting.pause(cx, store, mark, next.unwrap_or(Duration::MAX))? {
@@ -99,5 +101,7 @@ fn claim(
             let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));
             return Err(Failure { retryable: true, ..Failure::new(code, kind, what) });
         }
+        // Whoever waits may have lost the right to it meanwhile.
+        store.renew_identity().map_err(explain)?;
     }
 }

@@ -1,12 +1,11 @@
 //! `lock`: leases on names.
 
 use prontodb_core::Ttl;
-use prontodb_core::auth::shown;
 use prontodb_core::store::{Acquired, Fence, Lock};
 use serde::Deserialize;
 
 use super::{Answer, Call, Span, needed, nothing_yet, page, span};
-use crate::commands::lock::push_json;
+use crate::commands::lock::{held_by, push_json};
 use crate::exit::{Code, Failure};
 use crate::mcp::desk::{Desk, Open};
 
@@ -89,8 +88,5 @@ impl Locking {
 }
 
 fn not_yet(name: &str, held: &Lock) -> Answer {
-    let owner = held.owner.as_deref().map_or_else(|| "somebody".to_owned(), shown);
-    let left = held.left.as_millis().div_ceil(1000);
-    let what = format!("the lock {} is held by {owner}, for {left}s more unless it is renewed", shown(name));
-    nothing_yet(Code::Conflict, "conflict", what)
+    nothing_yet(Code::Conflict, "conflict", held_by(name, held))
 }

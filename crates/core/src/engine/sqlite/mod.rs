@@ -468,6 +468,10 @@ impl Engine for SqliteEngine {
         self.write_within(Duration::ZERO, body)
     }
 
+    fn set_patience(&mut self, patience: Duration) {
+        self.options.busy_timeout = patience;
+    }
+
     fn mark(&self) -> Result<Mark> {
         if self.frozen.is_some() {
             return Ok(Mark { place: 0, change: FrozenState::of(&self.options.path).mark() });

@@ -97,6 +97,10 @@ impl Engine for Reopening {
         self.engine.borrow().write_at_once(body)
     }
 
+    fn set_patience(&mut self, patience: Duration) {
+        self.engine.get_mut().set_patience(patience);
+    }
+
     fn mark(&self) -> Result<Mark> {
         let mut change = 0;
         self.persist(self.patience(), &Cell::new(false), &mut |engine| {

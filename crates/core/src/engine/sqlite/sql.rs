@@ -160,6 +160,7 @@ pub(super) const KEEP_PAST: &str = "
         metakeys = ?13, value = ?14";
 pub(super) const END_PAST: &str =
     "UPDATE history SET ended = ?4 WHERE ns = ?1 AND name = ?2 AND version = ?3";
+pub(super) const DROP_PAST: &str = "DELETE FROM history WHERE ns = ?1 AND name = ?2 AND version = ?3";
 pub(super) const TRIM_PAST: &str = "
     DELETE FROM history
     WHERE ns = ?1 AND name = ?2 AND version <= (

@@ -766,6 +766,10 @@ impl Txn for SqliteTxn<'_> {
         Ok(self.view.execute(sql::END_PAST, row)? > 0)
     }
 
+    fn drop_past(&mut self, space: &Space, name: &str, version: Version) -> Result<()> {
+        self.view.execute(sql::DROP_PAST, params![signed(space.id), name, signed(version.0)]).map(drop)
+    }
+
     fn trim_past(&mut self, space: &Space, name: &str, versions: u64) -> Result<()> {
         self.view.execute(sql::TRIM_PAST, params![signed(space.id), name, signed(versions)]).map(drop)
     }

@@ -15,6 +15,8 @@ on_each_engine! {
     a_lock_has_one_holder_until_its_lease_ends
     whoever_holds_a_lock_can_keep_it_and_give_it_back
     nothing_is_written_under_a_lease_that_has_ended
+    of_several_leases_each_has_to_stand
+    what_cannot_be_read_holds_no_other_lock_up
     clocks_that_are_set_and_machines_that_start_anew_fool_nobody
     each_grant_has_a_greater_token
     names_of_locks_are_checked
@@ -111,14 +113,47 @@ fn nothing_is_written_under_a_lease_that_has_ended(lab: &Lab) {
     is_conflict(fenced.create_project("q"));
     is_conflict(fenced.drop_namespace(&namespace("p.n")));
     is_conflict(fenced.require_fence());
-    // A lock goes by a token of its own.
-    granted(&fenced, "another", 1000);
+    // Whoever holds nothing any more is granted nothing; leases of their own they may keep and give back.
+    is_conflict(fenced.acquire_lock("another", ttl(1000)));
+    is_conflict(fenced.acquire_lock("deploy", ttl(1000)));
+    let other = granted(&lab.store, "other", 1000);
+    fenced.renew_lock("other", other.fence, ttl(2000)).unwrap();
+    fenced.release_lock("other", other.fence).unwrap();
     assert_eq!(lab.value("p.n.k").unwrap(), b"1");
     lab.another_store().with_fence(Some(next.fence)).increment(&address("p.n.k"), 1).unwrap();
     lab.store.release_lock("deploy", next.fence).unwrap();
     is_conflict(lab.another_store().with_fence(Some(next.fence)).increment(&address("p.n.k"), 1));
     is_conflict(lab.another_store().with_fence(Some(Fence(0))).increment(&address("p.n.k"), 1));
     assert_eq!(lab.value("p.n.k").unwrap(), b"2");
+}
+
+fn of_several_leases_each_has_to_stand(lab: &Lab) {
+    let outer = granted(&lab.store, "outer", 1000);
+    let inner = granted(&lab.another_store().with_fence([outer.fence]), "inner", 5000);
+    let fenced = lab.another_store().with_fence([outer.fence, inner.fence]);
+    fenced.increment(&address("p.n.k"), 1).unwrap();
+    lab.wait(1000);
+    let error = fenced.increment(&address("p.n.k"), 1).unwrap_err();
+    assert!(error.to_string().contains(&format!("the token {} ", outer.fence.0)), "{error}");
+    is_conflict(fenced.require_fence());
+    is_conflict(fenced.acquire_lock("third", ttl(1000)));
+    lab.another_store().with_fence([inner.fence]).increment(&address("p.n.k"), 1).unwrap();
+    assert_eq!(lab.value("p.n.k").unwrap(), b"2");
+}
+
+fn what_cannot_be_read_holds_no_other_lock_up(lab: &Lab) {
+    let lock = granted(&lab.store, "broken", 1000);
+    let broken = |catalog, key: &str| {
+        lab.change(|txn| txn.put_record(catalog, key, "{broken"));
+        for number in 0..20 {
+            let other = granted(&lab.store, &format!("other{number}"), 1000);
+            lab.store.release_lock(&other.name, other.fence).unwrap();
+        }
+    };
+    broken(Catalog::Locks, "broken");
+    lab.wait(1000);
+    broken(Catalog::Leases, &format!("{:016x}", lock.fence.0));
+    assert_eq!(lab.store.acquire_lock("broken", ttl(1)).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 fn clocks_that_are_set_and_machines_that_start_anew_fool_nobody(lab: &Lab) {

@@ -111,6 +111,15 @@ impl Lab {
         self.place.open(&self.clock)
     }
 
+    /// Changes the data without the store.
+    fn change(&self, mut deed: impl FnMut(&mut dyn Txn) -> Result<()>) {
+        match &self.place {
+            Place::Memory(engine) => engine.write(&mut deed),
+            Place::File(dir) => open(dir.path()).write(&mut deed),
+        }
+        .unwrap();
+    }
+
     fn wait(&self, millis: i64) {
         self.clock.advance(millis);
     }

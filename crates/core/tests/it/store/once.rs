@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use prontodb_core::auth::{Identity, Role};
-use prontodb_core::engine::{Catalog, Engine, Txn};
+use prontodb_core::engine::Catalog;
 use prontodb_core::store::{
-    Acquired, CacheSettings, Change, Check, Condition, CopyOptions, HistorySettings, Life, Load, LoadOptions,
-    MAX_OP_ID, OnConflict, OpId, Place as Line, Presence, PushOptions, Query, Scope, SetOptions, Step,
-    Transacted, Transaction,
+    Acquired, CacheSettings, Change, Check, Condition, CopyOptions, Fence, HistorySettings, Life, Load,
+    LoadOptions, MAX_OP_ID, OnConflict, OpId, Place as Line, Presence, PushOptions, Query, Scope, SetOptions,
+    Step, Transacted, Transaction,
 };
 use prontodb_core::{EntryName, Error, ErrorKind, Listing, Result, Store};
 
 use super::coding::recipients;
-use super::{Lab, Place, address, namespace, open, ttl};
+use super::{Lab, Place, address, namespace, ttl};
 
 on_each_engine! {
     a_retry_changes_nothing_and_hears_the_same
@@ -34,6 +34,8 @@ on_each_engine! {
     what_is_not_remembered_is_refused
     operations_are_forgotten_after_a_day
     no_more_than_so_many_are_remembered
+    no_more_bytes_than_so_many_are_remembered
+    values_of_claims_that_are_over_are_forgotten
     answers_that_are_too_long_are_refused
     values_of_encrypted_namespaces_are_sealed
     an_answer_whose_key_is_gone_is_forgotten_and_never_given_twice
@@ -53,18 +55,10 @@ fn conflict<T: std::fmt::Debug>(result: Result<T>, says: &str) {
     assert!(error.to_string().contains(says), "{error}");
 }
 
-fn on_engine(lab: &Lab, mut deed: impl FnMut(&mut dyn Txn) -> Result<()>) {
-    match &lab.place {
-        Place::Memory(engine) => engine.write(&mut deed),
-        Place::File(dir) => open(dir.path()).write(&mut deed),
-    }
-    .unwrap();
-}
-
 /// The records of a catalog.
 fn kept(lab: &Lab, catalog: Catalog) -> Vec<(String, String)> {
     let mut kept = Vec::new();
-    on_engine(lab, |txn| {
+    lab.change(|txn| {
         kept = txn.records(catalog, "", 1_000_000)?;
         Ok(())
     });
@@ -431,7 +425,7 @@ fn no_more_than_so_many_are_remembered(lab: &Lab) {
         lab.wait(1);
     }
     // As if there had been so many of them.
-    on_engine(lab, |txn| txn.put_record(Catalog::OpAges, "tally", r#"{"count":99999}"#));
+    lab.change(|txn| txn.put_record(Catalog::OpAges, "tally", r#"{"count":99999}"#));
     incr("4");
     assert_eq!(incr("1"), 1);
     incr("5");
@@ -439,6 +433,82 @@ fn no_more_than_so_many_are_remembered(lab: &Lab) {
     let ids: Vec<_> = kept(lab, Catalog::Ops).into_iter().map(|(key, _)| key).collect();
     assert_eq!(ids, ["n\u{1}3", "n\u{1}4", "n\u{1}5", "n\u{1}6"]);
     assert_eq!((incr("3"), incr("1")), (3, 7));
+}
+
+/// The tally of what is remembered, in bytes.
+fn tally(lab: &Lab) -> u64 {
+    let ages = kept(lab, Catalog::OpAges);
+    let tally: serde_json::Value = serde_json::from_str(&ages.last().unwrap().1).unwrap();
+    tally["bytes"].as_u64().unwrap_or_default()
+}
+
+fn no_more_bytes_than_so_many_are_remembered(lab: &Lab) {
+    let old = SetOptions { want_old: true, ..SetOptions::default() };
+    let incr = |id: &str| under(lab, id).increment(&address("a.b.n"), 1).unwrap();
+    for id in 10..40 {
+        incr(&id.to_string());
+        lab.wait(1);
+    }
+    let each = tally(lab) / 30;
+    lab.set("a.b.k", vec![b'x'; 1000]);
+    // As if there was room for a few more like that, but not for a value.
+    let filled = 64 * 1024 * 1024 - 2 * each;
+    lab.change(|txn| {
+        txn.put_record(Catalog::OpAges, "tally", &format!(r#"{{"count":30,"bytes":{filled}}}"#))
+    });
+    under(lab, "long").set(&address("a.b.k"), b"short", &old).unwrap();
+    let ids: Vec<_> = kept(lab, Catalog::Ops).into_iter().map(|(key, _)| key).collect();
+    assert!((15..28).contains(&ids.len()) && ids.contains(&"n\u{1}long".to_owned()), "{ids:?}");
+    assert!(!ids.contains(&"n\u{1}10".to_owned()) && ids.contains(&"n\u{1}39".to_owned()), "{ids:?}");
+    assert!((filled..=64 * 1024 * 1024).contains(&tally(lab)), "{}", tally(lab));
+    assert_eq!(incr("39"), 30, "it is remembered");
+    lab.wait(24 * 60 * 60 * 1000);
+    lab.store.collect_garbage().unwrap();
+    assert_eq!((kept(lab, Catalog::Ops).len(), kept(lab, Catalog::OpAges).len()), (0, 1));
+}
+
+fn values_of_claims_that_are_over_are_forgotten(lab: &Lab) {
+    const VALUE: &str = "a value that is quite long, longer than anything else that is told of a claim";
+    for (name, is_sealed) in [("a.q", false), ("a.sealed", true)] {
+        if is_sealed {
+            encrypt(lab, name);
+        }
+        let queue = namespace(name);
+        let claim = |id: &str| under(lab, &format!("{name}-{id}")).claim(&queue, ttl(1000));
+        let push = || lab.store.push(&queue, VALUE.as_bytes(), &PushOptions::default()).unwrap();
+        let end: [fn(&Store, &prontodb_core::Namespace, Fence); 5] = [
+            |store, queue, fence| store.ack(queue, fence).unwrap(),
+            |store, queue, fence| drop(store.nack(queue, fence, None).unwrap()),
+            |store, queue, fence| store.hand_on(queue, fence, "ann", "").unwrap(),
+            |store, queue, fence| store.unclaim(queue, fence).unwrap(),
+            |_, _, _| {},
+        ];
+        for (number, end) in end.into_iter().enumerate() {
+            push();
+            let id = number.to_string();
+            let claimed = claim(&id).unwrap().unwrap();
+            assert_eq!(claim(&id).unwrap().unwrap(), claimed);
+            let before = tally(lab);
+            end(&lab.store, &queue, claimed.fence);
+            if number == 4 {
+                lab.wait(1000);
+                assert!(lab.store.claim(&queue, ttl(1)).unwrap().is_some());
+            }
+            assert!(tally(lab) + VALUE.len() as u64 <= before, "{number}: {} {before}", tally(lab));
+            conflict(claim(&id), "the lease of the token");
+            lab.store.drop_namespace(&queue).unwrap();
+            if is_sealed {
+                encrypt(lab, name);
+            }
+        }
+    }
+    assert!(!told(lab).contains(&base64_of(VALUE)) && told(lab).len() < 12_000, "{}", told(lab).len());
+    assert!(lab.store.check(false).unwrap().problems.is_empty());
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
 }
 
 fn answers_that_are_too_long_are_refused(lab: &Lab) {

@@ -30,6 +30,7 @@ on_each_engine! {
     a_cache_that_is_none_any_more_keeps_its_versions
     every_way_to_write_is_kept
     a_transaction_makes_one_version_of_an_entry
+    what_comes_and_goes_in_a_transaction_is_no_change
     a_failed_write_is_in_no_history
     a_reason_is_not_lost
     a_history_that_ends_is_gone_and_the_next_one_is_new
@@ -373,13 +374,42 @@ fn a_transaction_makes_one_version_of_an_entry(lab: &Lab) {
     done.unwrap();
     assert_eq!(deeds(lab, "a.b.new"), [Deed::Created]);
     assert_eq!(deeds(lab, "a.b.old"), [Deed::Set, Deed::Created]);
-    assert_eq!(deeds(lab, "a.b.brief"), [Deed::Deleted]);
+    assert_eq!(deeds(lab, "a.b.brief"), []);
     let record = lab.record("a.b.new").unwrap();
     assert_eq!(lab.store.get_version(&new, record.head.version).unwrap(), Some(record));
     undo(lab, "a.b.old").unwrap();
     undo(lab, "a.b.new").unwrap();
     assert_eq!((lab.value("a.b.old").as_deref(), lab.value("a.b.new")), (Some(&b"1"[..]), None));
-    fails(undo(lab, "a.b.brief"), ErrorKind::Missing, "what a.b.brief was before version");
+    fails(undo(lab, "a.b.brief"), ErrorKind::Missing, "no change of a.b.brief");
+}
+
+fn what_comes_and_goes_in_a_transaction_is_no_change(lab: &Lab) {
+    keep(lab, "history=9");
+    lab.set("a.b.a", "1");
+    let (a, b, new, gone) = (address("a.b.a"), address("a.b.b"), address("a.b.new"), address("a.b.gone"));
+    lab.set("a.b.gone", "1");
+    lab.store.delete(std::slice::from_ref(&gone), &Condition::default(), false).unwrap();
+    let done = lab.store.write(|writer| {
+        let moved = CopyOptions { move_source: true, ..CopyOptions::default() };
+        writer.copy(&a, &b, moved)?;
+        writer.copy(&b, &a, moved)?;
+        for entry in [&new, &gone] {
+            writer.set(entry, b"1", &SetOptions::default())?;
+            writer.delete(entry, &Condition::default())?;
+        }
+        writer.set(&new, b"2", &SetOptions::default())
+    });
+    done.unwrap();
+    assert_eq!(deeds(lab, "a.b.a"), [Deed::Set, Deed::Created]);
+    assert_eq!(deeds(lab, "a.b.b"), []);
+    assert_eq!(deeds(lab, "a.b.new"), [Deed::Created]);
+    assert_eq!(deeds(lab, "a.b.gone"), [Deed::Deleted, Deed::Created]);
+    for entry in ["a.b.a", "a.b.new", "a.b.gone"] {
+        undo(lab, entry).unwrap();
+    }
+    assert_eq!(lab.value("a.b.a").as_deref(), Some(&b"1"[..]));
+    assert_eq!((lab.value("a.b.new"), lab.value("a.b.gone").as_deref()), (None, Some(&b"1"[..])));
+    assert!(lab.store.check(false).unwrap().problems.is_empty());
 }
 
 fn a_failed_write_is_in_no_history(lab: &Lab) {

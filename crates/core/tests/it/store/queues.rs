@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;
 
+use prontodb_core::engine::Catalog;
 use prontodb_core::store::{Claimed, Fence, PushOptions, QueuePlace, SetOptions};
 use prontodb_core::{ErrorKind, Millis, Store};
 
@@ -20,6 +21,12 @@ on_each_engine! {
     what_is_deleted_is_handed_to_nobody_and_leaves_nothing
     machines_that_start_anew_give_all_claims_back
     an_item_that_is_handed_on_is_for_one_user_alone
+    an_item_that_nobody_has_seen_was_not_claimed
+    whoever_works_under_a_lease_that_has_ended_gets_no_item
+    of_many_items_that_are_due_the_first_comes_first
+    many_claims_that_lapse_are_brought_back
+    an_item_whose_last_claim_has_lapsed_can_be_revived
+    what_cannot_be_read_keeps_no_other_item_back
     many_workers_do_each_item_once
 }
 
@@ -232,6 +239,120 @@ fn an_item_that_is_handed_on_is_for_one_user_alone(lab: &Lab) {
     assert_eq!(claim(&ann), None);
     assert!(lab.store.revive(&namespace("p.q"), &id).unwrap());
     assert_eq!(claim(&ann).unwrap().id, id);
+}
+
+fn an_item_that_nobody_has_seen_was_not_claimed(lab: &Lab) {
+    let (queue, ann) = (namespace("p.q"), lab.another_store().with_writer(Some("ann".to_owned())));
+    let id = push_with(lab, "job", PushOptions { tries: 1, ..PushOptions::default() });
+    for _ in 0..3 {
+        let claimed = claim(&lab.store).unwrap();
+        assert_eq!((&claimed.id, claimed.tries), (&id, 1));
+        // Under whatever lease somebody else writes.
+        lab.another_store().with_fence([Fence(0)]).unclaim(&queue, claimed.fence).unwrap();
+        is_conflict(lab.store.unclaim(&queue, claimed.fence));
+        assert_eq!(places(lab), [QueuePlace::Ready]);
+    }
+    let claimed = claim(&lab.store).unwrap();
+    lab.store.hand_on(&queue, claimed.fence, "ann", "for you").unwrap();
+    for _ in 0..2 {
+        let claimed = claim(&ann).unwrap();
+        assert_eq!(claimed.note.unwrap().text, "for you");
+        ann.unclaim(&queue, claimed.fence).unwrap();
+        assert_eq!(places(lab), [QueuePlace::Handed("ann".to_owned())]);
+    }
+    let claimed = claim(&ann).unwrap();
+    assert_eq!(ann.nack(&queue, claimed.fence, None).unwrap(), QueuePlace::Dead);
+}
+
+fn whoever_works_under_a_lease_that_has_ended_gets_no_item(lab: &Lab) {
+    let stale = lab.another_store().with_fence([Fence(7)]);
+    is_conflict(stale.claim(&namespace("p.q"), ttl(1000)));
+    push(lab, "job");
+    is_conflict(stale.claim(&namespace("p.q"), ttl(1000)));
+    assert_eq!(places(lab), [QueuePlace::Ready]);
+}
+
+fn of_many_items_that_are_due_the_first_comes_first(lab: &Lab) {
+    let delayed =
+        |priority, delay| PushOptions { priority, delay: Some(ttl(delay)), ..PushOptions::default() };
+    for number in 0..600 {
+        push_with(lab, &number.to_string(), delayed(1, 100));
+    }
+    push_with(lab, "high", delayed(200, 101));
+    push_with(lab, "later", delayed(255, 103));
+    lab.wait(102);
+    assert_eq!(next(lab).as_deref(), Some("high"));
+    assert_eq!(next(lab).as_deref(), Some("0"));
+    lab.wait(1);
+    assert_eq!(next(lab).as_deref(), Some("later"));
+}
+
+fn many_claims_that_lapse_are_brought_back(lab: &Lab) {
+    let once = PushOptions { tries: 1, ..PushOptions::default() };
+    for number in 0..600 {
+        push_with(lab, &number.to_string(), once);
+        claim(&lab.store).unwrap();
+    }
+    push(lab, "job");
+    lab.wait(1000);
+    assert_eq!(next(lab).as_deref(), Some("job"));
+    let left = kept(lab, 'c');
+    assert!(left > 500, "a claim has brought back {} items", 601 - left);
+    // Where nothing else is left, all of them come back, in more than one transaction.
+    assert_eq!((next(lab), kept(lab, 'c'), kept(lab, 'x')), (None, 1, 600));
+}
+
+/// How many records of a place there are.
+fn kept(lab: &Lab, letter: char) -> usize {
+    let mut kept = 0;
+    lab.change(|txn| {
+        let records = txn.records(Catalog::Queues, "", 10_000)?;
+        kept = records.iter().filter(|(key, _)| key[16..].starts_with(letter)).count();
+        Ok(())
+    });
+    kept
+}
+
+fn an_item_whose_last_claim_has_lapsed_can_be_revived(lab: &Lab) {
+    let id = push_with(lab, "job", PushOptions { tries: 1, ..PushOptions::default() });
+    claim(&lab.store).unwrap();
+    assert!(!lab.store.revive(&namespace("p.q"), &id).unwrap(), "somebody has it");
+    lab.wait(1000);
+    assert_eq!(places(lab), [QueuePlace::Dead]);
+    assert!(lab.store.revive(&namespace("p.q"), &id).unwrap());
+    assert_eq!(claim(&lab.store).unwrap().tries, 1);
+}
+
+fn what_cannot_be_read_keeps_no_other_item_back(lab: &Lab) {
+    let queue = namespace("p.q");
+    let delayed = PushOptions { delay: Some(ttl(1)), ..PushOptions::default() };
+    let high = PushOptions { priority: 255, ..PushOptions::default() };
+    push(lab, "claimed");
+    claim(&lab.store).unwrap();
+    push(lab, "lease");
+    let leased = claim(&lab.store).unwrap();
+    push_with(lab, "delayed", delayed);
+    push_with(lab, "ready", high);
+    lab.change(|txn| {
+        for (key, _) in txn.records(Catalog::Queues, "", 100)? {
+            if !key.ends_with(&leased.id) {
+                txn.put_record(Catalog::Queues, &key, "{broken")?;
+            }
+        }
+        txn.put_record(Catalog::Leases, &format!("{:016x}", leased.fence.0), "{broken")
+    });
+    push(lab, "job");
+    lab.wait(2000);
+    assert_eq!(next(lab).as_deref(), Some("job"));
+    assert!(lab.store.until_next(&queue).unwrap().is_some());
+    // Where there is nothing else, it is told.
+    let error = lab.store.claim(&queue, ttl(1000)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    let problems = lab.store.check(true).unwrap().problems;
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert_eq!(lab.store.collect_garbage().unwrap().leftovers, 0);
+    lab.store.drop_namespace(&queue).unwrap();
+    assert!(lab.store.collect_garbage().unwrap().leftovers > 3);
 }
 
 fn many_workers_do_each_item_once(lab: &Lab) {
