@@ -149,11 +149,16 @@ impl Desk {
 
     /// The database as it is, for whoever still may.
     pub fn reading(&mut self) -> Result<Open<'_>, Failure> {
+        self.changing(None)
+    }
+
+    /// The same for what changes only what is there; under a lease, if one is named.
+    pub fn changing(&mut self, fence: Option<u64>) -> Result<Open<'_>, Failure> {
         if self.store.is_none() {
             let (store, is_there) = self.cx.open_as_it_is()?;
             (self.store, self.is_there) = (Some(of_mcp(store)), is_there);
         }
-        self.opened(None)
+        self.opened(fence)
     }
 
     /// The database to write, made if need be; under a lease, if one is named.

@@ -360,6 +360,9 @@ fn write_all(mut frames: mpsc::Receiver<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// What a reader makes of an input with lines of up to four bytes.
@@ -383,5 +386,18 @@ mod tests {
         assert_eq!(lines(b"abcd\nabcde\nx\n"), [whole(b"abcd\n"), None, whole(b"x\n")]);
         assert_eq!(lines(b"abcdefghijkl"), [None]);
         assert_eq!(lines(b"abcdefghijkl\n\xff\n"), [None, whole(b"\xff\n")]);
+    }
+
+    #[test]
+    fn an_end_is_seen_behind_what_nobody_has_read() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        for write in [&mut writer as &mut dyn Write, &mut peer] {
+            write.write_all(b"x").unwrap();
+        }
+        assert!(!is_closed_within(&reader, Duration::from_millis(1)));
+        assert!(!is_closed_within(&socket, Duration::from_millis(1)));
+        drop((writer, peer));
+        assert!(is_closed_within(&reader, LOOK) && is_closed_within(&socket, LOOK));
     }
 }

@@ -5,7 +5,7 @@ use prontodb_core::{Address, Error, ErrorKind, Result as CoreResult, Version};
 use serde::Deserialize;
 
 use super::value::Given;
-use super::{Answer, Call, Span, needed, of_entry, span};
+use super::{Answer, Call, Span, needed, of_entry, refuse_others, span};
 use crate::exit::Failure;
 use crate::mcp::desk::{Desk, Open};
 use crate::mcp::scope::Scope;
@@ -127,20 +127,20 @@ impl Step {
     /// Checks it.
     pub fn check(&self, scope: &Scope) -> Result<Checked, Failure> {
         let Self { op, key, value, base64, ttl, if_version, by } = self;
-        let takes = match op {
-            Op::Set => [true, true, true, false],
-            Op::Append => [true, false, false, false],
-            Op::Add => [false, false, false, true],
-            Op::Delete => [false, false, true, false],
-            Op::Check => [false, false, true, false],
+        let taken: &[_] = match op {
+            Op::Set => &["value", "base64", "ttl", "if_version"],
+            Op::Append => &["value", "base64"],
+            Op::Add => &["by"],
+            Op::Delete | Op::Check => &["if_version"],
         };
-        let given = [value.is_some(), ttl.is_some(), if_version.is_some(), by.is_some()];
-        let names = ["value", "ttl", "if_version", "by"];
-        for ((name, given), takes) in names.iter().zip(given).zip(takes) {
-            if given && !takes {
-                return Err(Failure::invalid(format!("{name} means nothing to this change of {key}")));
-            }
-        }
+        let given = [
+            ("value", value.is_some()),
+            ("base64", *base64),
+            ("ttl", ttl.is_some()),
+            ("if_version", if_version.is_some()),
+            ("by", by.is_some()),
+        ];
+        refuse_others(&format!("this change of {key}"), &given, taken)?;
         if *op == Op::Check {
             needed("if_version", if_version.as_ref())?;
         }

@@ -150,6 +150,14 @@ fn needed<'a, T: ?Sized>(what: &str, argument: Option<&'a T>) -> Result<&'a T, F
     argument.ok_or_else(|| Failure::invalid(format!("{what} is missing")))
 }
 
+/// Refuses arguments that mean nothing to what is done: each with whether it is given, and which ones are taken.
+fn refuse_others(done: &str, given: &[(&str, bool)], taken: &[&str]) -> Result<(), Failure> {
+    match given.iter().find(|(name, is_given)| *is_given && !taken.contains(name)) {
+        Some((name, _)) => Err(Failure::invalid(format!("{name} means nothing to {done}"))),
+        None => Ok(()),
+    }
+}
+
 /// What is told of a failure: its kind, what went wrong, and what to do.
 pub fn told(failure: &Failure) -> String {
     let advice = match failure.kind {

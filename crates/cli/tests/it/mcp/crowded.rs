@@ -82,6 +82,26 @@ fn a_write_that_is_cancelled_before_it_begins_is_not_done() {
 }
 
 #[test]
+fn a_claim_that_nobody_heard_of_uses_up_no_try() {
+    let s = sandbox();
+    s.run(["queue", "push", "p.jobs", "work"]).succeeds();
+    let mut session = server(&s, &["--busy-timeout-ms", "600000"]);
+    for _ in 0..3 {
+        let holder = LockHolder::of(&s);
+        let id = call(&mut session, "queue", json!({"action": "claim", "queue": "p.jobs", "ttl": "10m"}));
+        // Whether it has begun by then makes no difference to what is seen.
+        std::thread::sleep(Duration::from_millis(50));
+        cancel(&mut session, id);
+        session.ask("ping", json!({}));
+        drop(holder);
+    }
+    let claimed =
+        session.does("queue", json!({"action": "claim", "queue": "p.jobs", "ttl": "10m", "wait": "10s"}));
+    assert_eq!((&claimed["v"], &claimed["tries"]), (&json!("work"), &json!(1)), "{claimed}");
+    session.end();
+}
+
+#[test]
 fn calls_that_wait_take_a_bounded_room_and_others_are_refused() {
     let s = sandbox_with([("p.n.k", "1")]);
     let mut session = server(&s, &["--busy-timeout-ms", "600000"]);
