@@ -15,7 +15,7 @@ use super::desk::{Desk, Jobs, Open};
 use super::graph::{self, Addition, Deletion, Entity, Graph, Relation};
 use super::scope::Scope;
 use super::server::refused;
-use super::subscriptions::Place;
+use super::subscriptions::Subject;
 use crate::exit::Failure;
 
 /// The URI of the whole graph.
@@ -361,9 +361,9 @@ pub async fn read_resource(jobs: &Jobs, uri: &str) -> Result<ResourceContents, E
 }
 
 /// What a client may subscribe to by a URI: the namespace that the graph is kept in.
-pub fn watched(scope: &Scope, uri: &str) -> Result<Place, Failure> {
+pub fn watched(scope: &Scope, uri: &str) -> Result<Subject, Failure> {
     require(uri)?;
-    Ok(Place::all_of(scope.notation.defaults.clone()))
+    Ok(Subject::all_of(scope.notation.defaults.clone()))
 }
 
 fn require(uri: &str) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use super::memory;
 use super::requests::Arguments;
 use super::resources;
 use super::scope::Scope;
-use super::subscriptions::{Place, Subscriptions};
+use super::subscriptions::{Subject, Subscriptions};
 use super::tools::{self, Answer, Call};
 use super::{Kind, Options};
 use crate::exit::Failure;
@@ -193,8 +193,8 @@ impl ServerHandler for Server {
         SubscribeRequestParams { uri, .. }: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let place = self.place(&uri).map_err(|failure| refused(&failure))?;
-        let added = self.subscriptions.add(uri, place, &context.peer).await;
+        let subject = self.subject(&uri).map_err(|failure| refused(&failure))?;
+        let added = self.subscriptions.add(uri, subject, &context.peer).await;
         added.map_err(|failure| refused(&failure))
     }
 
@@ -209,15 +209,15 @@ impl ServerHandler for Server {
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let uris = requested.resource_subscriptions.iter().flatten();
-        let accepted = uris.filter(|uri| self.place(uri).is_ok()).cloned();
+        let accepted = uris.filter(|uri| self.subject(uri).is_ok()).cloned();
         Some(SubscriptionFilter::builder().resource_subscriptions(accepted).build())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let uris = context.accepted().resource_subscriptions.iter().flatten();
-        let places: BTreeMap<_, _> =
-            uris.filter_map(|uri| Some((uri.clone(), self.place(uri).ok()?))).collect();
-        let begun = self.subscriptions.begin(places).await;
+        let subjects: BTreeMap<_, _> =
+            uris.filter_map(|uri| Some((uri.clone(), self.subject(uri).ok()?))).collect();
+        let begun = self.subscriptions.begin(subjects).await;
         let subscriber = begun.map_err(|failure| refused(&failure))?;
         let telling = subscriber.tell(|uri| {
             let sink = context.sink().clone();
@@ -234,7 +234,7 @@ impl ServerHandler for Server {
 
 impl Server {
     /// What a client may subscribe to by a URI.
-    fn place(&self, uri: &str) -> Result<Place, Failure> {
+    fn subject(&self, uri: &str) -> Result<Subject, Failure> {
         match self.kind {
             Kind::Store => resources::watched(&self.scope, uri),
             Kind::Memory => memory::watched(&self.scope, uri),
