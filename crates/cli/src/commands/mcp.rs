@@ -19,11 +19,13 @@ const LEAST_BYTES: u64 = 1024;
 /// Its tools read, write and list entries, take locks and hand out work. With -p they reach that project alone, with -n that
 /// namespace alone. An answer is cut at --max-bytes, and says how to go on. The end of input ends it, with exit code 0.
 ///
+/// While a client watches, a log of changes is kept and what has expired is removed, with --read-only too.
+///
 /// With --memory it has the tools of the reference memory server instead, for a knowledge graph that any number of agents may write
 /// at once. That is kept in the namespace memory.graph, or in the one that -p and -n name.
 #[derive(clap::Args)]
 pub struct Mcp {
-    /// Change nothing: there are no tools that write
+    /// Change nothing that anybody wrote: there are no tools that write
     #[arg(long)]
     read_only: bool,
 

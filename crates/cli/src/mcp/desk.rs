@@ -8,6 +8,7 @@ use prontodb_core::store::Fence;
 use prontodb_core::{Namespace, Store};
 use tokio::sync::oneshot;
 
+use super::calls::Ticket;
 use super::frames;
 use super::scope::Scope;
 use crate::context::{Context, Session};
@@ -61,6 +62,20 @@ impl Jobs {
         self.put(work)?.await.map_err(|_| gone())?
     }
 
+    /// The same for a call, unless it is cancelled before its turn comes.
+    pub async fn ask_for<T: Send + 'static>(
+        &self,
+        call: Option<&Ticket>,
+        work: impl FnOnce(&mut Desk) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let call = call.cloned();
+        let work = move |desk: &mut Desk| match call {
+            Some(call) if call.is_cancelled() => Err(gone()),
+            _ => work(desk),
+        };
+        self.ask(work).await
+    }
+
     /// The same for a thread that has nothing else to do.
     pub fn ask_and_wait<T: Send + 'static>(
         &self,
@@ -75,12 +90,15 @@ impl Jobs {
     ) -> Result<oneshot::Receiver<Result<T, Failure>>, Failure> {
         let (answer, done) = oneshot::channel();
         let job = move |desk: &mut Desk| {
+            if answer.is_closed() {
+                return;
+            }
             let worked = work(desk);
             if worked.as_ref().is_err_and(|failure| !failure.is_refusal()) {
                 // What is wrong with the file or the proof may have been put right by the next call.
                 desk.close();
             }
-            // Whoever has cancelled the call is gone.
+            // Whoever has asked may be gone.
             let _ = answer.send(worked);
         };
         self.0.send(Box::new(job)).map_err(|_| gone())?;
@@ -88,8 +106,9 @@ impl Jobs {
     }
 }
 
+/// Nobody hears of it, as there is nobody to work or nobody to be told.
 fn gone() -> Failure {
-    Failure::new(Code::Error, "bug", "nobody works on calls any more")
+    Failure::new(Code::Error, "bug", "nobody works on the call any more")
 }
 
 impl Desk {
@@ -130,11 +149,16 @@ impl Desk {
 
     /// The database as it is, for whoever still may.
     pub fn reading(&mut self) -> Result<Open<'_>, Failure> {
+        self.changing(None)
+    }
+
+    /// The same for what changes only what is there; under a lease, if one is named.
+    pub fn changing(&mut self, fence: Option<u64>) -> Result<Open<'_>, Failure> {
         if self.store.is_none() {
             let (store, is_there) = self.cx.open_as_it_is()?;
             (self.store, self.is_there) = (Some(of_mcp(store)), is_there);
         }
-        self.opened(None)
+        self.opened(fence)
     }
 
     /// The database to write, made if need be; under a lease, if one is named.

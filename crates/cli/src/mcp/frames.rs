@@ -1,41 +1,65 @@
 //! Frames: JSON texts, a line each, on standard input and output.
 //!
-//! The SDK gets no more calls at a time than [`MOST_CALLS`], and no frame longer than it may be, so that memory is bounded
-//! whatever is sent. What is no call is answered here, as the protocol says: without an id where none can be read.
+//! All of them are read as they come, so that a cancellation, a ping and the end of input are noticed whatever else is there. Calls
+//! for which there is no room yet wait as they are written, as many as [`Calls`] admits; the SDK gets them in turn. What is no call
+//! is answered here, as the protocol says: without an id where none can be read.
 
-use std::collections::HashSet;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use rmcp::model::{
-    ClientJsonRpcMessage, ClientNotification, ErrorData, JsonRpcMessage, NumberOrString, RequestId,
-    ServerJsonRpcMessage,
+    CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, ErrorCode, ErrorData,
+    GetExtensions as _, JsonRpcMessage, RequestId, ServerJsonRpcMessage, ServerResult,
 };
 use rmcp::service::RoleServer;
 use rmcp::transport::Transport;
-use serde_json::Value;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::calls::{Calls, MOST_BYTES, Refusal, Ticket};
+use super::requests::{self, Method, Said};
 use crate::exit::Failure;
 use crate::output::Out;
 
-/// How many calls are at work or wait at a time; the next ones stay unread.
-const MOST_CALLS: usize = 16;
 /// How many frames lie between the threads.
 const QUEUED: usize = 2;
+/// How many bytes of answers that are made here may wait to be written while more is read.
+const MOST_REPLIES: usize = 1024 * 1024;
+/// How often the reader looks whether the input has ended while nobody takes what it has read.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The frames of a session.
 pub struct Frames {
     incoming: mpsc::Receiver<Line>,
     outgoing: mpsc::Sender<Vec<u8>>,
     calls: Arc<Calls>,
-    /// A call that there is no room for yet.
-    held: Option<(RequestId, ClientJsonRpcMessage)>,
-    /// What the next thing to be written is.
-    reply: Option<Vec<u8>>,
+    /// Calls that there is no room for yet.
+    held: VecDeque<Held>,
+    /// What is to be written next.
+    replies: Replies,
+    /// Whether nothing will come any more.
+    is_over: bool,
     max_frame: usize,
+}
+
+/// A call that waits for its turn, as it was read.
+struct Held {
+    id: RequestId,
+    method: &'static Method,
+    frame: Vec<u8>,
+    ticket: Ticket,
+}
+
+/// Answers that are made here.
+#[derive(Default)]
+struct Replies {
+    frames: VecDeque<Vec<u8>>,
+    bytes: usize,
 }
 
 /// What else there is to know of the two ends.
@@ -52,14 +76,6 @@ enum Line {
     TooLong,
 }
 
-/// The calls that are at work.
-#[derive(Default)]
-pub struct Calls {
-    open: Mutex<HashSet<RequestId>>,
-    room: Notify,
-    answered: AtomicU64,
-}
-
 /// Knows whether the input has ended.
 #[derive(Clone)]
 pub struct Ended(watch::Receiver<bool>);
@@ -72,28 +88,17 @@ impl Ended {
     }
 }
 
-impl Calls {
-    fn open(&self) -> MutexGuard<'_, HashSet<RequestId>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Replies {
+    fn push(&mut self, message: &ServerJsonRpcMessage) {
+        let frame = encoded(message);
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
     }
 
-    /// Waits until there is room for one more.
-    async fn room(&self) {
-        while self.open().len() >= MOST_CALLS {
-            self.room.notified().await;
-        }
-    }
-
-    /// Ends a call; says whether it was one.
-    fn end(&self, id: &RequestId) -> bool {
-        let was_open = self.open().remove(id);
-        self.room.notify_one();
-        was_open
-    }
-
-    /// How many answers there have been.
-    pub fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
+    fn pop(&mut self) -> Option<Vec<u8>> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.len();
+        Some(frame)
     }
 }
 
@@ -108,7 +113,8 @@ impl Frames {
         let (end, ended) = watch::channel(false);
         let (done, all_written) = oneshot::channel();
         spawn("mcp-in", move || {
-            read_lines(io::stdin().lock(), max_frame, &lines);
+            let stdin = io::stdin();
+            read_lines(stdin.lock(), max_frame, |line| hand_on(line, &lines, &stdin, &end));
             end.send_replace(true);
         })?;
         spawn("mcp-out", move || {
@@ -116,56 +122,84 @@ impl Frames {
             // Nobody may be there any more to hear it.
             let _ = done.send(());
         })?;
-        let frames = Self { incoming, outgoing, calls: Arc::default(), held: None, reply: None, max_frame };
+        let calls = Arc::default();
+        let (held, replies) = (VecDeque::new(), Replies::default());
+        let frames = Self { incoming, outgoing, calls, held, replies, is_over: false, max_frame };
         Ok((frames, Input { ended: Ended(ended), written: all_written }))
     }
 
-    /// The calls that are at work.
+    /// The calls that have not been answered.
     pub fn calls(&self) -> Arc<Calls> {
         Arc::clone(&self.calls)
     }
 
-    /// Takes a line apart.
-    fn take(&mut self, line: &[u8]) -> Option<ClientJsonRpcMessage> {
-        if line.iter().all(u8::is_ascii_whitespace) {
+    /// Takes a line apart; what comes of it for the SDK.
+    fn take(&mut self, line: Line) -> Option<ClientJsonRpcMessage> {
+        let Line::Whole(frame) = line else {
+            let what = format!("a frame may have {} bytes", self.max_frame);
+            self.refuse(None, ErrorData::invalid_request(what, None));
+            return None;
+        };
+        match requests::read(&frame) {
+            Said::Call(id, method) => self.admit(id, method, frame),
+            Said::Ping(id) if self.calls.has(&id) => self.refuse_twice(&id),
+            Said::Ping(id) => self.replies.push(&ServerJsonRpcMessage::response(ServerResult::empty(()), id)),
+            Said::Cancelled(id) => {
+                let is_at_work = self.calls.cancel(&id);
+                let told = CancelledNotification::new(CancelledNotificationParam::new(Some(id), None));
+                return is_at_work.then(|| ClientJsonRpcMessage::notification(told.into()));
+            }
+            Said::Nothing => {}
+            Said::Wrong(id, error) => self.refuse(id, error),
+        }
+        None
+    }
+
+    fn admit(&mut self, id: RequestId, method: &'static Method, frame: Vec<u8>) {
+        match self.calls.admit(&id, frame.len()) {
+            Ok(ticket) => self.held.push_back(Held { id, method, frame, ticket }),
+            Err(Refusal::Twice) => self.refuse_twice(&id),
+            Err(Refusal::NoRoom) => {
+                let what = format!(
+                    "the calls that have not been answered may have {MOST_BYTES} bytes; call again when others have been"
+                );
+                self.refuse(Some(id), ErrorData::new(BUSY, what, None));
+            }
+        }
+    }
+
+    /// Hands on the call whose turn it is.
+    fn hand_on_next(&mut self) -> Option<ClientJsonRpcMessage> {
+        let Held { id, method, frame, ticket } = self.held.pop_front()?;
+        if ticket.is_cancelled() {
             return None;
         }
-        match serde_json::from_slice::<ClientJsonRpcMessage>(line) {
-            Ok(JsonRpcMessage::Request(request)) => {
-                let id = request.id.clone();
-                if self.calls.open().contains(&id) {
-                    let what = format!("the id {id} is that of a call which has not been answered yet");
-                    self.refuse(None, ErrorData::invalid_request(what, None));
-                } else {
-                    self.held = Some((id, JsonRpcMessage::Request(request)));
-                }
-                None
+        match method.request(&frame) {
+            Ok(mut request) => {
+                ticket.begin();
+                request.extensions_mut().insert(ticket);
+                Some(ClientJsonRpcMessage::request(request, id))
             }
-            Ok(JsonRpcMessage::Notification(notification)) => {
-                // Of what clients tell, only this makes a difference, and only for a call that is at work.
-                let cancelled = match &notification.notification {
-                    ClientNotification::CancelledNotification(cancelled) => {
-                        cancelled.params.request_id.as_ref()
-                    }
-                    _ => None,
-                };
-                let is_heeded = cancelled.is_some_and(|id| self.calls.end(id));
-                is_heeded.then_some(JsonRpcMessage::Notification(notification))
-            }
-            // Nobody was asked anything.
-            Ok(JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)) => None,
-            Err(_) => {
-                let (id, error) = why_not(line)?;
-                self.refuse(id, error);
+            Err(error) => {
+                self.calls.end(&id);
+                self.refuse(Some(id), error);
                 None
             }
         }
     }
 
+    fn refuse_twice(&mut self, id: &RequestId) {
+        let what = format!("the id {id} is that of a call which has not been answered yet");
+        self.refuse(None, ErrorData::invalid_request(what, None));
+    }
+
     fn refuse(&mut self, id: Option<RequestId>, error: ErrorData) {
-        self.reply = Some(encoded(&ServerJsonRpcMessage::error(error, id)));
+        self.replies.push(&ServerJsonRpcMessage::error(error, id));
     }
 }
+
+/// The code of a call that there is no room for.
+const BUSY: ErrorCode = ErrorCode(-32000);
 
 impl Transport<RoleServer> for Frames {
     type Error = io::Error;
@@ -179,14 +213,16 @@ impl Transport<RoleServer> for Frames {
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             _ => None,
         };
-        if let Some(id) = id {
-            self.calls.end(id);
-        }
-        let answers = u64::from(id.is_some());
+        let ticket = id.and_then(|id| self.calls.end(id));
+        let is_answer = id.is_some();
         let (frame, outgoing, calls) = (encoded(&item), self.outgoing.clone(), self.calls());
         async move {
             let sent = outgoing.send(frame).await;
-            calls.answered.fetch_add(answers, Ordering::Relaxed);
+            if is_answer {
+                calls.count_answer();
+            }
+            // A client that does not read gets no further calls done.
+            drop(ticket);
             sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
         }
     }
@@ -194,26 +230,29 @@ impl Transport<RoleServer> for Frames {
     /// May be dropped at any await: what has been read is kept.
     async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
-            if self.reply.is_some() {
-                let room = self.outgoing.reserve().await.ok()?;
-                room.send(self.reply.take()?);
+            if self.is_over && self.held.is_empty() && self.replies.frames.is_empty() {
+                return None;
             }
-            if self.held.is_some() {
-                self.calls.room().await;
-                let (id, message) = self.held.take()?;
-                self.calls.open().insert(id);
-                return Some(message);
-            }
-            match self.incoming.recv().await? {
-                Line::Whole(line) => {
-                    if let Some(message) = self.take(&line) {
-                        return Some(message);
-                    }
+            let reads = !self.is_over && self.replies.bytes < MOST_REPLIES;
+            let line = tokio::select! {
+                biased;
+                room = self.outgoing.reserve(), if !self.replies.frames.is_empty() => {
+                    room.ok()?.send(self.replies.pop()?);
+                    continue;
                 }
-                Line::TooLong => {
-                    let what = format!("a frame may have {} bytes", self.max_frame);
-                    self.refuse(None, ErrorData::invalid_request(what, None));
+                line = self.incoming.recv(), if reads => Some(line),
+                () = self.calls.room(), if !self.held.is_empty() => None,
+            };
+            let message = match line {
+                Some(Some(line)) => self.take(line),
+                Some(None) => {
+                    self.is_over = true;
+                    None
                 }
+                None => self.hand_on_next(),
+            };
+            if message.is_some() {
+                return message;
             }
         }
     }
@@ -223,39 +262,6 @@ impl Transport<RoleServer> for Frames {
         self.outgoing = mpsc::channel(1).0;
         Ok(())
     }
-}
-
-/// What is wrong with a frame that is no message, and whose answer that is; `None` where nobody waits for one.
-fn why_not(line: &[u8]) -> Option<(Option<RequestId>, ErrorData)> {
-    let frame: Value = match serde_json::from_slice(line) {
-        Ok(frame) => frame,
-        Err(error) => {
-            return Some((None, ErrorData::parse_error(format!("the frame is no JSON: {error}"), None)));
-        }
-    };
-    let invalid = |what: &'static str| ErrorData::invalid_request(what, None);
-    let Value::Object(frame) = frame else {
-        return Some((None, invalid("a frame is a JSON object; the protocol has no batches")));
-    };
-    let method = frame.get("method").and_then(Value::as_str);
-    let id = match frame.get("id") {
-        None if method.is_some_and(|method| method.starts_with("notifications/")) => return None,
-        Some(Value::String(id)) => Some(NumberOrString::String(id.as_str().into())),
-        Some(Value::Number(id)) => id.as_i64().map(NumberOrString::Number),
-        _ => None,
-    };
-    let error = match (&id, method) {
-        (None, _) => invalid("a call needs an id, a whole number or a text"),
-        (Some(_), None) => invalid("a call needs a method"),
-        (Some(_), Some(_)) if frame.get("jsonrpc").and_then(Value::as_str) != Some("2.0") => {
-            invalid("a frame needs \"jsonrpc\":\"2.0\"")
-        }
-        (Some(_), Some(method)) => ErrorData::invalid_params(
-            format!("the parameters of {method} are not as the protocol has them"),
-            None,
-        ),
-    };
-    Some((id, error))
 }
 
 fn encoded(message: &ServerJsonRpcMessage) -> Vec<u8> {
@@ -272,8 +278,40 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fai
     spawned.map(drop).map_err(|error| Failure::io("cannot begin to serve", &error))
 }
 
+/// Hands on a line; whether anybody wants more. While nobody takes it, it is noticed that the input has ended behind it.
+fn hand_on(line: Line, lines: &mpsc::Sender<Line>, input: impl AsFd, end: &watch::Sender<bool>) -> bool {
+    let mut line = line;
+    loop {
+        line = match lines.try_send(line) {
+            Ok(()) => return true,
+            Err(TrySendError::Closed(_)) => return false,
+            Err(TrySendError::Full(line)) => line,
+        };
+        if is_closed_within(&input, LOOK) {
+            end.send_replace(true);
+            return lines.blocking_send(line).is_ok();
+        }
+    }
+}
+
+/// Waits for so long, or until whoever writes an input has closed it, though not all may have been read; whether that is so.
+fn is_closed_within(input: &impl AsFd, pause: Duration) -> bool {
+    let mut polled = [PollFd::new(input, CLOSED)];
+    let pause = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
+    match poll(&mut polled, Some(&pause)) {
+        Ok(_) => polled[0].revents().intersects(CLOSED | PollFlags::HUP),
+        Err(_) => false,
+    }
+}
+
+/// Pipes tell of it in any case; sockets of a client that closes only one direction must be asked.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CLOSED: PollFlags = PollFlags::RDHUP;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const CLOSED: PollFlags = PollFlags::empty();
+
 /// Reads lines until the input ends, fails, or nobody wants them.
-fn read_lines(mut input: impl BufRead, max: usize, lines: &mpsc::Sender<Line>) {
+fn read_lines(mut input: impl BufRead, max: usize, mut hand_on: impl FnMut(Line) -> bool) {
     loop {
         let mut line = Vec::new();
         let most = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
@@ -286,7 +324,7 @@ fn read_lines(mut input: impl BufRead, max: usize, lines: &mpsc::Sender<Line>) {
             return;
         }
         let line = if is_whole { Line::Whole(line) } else { Line::TooLong };
-        if lines.blocking_send(line).is_err() {
+        if !hand_on(line) {
             return;
         }
     }
@@ -322,19 +360,21 @@ fn write_all(mut frames: mpsc::Receiver<Vec<u8>>) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     /// What a reader makes of an input with lines of up to four bytes.
     fn lines(input: &[u8]) -> Vec<Option<Vec<u8>>> {
-        let (sender, mut lines) = mpsc::channel(100);
-        read_lines(io::BufReader::with_capacity(3, input), 4, &sender);
         let mut all = Vec::new();
-        while let Ok(line) = lines.try_recv() {
+        read_lines(io::BufReader::with_capacity(3, input), 4, |line| {
             all.push(match line {
                 Line::Whole(line) => Some(line),
                 Line::TooLong => None,
             });
-        }
+            true
+        });
         all
     }
 
@@ -349,22 +389,15 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_no_calls_are_told_apart() {
-        for (frame, id, code) in [
-            ("{", None, -32700),
-            ("\u{1}", None, -32700),
-            ("[]", None, -32600),
-            ("[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}]", None, -32600),
-            ("{\"jsonrpc\":\"2.0\",\"id\":1.5,\"method\":\"ping\"}", None, -32600),
-            ("{\"jsonrpc\":\"2.0\",\"method\":\"ping\"}", None, -32600),
-            ("{\"id\":7,\"method\":\"ping\"}", Some("7"), -32600),
-            ("{\"jsonrpc\":\"2.0\",\"id\":\"x\"}", Some("x"), -32600),
-            ("{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":5}", Some("7"), -32602),
-        ] {
-            let (found, error) = why_not(frame.as_bytes()).unwrap();
-            assert_eq!(found.map(|id| id.to_string()).as_deref(), id, "{frame}");
-            assert_eq!(error.code.0, code, "{frame}");
+    fn an_end_is_seen_behind_what_nobody_has_read() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (socket, mut peer) = UnixStream::pair().unwrap();
+        for write in [&mut writer as &mut dyn Write, &mut peer] {
+            write.write_all(b"x").unwrap();
         }
-        assert!(why_not(b"{\"jsonrpc\":\"2.0\",\"method\":\"notifications/x\",\"params\":3}").is_none());
+        assert!(!is_closed_within(&reader, Duration::from_millis(1)));
+        assert!(!is_closed_within(&socket, Duration::from_millis(1)));
+        drop((writer, peer));
+        assert!(is_closed_within(&reader, LOOK) && is_closed_within(&socket, LOOK));
     }
 }

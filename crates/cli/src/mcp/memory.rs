@@ -10,11 +10,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::calls::Ticket;
 use super::desk::{Desk, Jobs, Open};
 use super::graph::{self, Addition, Deletion, Entity, Graph, Relation};
 use super::scope::Scope;
 use super::server::refused;
-use super::subscriptions::Place;
+use super::subscriptions::Subject;
 use crate::exit::Failure;
 
 /// The URI of the whole graph.
@@ -39,7 +40,7 @@ struct Entry {
     effect: Effect,
     /// What it takes, and what it answers.
     schemas: fn() -> [Value; 2],
-    read: fn(Value) -> serde_json::Result<Run>,
+    read: fn(&[u8]) -> serde_json::Result<Run>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -256,11 +257,11 @@ struct Names {
 
 /// Reads the arguments of a call, and makes of them what is to be done.
 fn read<A: DeserializeOwned + Send + 'static>(
-    arguments: Value,
+    arguments: &[u8],
     work: fn(A, &Open<'_>) -> prontodb_core::Result<Told>,
     writes: bool,
 ) -> serde_json::Result<Run> {
-    let arguments: A = serde_json::from_value(arguments)?;
+    let arguments: A = serde_json::from_slice(arguments)?;
     Ok(Box::new(move |desk| {
         let open = if writes { desk.writing(None)? } else { desk.reading()? };
         let worked = work(arguments, &open);
@@ -287,7 +288,7 @@ impl Told {
 }
 
 /// Reads a call of a tool; what is wrong with it is told as the reference server does.
-pub fn call(name: &str, arguments: Value, read_only: bool) -> Call {
+pub fn call(name: &str, arguments: &[u8], read_only: bool) -> Call {
     let Some(tool) = TOOLS.iter().find(|tool| tool.name == name && is_there(tool, read_only)) else {
         return Call(Err(format!("MCP error -32602: Tool {name} not found")));
     };
@@ -296,12 +297,12 @@ pub fn call(name: &str, arguments: Value, read_only: bool) -> Call {
 }
 
 /// Does what was asked for.
-pub async fn answer(jobs: &Jobs, Call(call): Call) -> CallToolResult {
+pub async fn answer(jobs: &Jobs, ticket: Option<&Ticket>, Call(call): Call) -> CallToolResult {
     let run = match call {
         Ok(run) => run,
         Err(why) => return CallToolResult::error(vec![ContentBlock::text(why)]),
     };
-    match jobs.ask(run).await {
+    match jobs.ask_for(ticket, run).await {
         Ok(Told { text, structured }) => {
             let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
             result.is_error = None;
@@ -360,9 +361,9 @@ pub async fn read_resource(jobs: &Jobs, uri: &str) -> Result<ResourceContents, E
 }
 
 /// What a client may subscribe to by a URI: the namespace that the graph is kept in.
-pub fn watched(scope: &Scope, uri: &str) -> Result<Place, Failure> {
+pub fn watched(scope: &Scope, uri: &str) -> Result<Subject, Failure> {
     require(uri)?;
-    Ok(Place::all_of(scope.notation.defaults.clone()))
+    Ok(Subject::all_of(scope.notation.defaults.clone()))
 }
 
 fn require(uri: &str) -> Result<(), Failure> {

@@ -5,10 +5,12 @@
 //! hear of changes ([`subscriptions`]), so that a call that waits for its
 //! turn keeps neither a ping nor the end of the session from being noticed.
 
+mod calls;
 mod desk;
 mod frames;
 mod graph;
 mod memory;
+mod requests;
 mod resources;
 mod scope;
 mod server;
@@ -22,8 +24,9 @@ use tokio::time::{sleep, timeout};
 
 pub use self::graph::import;
 
+use self::calls::Calls;
 use self::desk::Desk;
-use self::frames::{Calls, Ended, Frames};
+use self::frames::{Ended, Frames};
 use self::scope::Scope;
 use self::server::Server;
 use crate::context::Context;
@@ -31,8 +34,10 @@ use crate::exit::{Code, Failure};
 
 /// How long calls go on behind the end of input while none of them is answered.
 const GRACE: Duration = Duration::from_secs(1);
-/// How much longer than the largest value a frame may be: its escapes, and what is around it.
+/// How much longer than the largest value a frame may be: its escapes, and what is around it
 const FRAME: (u64, u64) = (2, 64 * 1024);
+/// but never longer than this, for it lies in memory as a whole, more than once.
+const LONGEST_FRAME: u64 = 16 * 1024 * 1024;
 
 /// Which tools a server has.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,11 +61,12 @@ pub struct Options {
 /// Serves whoever writes to standard input, until that ends.
 pub fn serve(cx: Context, options: Options) -> Result<Code, Failure> {
     let scope = Scope::of(&cx);
-    let max_frame = cx.settings.max_value_bytes.value.saturating_mul(FRAME.0).saturating_add(FRAME.1);
+    let of_value = cx.settings.max_value_bytes.value.saturating_mul(FRAME.0).saturating_add(FRAME.1);
+    let max_frame = usize::try_from(of_value.min(LONGEST_FRAME)).unwrap_or(usize::MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Failure::io("cannot begin to serve", &error))?;
     runtime.block_on(async {
-        let (frames, input) = Frames::of_stdio(usize::try_from(max_frame).unwrap_or(usize::MAX))?;
+        let (frames, input) = Frames::of_stdio(max_frame)?;
         let (calls, ended, written) = (frames.calls(), input.ended, input.written);
         let desk = Desk::begin(cx, &scope, options.max_bytes)?;
         let server = Server::new(options, scope, desk, ended.clone());

@@ -11,7 +11,7 @@ use rmcp::model::{ErrorData, ListResourcesResult, Resource, ResourceContents, Re
 use super::desk::{Desk, Jobs, Open};
 use super::scope::{Reach, Scope};
 use super::server::refused;
-use super::subscriptions::{self, Entries};
+use super::subscriptions::{Shown, Subject};
 use crate::commands::list::Arguments;
 use crate::exit::{Code, Failure};
 
@@ -76,17 +76,17 @@ pub async fn read(jobs: &Jobs, uri: String) -> Result<ResourceContents, ErrorDat
 }
 
 /// What a client may subscribe to by a URI.
-pub fn watched(scope: &Scope, uri: &str) -> Result<subscriptions::Place, Failure> {
-    let place = match place(uri)? {
+pub fn watched(scope: &Scope, uri: &str) -> Result<Subject, Failure> {
+    let subject = match place(uri)? {
         Place::Namespace { namespace, prefix, after } => {
-            subscriptions::Place { namespace, entries: Entries::StartingWith { prefix, after } }
+            Subject { namespace, entries: Shown::StartingWith { prefix, after } }
         }
         Place::Entry(Address { namespace, name }) => {
-            subscriptions::Place { namespace, entries: Entries::Named(name.as_str().to_owned()) }
+            Subject { namespace, entries: Shown::Named(name.as_str().to_owned()) }
         }
     };
-    scope.require(&place.namespace)?;
-    Ok(place)
+    scope.require(&subject.namespace)?;
+    Ok(subject)
 }
 
 fn keys(

@@ -6,6 +6,9 @@ use prontodb_core::{Address, Listing, Namespace, Notation};
 use crate::context::Context;
 use crate::exit::Failure;
 
+/// What stands between a scope and the names of its locks.
+const BETWEEN: char = '.';
+
 /// The part of the database that a server works in.
 #[derive(Clone)]
 pub struct Scope {
@@ -140,26 +143,28 @@ impl Scope {
         }
     }
 
-    /// The name in the database of a lock that is called so here: each scope has its own.
+    /// The name in the database of a lock that is called so here: each scope has its own, whatever delimiter it is written with.
     pub fn lock(&self, name: &str) -> Result<String, Failure> {
         match self.lock_prefix() {
             prefix if prefix.is_empty() => Ok(name.to_owned()),
-            prefix if !name.contains(self.notation.delimiter.char()) => Ok(format!("{prefix}{name}")),
-            _ => Err(Failure::invalid(format!(
-                "names of locks of {} hold no `{}`",
-                self.described(),
-                self.notation.delimiter
-            ))),
+            prefix if !name.contains(BETWEEN) => Ok(format!("{prefix}{name}")),
+            _ => Err(Failure::invalid(format!("names of locks of {} hold no `{BETWEEN}`", self.described()))),
         }
     }
 
+    /// What a lock of the database is called here, if it is one of this scope.
+    pub fn own_lock<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let prefix = self.lock_prefix();
+        name.strip_prefix(&prefix).filter(|name| prefix.is_empty() || !name.contains(BETWEEN))
+    }
+
     /// What the names of its locks begin with.
-    pub fn lock_prefix(&self) -> String {
-        let delimiter = self.notation.delimiter;
+    fn lock_prefix(&self) -> String {
+        let (project, namespace) = (of_lock(self.project()), of_lock(self.notation.defaults.namespace()));
         match self.reach {
             Reach::Everything => String::new(),
-            Reach::Project => format!("{}{delimiter}", self.project()),
-            Reach::Namespace => format!("{}{delimiter}", self.notation.defaults.display(delimiter)),
+            Reach::Project => format!("{project}{BETWEEN}"),
+            Reach::Namespace => format!("{project}{BETWEEN}{namespace}{BETWEEN}"),
         }
     }
 
@@ -190,4 +195,9 @@ impl Scope {
             format!("{} is outside of {}", namespace.display(self.notation.delimiter), self.described());
         Err(Failure::invalid(format!("{what}, where this server works; addresses are {}", self.form())))
     }
+}
+
+/// A part of an address in the name of a lock; in one that is written with another delimiter may be what stands between parts.
+fn of_lock(part: &str) -> String {
+    part.replace('%', "%25").replace(BETWEEN, "%2E")
 }

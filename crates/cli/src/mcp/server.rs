@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use prontodb_core::Ttl;
 use rmcp::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult,
-    ErrorCode, ErrorData, Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    ServerCapabilities, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
-    UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorData, Implementation,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, RoleServer, SubscriptionContext};
-use serde_json::Value;
 use tokio::time::sleep;
 
+use super::calls::Ticket;
 use super::desk::Jobs;
 use super::frames::Ended;
 use super::memory;
+use super::requests::Arguments;
 use super::resources;
 use super::scope::Scope;
-use super::subscriptions::{Place, Subscriptions};
+use super::subscriptions::{Subject, Subscriptions};
 use super::tools::{self, Answer, Call};
 use super::{Kind, Options};
 use crate::exit::Failure;
+use crate::waiting::Waiting;
 
 /// How often a call looks that waits for a lock or an item.
 const LOOK: Duration = Duration::from_millis(10);
@@ -76,21 +76,21 @@ impl Server {
         call: Box<dyn Call>,
         context: &RequestContext<RoleServer>,
     ) -> Result<Vec<u8>, Failure> {
-        let (call, begun) = (Arc::<dyn Call>::from(call), Instant::now());
-        let wait = call.wait()?.map_or(Duration::ZERO, time_of);
+        let (call, ticket) = (Arc::<dyn Call>::from(call), context.extensions.get::<Ticket>());
+        let waiting = Waiting::begin(call.wait()?);
         loop {
             let ours = Arc::clone(&call);
-            let failure = match self.jobs.ask(move |desk| ours.run(desk)).await? {
+            let failure = match self.jobs.ask_for(ticket, move |desk| ours.run(desk)).await? {
                 Answer::Done(text) => return Ok(text),
                 Answer::Taken(text, undo) => {
-                    if context.ct.is_cancelled() {
+                    if ticket.is_some_and(Ticket::is_cancelled) {
                         self.jobs.ask(undo).await?;
                     }
                     return Ok(text);
                 }
                 Answer::NotYet(failure) => failure,
             };
-            let left = wait.saturating_sub(begun.elapsed());
+            let left = waiting.left();
             if left.is_zero() {
                 return Err(failure);
             }
@@ -102,10 +102,6 @@ impl Server {
             }
         }
     }
-}
-
-fn time_of(ttl: Ttl) -> Duration {
-    Duration::from_millis(ttl.millis().unsigned_abs())
 }
 
 impl ServerHandler for Server {
@@ -131,16 +127,19 @@ impl ServerHandler for Server {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = Value::Object(request.arguments.unwrap_or_default());
+        // The SDK has not seen them: they were left as they are written.
+        let Arguments(arguments) = context.extensions.remove().unwrap_or_default();
         if self.kind == Kind::Memory {
-            let call = memory::call(&request.name, arguments, self.read_only);
-            return Ok(memory::answer(&self.jobs, call).await.into());
+            let call = memory::call(&request.name, &arguments, self.read_only);
+            drop(arguments);
+            return Ok(memory::answer(&self.jobs, context.extensions.get(), call).await.into());
         }
-        let Some(call) = tools::call(&request.name, arguments, self.read_only) else {
+        let Some(call) = tools::call(&request.name, &arguments, self.read_only) else {
             return Err(self.no_tool(&request.name));
         };
+        drop(arguments);
         let done = match call {
             Ok(call) => self.work(call, &context).await,
             Err(failure) => Err(failure),
@@ -194,8 +193,8 @@ impl ServerHandler for Server {
         SubscribeRequestParams { uri, .. }: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let place = self.place(&uri).map_err(|failure| refused(&failure))?;
-        let added = self.subscriptions.add(uri, place, &context.peer).await;
+        let subject = self.subject(&uri).map_err(|failure| refused(&failure))?;
+        let added = self.subscriptions.add(uri, subject, &context.peer).await;
         added.map_err(|failure| refused(&failure))
     }
 
@@ -210,15 +209,15 @@ impl ServerHandler for Server {
 
     fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         let uris = requested.resource_subscriptions.iter().flatten();
-        let accepted = uris.filter(|uri| self.place(uri).is_ok()).cloned();
+        let accepted = uris.filter(|uri| self.subject(uri).is_ok()).cloned();
         Some(SubscriptionFilter::builder().resource_subscriptions(accepted).build())
     }
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let uris = context.accepted().resource_subscriptions.iter().flatten();
-        let places: BTreeMap<_, _> =
-            uris.filter_map(|uri| Some((uri.clone(), self.place(uri).ok()?))).collect();
-        let begun = self.subscriptions.begin(places).await;
+        let subjects: BTreeMap<_, _> =
+            uris.filter_map(|uri| Some((uri.clone(), self.subject(uri).ok()?))).collect();
+        let begun = self.subscriptions.begin(subjects).await;
         let subscriber = begun.map_err(|failure| refused(&failure))?;
         let telling = subscriber.tell(|uri| {
             let sink = context.sink().clone();
@@ -231,37 +230,11 @@ impl ServerHandler for Server {
         }
         Ok(())
     }
-
-    async fn on_custom_request(
-        &self,
-        request: CustomRequest,
-        _: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
-        let method = request.method;
-        Err(if METHODS.contains(&method.as_str()) {
-            ErrorData::invalid_params(
-                format!("the parameters of {method} are not as the protocol has them"),
-                None,
-            )
-        } else {
-            ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method}"), None)
-        })
-    }
 }
-
-/// Methods with parameters that this server has; whatever the SDK takes for none of them has other ones.
-const METHODS: &[&str] = &[
-    "initialize",
-    "tools/call",
-    "resources/read",
-    "resources/subscribe",
-    "resources/unsubscribe",
-    "subscriptions/listen",
-];
 
 impl Server {
     /// What a client may subscribe to by a URI.
-    fn place(&self, uri: &str) -> Result<Place, Failure> {
+    fn subject(&self, uri: &str) -> Result<Subject, Failure> {
         match self.kind {
             Kind::Store => resources::watched(&self.scope, uri),
             Kind::Memory => memory::watched(&self.scope, uri),

@@ -28,7 +28,7 @@ use crate::context::Session;
 use crate::exit::{Code, Failure};
 
 /// How many URIs one subscriber may name.
-const MOST_PLACES: usize = 1000;
+const MOST_URIS: usize = 1000;
 /// How many subscribers there may be: each is a call that stays open, but the one of the older protocol.
 const MOST_SUBSCRIBERS: usize = 8;
 /// The time between two rounds of notifications.
@@ -40,34 +40,34 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// What a URI stands for, as far as changes matter to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Subject {
     /// Where it lies.
     pub namespace: Namespace,
     /// Which of the entries there it shows.
-    pub entries: Entries,
+    pub entries: Shown,
 }
 
 /// Some entries of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Entries {
+pub enum Shown {
     /// The one of this name.
     Named(String),
     /// Those whose names start so, behind one of them.
     StartingWith { prefix: String, after: Option<String> },
 }
 
-impl Place {
+impl Subject {
     /// All entries of a namespace.
     pub fn all_of(namespace: Namespace) -> Self {
-        Self { namespace, entries: Entries::StartingWith { prefix: String::new(), after: None } }
+        Self { namespace, entries: Shown::StartingWith { prefix: String::new(), after: None } }
     }
 
     /// Whether a change may be seen there.
     fn shows(&self, event: &Event) -> bool {
         // Where all entries have gone there is no name.
         let shows = |name: &str| match &self.entries {
-            Entries::Named(named) => name == named,
-            Entries::StartingWith { prefix, after } => {
+            Shown::Named(named) => name == named,
+            Shown::StartingWith { prefix, after } => {
                 name.starts_with(prefix.as_str()) && after.as_ref().is_none_or(|after| name > after.as_str())
             }
         };
@@ -117,7 +117,7 @@ struct Mailbox {
 }
 
 struct Content {
-    places: BTreeMap<String, Place>,
+    subjects: BTreeMap<String, Subject>,
     due: BTreeSet<String>,
 }
 
@@ -141,9 +141,9 @@ impl Subscriptions {
     }
 
     /// Begins to tell a subscriber of changes, from now on.
-    pub async fn begin(&self, places: BTreeMap<String, Place>) -> Result<Subscriber, Failure> {
-        self.watching.allow(places.values()).await?;
-        let mailbox = self.mailboxes.open(places)?;
+    pub async fn begin(&self, subjects: BTreeMap<String, Subject>) -> Result<Subscriber, Failure> {
+        self.watching.allow(subjects.values()).await?;
+        let mailbox = self.mailboxes.open(subjects)?;
         let mut watcher = self.watcher.lock().await;
         let running = match watcher.upgrade() {
             Some(running) => running,
@@ -154,13 +154,13 @@ impl Subscriptions {
     }
 
     /// Adds a URI to those that the client of the older protocol is told of.
-    pub async fn add(&self, uri: String, place: Place, peer: &Peer<RoleServer>) -> Result<(), Failure> {
+    pub async fn add(&self, uri: String, subject: Subject, peer: &Peer<RoleServer>) -> Result<(), Failure> {
         let mut single = self.single.lock().await;
         if let Some(Single { subscriber, .. }) = single.as_ref() {
-            self.watching.allow([&place]).await?;
-            return subscriber.mailbox.add(uri, place);
+            self.watching.allow([&subject]).await?;
+            return subscriber.mailbox.add(uri, subject);
         }
-        let subscriber = self.begin(BTreeMap::from([(uri, place)])).await?;
+        let subscriber = self.begin(BTreeMap::from([(uri, subject)])).await?;
         let (mailbox, peer) = (Arc::clone(&subscriber.mailbox), peer.clone());
         let telling = tokio::spawn(async move {
             mailbox
@@ -198,18 +198,12 @@ impl Subscriber {
 }
 
 impl Watching {
-    /// Refuses places that whom the server works for may not read, and has changes be kept from now on.
-    async fn allow(&self, places: impl IntoIterator<Item = &Place>) -> Result<(), Failure> {
-        let namespaces: BTreeSet<_> = places.into_iter().map(|place| place.namespace.clone()).collect();
-        let default_project = self.watched.default_project.clone();
+    /// Refuses subjects that whom the server works for may not read.
+    async fn allow(&self, subjects: impl IntoIterator<Item = &Subject>) -> Result<(), Failure> {
+        let namespaces: BTreeSet<_> = subjects.into_iter().map(|subject| subject.namespace.clone()).collect();
         let allowed = self.jobs.ask(move |desk| {
             let open = desk.reading()?;
-            for namespace in namespaces {
-                let listing = Listing::Within { namespace, prefix: String::new() };
-                let watched = Watched { listing, default_project: default_project.clone(), context: None };
-                open.store.watch(watched, false, None)?;
-            }
-            Ok(())
+            Ok(namespaces.iter().try_for_each(|namespace| open.store.allow_reading(namespace))?)
         });
         allowed.await
     }
@@ -303,14 +297,14 @@ impl Mailboxes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self, places: BTreeMap<String, Place>) -> Result<Arc<Mailbox>, Failure> {
+    fn open(&self, subjects: BTreeMap<String, Subject>) -> Result<Arc<Mailbox>, Failure> {
         let mut all = self.all();
         all.retain(|mailbox| mailbox.strong_count() > 0);
         if all.len() >= MOST_SUBSCRIBERS {
             return Err(too_many(&format!("{MOST_SUBSCRIBERS} subscriptions may be open at a time")));
         }
-        refuse_more(places.len())?;
-        let content = Mutex::new(Content { places, due: BTreeSet::new() });
+        refuse_more(subjects.len())?;
+        let content = Mutex::new(Content { subjects, due: BTreeSet::new() });
         let mailbox = Arc::new(Mailbox { content, bell: Notify::new() });
         all.push(Arc::downgrade(&mailbox));
         Ok(mailbox)
@@ -318,7 +312,7 @@ impl Mailboxes {
 
     fn post(&self, events: &[Event]) {
         for mailbox in self.all().iter().filter_map(Weak::upgrade) {
-            mailbox.post(|place| events.iter().any(|event| place.shows(event)));
+            mailbox.post(|subject| events.iter().any(|event| subject.shows(event)));
         }
     }
 
@@ -332,27 +326,27 @@ impl Mailbox {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, uri: String, place: Place) -> Result<(), Failure> {
+    fn add(&self, uri: String, subject: Subject) -> Result<(), Failure> {
         let mut content = self.content();
-        if !content.places.contains_key(&uri) {
-            refuse_more(content.places.len() + 1)?;
+        if !content.subjects.contains_key(&uri) {
+            refuse_more(content.subjects.len() + 1)?;
         }
-        content.places.insert(uri, place);
+        content.subjects.insert(uri, subject);
         Ok(())
     }
 
     /// Takes a URI away; whether there is none left.
     fn remove(&self, uri: &str) -> bool {
         let mut content = self.content();
-        content.places.remove(uri);
+        content.subjects.remove(uri);
         content.due.remove(uri);
-        content.places.is_empty()
+        content.subjects.is_empty()
     }
 
-    fn post(&self, has_changed: impl Fn(&Place) -> bool) {
+    fn post(&self, has_changed: impl Fn(&Subject) -> bool) {
         let mut content = self.content();
-        let Content { places, due } = &mut *content;
-        let changed = places.iter().filter(|(_, place)| has_changed(place));
+        let Content { subjects, due } = &mut *content;
+        let changed = subjects.iter().filter(|(_, subject)| has_changed(subject));
         due.extend(changed.map(|(uri, _)| uri.clone()));
         if !due.is_empty() {
             self.bell.notify_one();
@@ -378,10 +372,10 @@ impl Mailbox {
     }
 }
 
-fn refuse_more(places: usize) -> Result<(), Failure> {
-    match places {
-        0..=MOST_PLACES => Ok(()),
-        _ => Err(too_many(&format!("one subscription may have {MOST_PLACES} URIs"))),
+fn refuse_more(subjects: usize) -> Result<(), Failure> {
+    match subjects {
+        0..=MOST_URIS => Ok(()),
+        _ => Err(too_many(&format!("one subscription may have {MOST_URIS} URIs"))),
     }
 }
 

@@ -245,6 +245,14 @@ impl Store {
         Err(Error::new(ErrorKind::Denied, why))
     }
 
+    /// Refuses a namespace that may not be read by whom it acts for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`] says why.
+    pub fn allow_reading(&self, namespace: &Namespace) -> Result<()> {
+        self.allow(Action::Read, Some(namespace))
+    }
+
     /// The same within a transaction, where nothing can be written down.
     fn permit(&self, action: Action, namespace: &Namespace) -> Result<()> {
         match self.decide(action, Some(namespace)) {

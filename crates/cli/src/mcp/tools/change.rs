@@ -3,9 +3,9 @@
 use prontodb_core::store::{Condition, Presence, SetOptions, Writer};
 use prontodb_core::{Address, Error, ErrorKind, Result as CoreResult, Version};
 use serde::Deserialize;
-use serde_json::Value;
 
-use super::{Answer, Call, Span, bytes, needed, of_entry, span};
+use super::value::Given;
+use super::{Answer, Call, Span, needed, of_entry, refuse_others, span};
 use crate::exit::Failure;
 use crate::mcp::desk::{Desk, Open};
 use crate::mcp::scope::Scope;
@@ -16,7 +16,7 @@ use crate::output::json::Object;
 #[serde(deny_unknown_fields)]
 pub struct Set {
     key: String,
-    value: Value,
+    value: Given,
     #[serde(default)]
     base64: bool,
     ttl: Option<Span>,
@@ -30,7 +30,7 @@ pub struct Set {
 pub struct Update {
     key: String,
     add: Option<i64>,
-    append: Option<Value>,
+    append: Option<Given>,
     fence: Option<u64>,
 }
 
@@ -100,7 +100,7 @@ enum Op {
 pub struct Step {
     op: Op,
     key: String,
-    value: Option<Value>,
+    value: Option<Given>,
     #[serde(default)]
     base64: bool,
     ttl: Option<Span>,
@@ -127,25 +127,25 @@ impl Step {
     /// Checks it.
     pub fn check(&self, scope: &Scope) -> Result<Checked, Failure> {
         let Self { op, key, value, base64, ttl, if_version, by } = self;
-        let takes = match op {
-            Op::Set => [true, true, true, false],
-            Op::Append => [true, false, false, false],
-            Op::Add => [false, false, false, true],
-            Op::Delete => [false, false, true, false],
-            Op::Check => [false, false, true, false],
+        let taken: &[_] = match op {
+            Op::Set => &["value", "base64", "ttl", "if_version"],
+            Op::Append => &["value", "base64"],
+            Op::Add => &["by"],
+            Op::Delete | Op::Check => &["if_version"],
         };
-        let given = [value.is_some(), ttl.is_some(), if_version.is_some(), by.is_some()];
-        let names = ["value", "ttl", "if_version", "by"];
-        for ((name, given), takes) in names.iter().zip(given).zip(takes) {
-            if given && !takes {
-                return Err(Failure::invalid(format!("{name} means nothing to this change of {key}")));
-            }
-        }
+        let given = [
+            ("value", value.is_some()),
+            ("base64", *base64),
+            ("ttl", ttl.is_some()),
+            ("if_version", if_version.is_some()),
+            ("by", by.is_some()),
+        ];
+        refuse_others(&format!("this change of {key}"), &given, taken)?;
         if *op == Op::Check {
             needed("if_version", if_version.as_ref())?;
         }
         let value = match op {
-            Op::Set | Op::Append => bytes(needed("value", value.as_ref())?, *base64)?,
+            Op::Set | Op::Append => needed("value", value.as_ref())?.bytes(*base64)?,
             _ => Vec::new(),
         };
         let condition = match if_version {

@@ -4,7 +4,7 @@ use prontodb_core::Ttl;
 use prontodb_core::store::{Acquired, Fence, Lock};
 use serde::Deserialize;
 
-use super::{Answer, Call, Span, needed, nothing_yet, page, span};
+use super::{Answer, Call, Span, needed, nothing_yet, page, refuse_others, span};
 use crate::commands::lock::{held_by, push_json};
 use crate::exit::{Code, Failure};
 use crate::mcp::desk::{Desk, Open};
@@ -36,27 +36,74 @@ impl Call for Locking {
     }
 
     fn run(&self, desk: &mut Desk) -> Result<Answer, Failure> {
-        let open = match self.action {
-            Action::List => return self.list(desk.reading()?),
-            // The lease that is asked for is none that writes are made under.
-            _ => desk.writing(None)?,
+        self.check()?;
+        match self.action {
+            Action::Acquire => self.acquire(desk),
+            Action::Renew => {
+                let (Open { store, .. }, called, name) = self.open(desk, None)?;
+                let lock = store.renew_lock(&name, self.token()?, self.ttl()?)?;
+                Ok(Answer::Done(shown_as(called, lock)))
+            }
+            Action::Release => {
+                let (Open { store, .. }, _, name) = self.open(desk, None)?;
+                store.release_lock(&name, self.token()?)?;
+                Ok(Answer::Done(b"{\"released\":true}".to_vec()))
+            }
+            Action::List => self.list(desk.reading()?),
+        }
+    }
+}
+
+impl Locking {
+    /// Refuses what means nothing to the action.
+    fn check(&self) -> Result<(), Failure> {
+        let (done, taken): (_, &[_]) = match self.action {
+            Action::Acquire => ("acquire", &["name", "ttl", "wait", "fence"]),
+            Action::Renew => ("renew", &["name", "ttl", "fence"]),
+            Action::Release => ("release", &["name", "fence"]),
+            Action::List => ("list", &["after"]),
         };
+        let given = [
+            ("name", self.name.is_some()),
+            ("ttl", self.ttl.is_some()),
+            ("wait", self.wait.is_some()),
+            ("fence", self.fence.is_some()),
+            ("after", self.after.is_some()),
+        ];
+        refuse_others(done, &given, taken)
+    }
+
+    /// The database to write, under a lease if one is worked under, and the name of the lock: here, and there.
+    fn open<'d>(&self, desk: &'d mut Desk, fence: Option<u64>) -> Result<(Open<'d>, &str, String), Failure> {
+        let open = desk.writing(fence)?;
         let called = needed("name", self.name.as_deref())?;
         let name = open.scope.lock(called)?;
-        let token = || needed("fence", self.fence.as_ref()).map(|token| Fence(*token));
-        let ttl = || needed("ttl", self.ttl.as_ref())?.ttl("ttl");
-        let lock = match self.action {
-            Action::Acquire => match open.store.acquire_lock(&name, ttl()?)? {
-                Acquired::Granted(lock) => return Ok(taken(called, lock)),
-                Acquired::Held(held) => return Ok(not_yet(called, &held)),
-            },
-            Action::Renew => open.store.renew_lock(&name, token()?, ttl()?)?,
-            Action::Release | Action::List => {
-                open.store.release_lock(&name, token()?)?;
-                return Ok(Answer::Done(b"{\"released\":true}".to_vec()));
-            }
-        };
-        Ok(Answer::Done(shown_as(called, lock)))
+        Ok((open, called, name))
+    }
+
+    fn token(&self) -> Result<Fence, Failure> {
+        needed("fence", self.fence.as_ref()).map(|token| Fence(*token))
+    }
+
+    fn ttl(&self) -> Result<Ttl, Failure> {
+        needed("ttl", self.ttl.as_ref())?.ttl("ttl")
+    }
+
+    fn acquire(&self, desk: &mut Desk) -> Result<Answer, Failure> {
+        let (Open { store, .. }, called, name) = self.open(desk, self.fence)?;
+        Ok(match store.acquire_lock(&name, self.ttl()?)? {
+            Acquired::Granted(lock) => taken(called, lock),
+            Acquired::Held(held) => not_yet(called, &held),
+        })
+    }
+
+    fn list(&self, Open { scope, store, max_bytes, .. }: Open<'_>) -> Result<Answer, Failure> {
+        let locks = store.locks()?.into_iter().filter_map(|lock| {
+            let name = scope.own_lock(&lock.name)?.to_owned();
+            let is_behind = self.after.as_ref().is_none_or(|after| name > *after);
+            is_behind.then_some(Lock { name, ..lock })
+        });
+        page(max_bytes, None, locks, |lock| &lock.name, push_json)
     }
 }
 
@@ -72,19 +119,6 @@ fn taken(called: &str, lock: Lock) -> Answer {
     let (name, fence) = (lock.name.clone(), lock.fence);
     let undo = move |desk: &mut Desk| Ok(desk.writing(None)?.store.release_lock(&name, fence)?);
     Answer::Taken(shown_as(called, lock), Box::new(undo))
-}
-
-impl Locking {
-    fn list(&self, Open { scope, store, max_bytes, .. }: Open<'_>) -> Result<Answer, Failure> {
-        let (prefix, delimiter) = (scope.lock_prefix(), scope.notation.delimiter.char());
-        let ours = store.locks()?.into_iter().filter_map(|lock| {
-            let name = lock.name.strip_prefix(&prefix)?.to_owned();
-            let is_deeper = !prefix.is_empty() && name.contains(delimiter);
-            let is_behind = self.after.as_ref().is_none_or(|after| name > *after);
-            (is_behind && !is_deeper).then_some(Lock { name, ..lock })
-        });
-        page(max_bytes, None, ours, |lock| &lock.name, push_json)
-    }
 }
 
 fn not_yet(name: &str, held: &Lock) -> Answer {

@@ -8,12 +8,13 @@ mod list;
 mod lock;
 mod queue;
 mod txn;
+mod value;
 
 use prontodb_core::{Error, Ttl};
 use rmcp::model::{JsonObject, Tool};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 use super::desk::Desk;
 use super::scope::{Reach, Scope};
@@ -45,7 +46,7 @@ pub trait Call: Send + Sync {
     fn run(&self, desk: &mut Desk) -> Result<Answer, Failure>;
 }
 
-type Read = fn(Value) -> Result<Box<dyn Call>, Failure>;
+type Read = fn(&[u8]) -> Result<Box<dyn Call>, Failure>;
 
 /// A tool: its name, whether it changes anything, and how its arguments are read.
 struct Entry {
@@ -74,7 +75,7 @@ static TOOLS: &[Entry] = &[
 ];
 
 /// Reads the arguments of a tool; `None` where this server has no such tool.
-pub fn call(name: &str, arguments: Value, read_only: bool) -> Option<Result<Box<dyn Call>, Failure>> {
+pub fn call(name: &str, arguments: &[u8], read_only: bool) -> Option<Result<Box<dyn Call>, Failure>> {
     let tool = TOOLS.iter().find(|tool| tool.name == name && !(read_only && tool.writes))?;
     Some((tool.read)(arguments))
 }
@@ -114,8 +115,8 @@ impl Told {
     }
 }
 
-fn read<C: Call + DeserializeOwned + 'static>(arguments: Value) -> Result<Box<dyn Call>, Failure> {
-    match serde_json::from_value::<C>(arguments) {
+fn read<C: Call + DeserializeOwned + 'static>(arguments: &[u8]) -> Result<Box<dyn Call>, Failure> {
+    match serde_json::from_slice::<C>(arguments) {
         Ok(call) => Ok(Box::new(call)),
         Err(error) => Err(Failure::invalid(format!("the arguments are not those of the tool: {error}"))),
     }
@@ -144,22 +145,17 @@ fn span(what: &str, span: Option<&Span>) -> Result<Option<Ttl>, Failure> {
     span.map(|span| span.ttl(what)).transpose()
 }
 
-/// A value: a text as it is, any other JSON in its canonical form.
-fn bytes(value: &Value, base64: bool) -> Result<Vec<u8>, Failure> {
-    use base64::Engine as _;
-    match value {
-        Value::String(text) if base64 => base64::engine::general_purpose::STANDARD
-            .decode(text)
-            .map_err(|error| Failure::invalid(format!("the value is no base64: {error}"))),
-        _ if base64 => Err(Failure::invalid("the value is no base64")),
-        Value::String(text) => Ok(text.clone().into_bytes()),
-        value => prontodb_core::json::canonical(value.to_string().as_bytes()).map_err(Failure::from),
-    }
-}
-
 /// An argument that this action needs.
 fn needed<'a, T: ?Sized>(what: &str, argument: Option<&'a T>) -> Result<&'a T, Failure> {
     argument.ok_or_else(|| Failure::invalid(format!("{what} is missing")))
+}
+
+/// Refuses arguments that mean nothing to what is done: each with whether it is given, and which ones are taken.
+fn refuse_others(done: &str, given: &[(&str, bool)], taken: &[&str]) -> Result<(), Failure> {
+    match given.iter().find(|(name, is_given)| *is_given && !taken.contains(name)) {
+        Some((name, _)) => Err(Failure::invalid(format!("{name} means nothing to {done}"))),
+        None => Ok(()),
+    }
 }
 
 /// What is told of a failure: its kind, what went wrong, and what to do.

@@ -1,5 +1,6 @@
 //! `mcp`: frames in, frames out; what an agent may do, and that nothing it sends does harm.
 
+mod crowded;
 mod memory;
 mod subscriptions;
 
@@ -419,6 +420,72 @@ fn a_scope_is_all_that_there_is() {
     assert!(why.contains("outside"), "{why}");
     namespace.end();
     s.run(["get", "other.site.c"]).prints("3\n");
+}
+
+#[test]
+fn a_scope_has_one_lock_of_a_name_however_it_is_written() {
+    let s = sandbox();
+    let deploy = || json!({"action": "acquire", "name": "deploy", "ttl": "1m"});
+    let mut dots = server(&s, &["-p", "shop", "-n", "site"]);
+    let mut bars = server(&s, &["-p", "shop", "-n", "site", "--ns-delim", "|"]);
+    dots.does("lock", deploy());
+    bars.refuses("lock", deploy(), "held by tester");
+    assert_eq!(bars.does("lock", json!({"action": "list"}))["entries"][0]["name"], "deploy");
+    s.run(["lock", "list"]).succeeds().stdout_has("shop.site.deploy\t");
+    bars.refuses("lock", json!({"action": "acquire", "name": "a.b", "ttl": "1m"}), "hold no");
+    dots.end();
+    bars.end();
+    // The names of another scope may hold what stands between parts.
+    let mut other = server(&s, &["-p", "shop.site", "--ns-delim", "|"]);
+    other.does("lock", deploy());
+    assert_eq!(other.does("lock", json!({"action": "list"}))["entries"].as_array().unwrap().len(), 1);
+    other.end();
+}
+
+#[test]
+fn arguments_that_mean_nothing_to_an_action_are_refused() {
+    let s = sandbox();
+    let mut session = server(&s, &[]);
+    for (tool, arguments, what) in [
+        ("lock", json!({"action": "acquire", "name": "x", "ttl": 9, "after": "y"}), "after"),
+        ("lock", json!({"action": "renew", "name": "x", "ttl": 9, "fence": 1, "wait": 1}), "wait"),
+        ("lock", json!({"action": "release", "name": "x", "fence": 1, "ttl": 9}), "ttl"),
+        ("lock", json!({"action": "list", "name": "x"}), "name"),
+        ("queue", json!({"action": "push", "queue": "p.q", "value": "x", "ttl": "5m"}), "ttl"),
+        ("queue", json!({"action": "push", "queue": "p.q", "value": "x", "to": "ann"}), "to"),
+        ("queue", json!({"action": "claim", "queue": "p.q", "ttl": "5m", "priority": 7}), "priority"),
+        ("queue", json!({"action": "ack", "queue": "p.q", "fence": 1, "note": "x"}), "note"),
+        ("queue", json!({"action": "nack", "queue": "p.q", "fence": 1, "ttl": 9}), "ttl"),
+        ("queue", json!({"action": "extend", "queue": "p.q", "fence": 1, "ttl": 9, "delay": 1}), "delay"),
+        ("queue", json!({"action": "handoff", "queue": "p.q", "fence": 1, "to": "x", "value": 1}), "value"),
+        ("queue", json!({"action": "list", "queue": "p.q", "fence": 1}), "fence"),
+        ("txn", json!({"ops": [{"op": "delete", "key": "p.n.k", "base64": true}]}), "base64"),
+    ] {
+        let action = arguments["action"].as_str().unwrap_or("this change of p.n.k").to_owned();
+        session.refuses(tool, arguments, &format!("{what} means nothing to {action}"));
+    }
+    session.end();
+}
+
+#[test]
+fn locks_and_items_are_handed_out_under_leases_that_stand() {
+    let s = sandbox();
+    let mut session = server(&s, &[]);
+    let lock = session.does("lock", json!({"action": "acquire", "name": "outer", "ttl": "10m"}));
+    let fence = lock["fence"].clone();
+    let acquire = json!({"action": "acquire", "name": "inner", "ttl": "10m", "fence": fence});
+    let claim = json!({"action": "claim", "queue": "p.jobs", "ttl": "5m", "fence": fence});
+    for _ in 0..2 {
+        session.does("queue", json!({"action": "push", "queue": "p.jobs", "value": "x", "fence": fence}));
+    }
+    let inner = session.does("lock", acquire.clone());
+    session.does("queue", claim.clone());
+    session.does("lock", json!({"action": "release", "name": "inner", "fence": inner["fence"]}));
+    session.does("lock", json!({"action": "release", "name": "outer", "fence": fence}));
+    session.refuses("lock", acquire, "lease of the token");
+    session.refuses("queue", claim, "lease of the token");
+    session.does("lock", json!({"action": "acquire", "name": "inner", "ttl": "10m"}));
+    session.end();
 }
 
 #[test]
