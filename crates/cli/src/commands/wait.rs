@@ -66,7 +66,7 @@ impl Run for Wait {
         let waiting = timeout.map(|timeout| Waiting::begin(Some(timeout)));
         let until = self.until();
         let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);
-        let Some(store) = database(cx, &until, &left)? else { return Err(self.timed_out(cx, &address)) };
+        let Some(mut store) = database(cx, &until, &left)? else { return Err(self.timed_out(cx, &address)) };
         let stdout = io::stdout();
         let wait = Waits { at_most: left(), reader: Some(stdout.as_fd()) };
         let met = store.await_entry(&address, &until, wait).map_err(|error| cx.with_hint(error.into()))?;

@@ -58,6 +58,7 @@ mod queues;
 mod regressions;
 mod rename_copy;
 mod restore;
+mod revoked;
 mod round_trips;
 mod scan;
 mod set;
