@@ -14,7 +14,7 @@ use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Catalog, Space, Txn, View};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::record::{Coding, Deed, Head, Past, Version};
 use crate::records::{self, Kept};
 
@@ -183,7 +183,7 @@ impl Store {
         let versions = settings.versions.map_or(had, |versions| Some(versions).filter(|most| *most > 0));
         if versions.is_none() && settings.versions.is_none() {
             let what = format!("{} keeps no history that could have an age", named(namespace));
-            return Err(invalid(what));
+            return Err(invalid(what).met(Obstacle::NoHistory(namespace.clone())));
         }
         let is_new = present.is_none();
         let space = match present {
@@ -309,7 +309,7 @@ impl By<'_> {
         }
         let namespace = space.namespace.display(Delimiter::default());
         let what = format!("{namespace} keeps no history, and the reason would be lost; nothing was written");
-        Err(invalid(what))
+        Err(invalid(what).met(Obstacle::NoHistory(space.namespace.clone())))
     }
 }
 
@@ -425,7 +425,7 @@ fn deed_of(
 
 /// The error of asking for the past where none is kept.
 pub(super) fn keeps_none(namespace: &Namespace) -> Error {
-    invalid(format!("{} keeps no history", named(namespace)))
+    invalid(format!("{} keeps no history", named(namespace))).met(Obstacle::NoHistory(namespace.clone()))
 }
 
 fn invalid(what: String) -> Error {

@@ -67,7 +67,7 @@ use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{Cache, CopySink, Engine, Policy, Snapshot, Space, Txn, View};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::record::{Head, Record, Version};
 
 /// The largest value that is stored unless a store is told otherwise, in bytes.
@@ -485,7 +485,7 @@ fn check_size(bytes: usize, max: u64) -> Result<()> {
         return Ok(());
     }
     let what = format!("the value is {bytes} bytes long; at most {max} are stored (max_value_bytes)");
-    Err(Error::new(ErrorKind::Limit, what))
+    Err(Error::new(ErrorKind::Limit, what).met(Obstacle::MaxValueBytes))
 }
 
 /// The moment an entry expires that is written at `now` with `ttl`, in `cache` or in no cache.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use prontodb_core::auth::Identity;
 use prontodb_core::engine::Wait;
 use prontodb_core::store::{Met, Until};
-use prontodb_core::{ErrorKind, Store, Version};
+use prontodb_core::{ErrorKind, Version};
 
 use super::{Lab, address};
 
