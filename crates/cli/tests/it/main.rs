@@ -28,6 +28,7 @@ mod directory_file;
 mod discovery;
 mod docs;
 mod doctor;
+mod dry_runs;
 mod encryption;
 mod exists;
 mod explain;

@@ -180,11 +180,7 @@ impl Store {
     ) -> Result<Option<(Option<u64>, HistoryChanged)>> {
         let present = txn.space(namespace)?;
         let had = present.as_ref().and_then(|space| space.history);
-        let versions = settings.versions.map_or(had, |versions| Some(versions).filter(|most| *most > 0));
-        if versions.is_none() && settings.versions.is_none() {
-            let what = format!("{} keeps no history that could have an age", named(namespace));
-            return Err(invalid(what).met(Obstacle::NoHistory(namespace.clone())));
-        }
+        let versions = versions_kept(namespace, present.as_ref(), settings)?;
         let is_new = present.is_none();
         let space = match present {
             Some(space) => space,
@@ -248,6 +244,21 @@ impl Store {
     pub(super) fn by(&self, now: Millis) -> By<'_> {
         By { now, writer: self.writer.as_deref(), reason: None, must_be_kept: false }
     }
+}
+
+/// How many versions of each entry a namespace is to keep; `None` for no history.
+pub(super) fn versions_kept(
+    namespace: &Namespace,
+    present: Option<&Space>,
+    settings: &HistorySettings,
+) -> Result<Option<u64>> {
+    let had = present.and_then(|space| space.history);
+    let versions = settings.versions.map_or(had, |versions| Some(versions).filter(|most| *most > 0));
+    if versions.is_none() && settings.versions.is_none() {
+        let what = format!("{} keeps no history that could have an age", named(namespace));
+        return Err(invalid(what).met(Obstacle::NoHistory(namespace.clone())));
+    }
+    Ok(versions)
 }
 
 /// The space of a namespace that keeps history, and how many versions of each entry.

@@ -11,6 +11,7 @@ mod changes;
 mod coder;
 mod describe;
 mod encryption;
+mod forecast;
 mod history;
 mod list;
 mod load;
@@ -38,6 +39,7 @@ pub use self::changes::{MAX_CHANGES, Op, Position};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
+pub use self::forecast::Garbage;
 pub use self::history::{HistoryChanged, HistorySettings, Reason};
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
@@ -435,6 +437,18 @@ impl Store {
             self.check_fence(txn)?;
             body(txn)
         })
+    }
+
+    /// Runs `body` in the same way, and undoes what it has done.
+    pub(crate) fn rehearse(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        let mut is_done = false;
+        let undone = self.transact(&mut |txn| {
+            is_done = false;
+            body(txn)?;
+            is_done = true;
+            Err(Error::new(ErrorKind::Conflict, "this was a rehearsal"))
+        });
+        if is_done { Ok(()) } else { undone }
     }
 
     /// Does what caches ask for when they are read: removes what was met expired, and notes what was used.
