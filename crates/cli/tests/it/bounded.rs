@@ -138,6 +138,30 @@ fn what_was_goes_on_where_it_was_cut() {
 }
 
 #[test]
+fn queues_and_locks_go_on_where_they_were_cut() {
+    let s = sandbox();
+    for number in 0..9 {
+        s.run(["queue", "push", "p.q", &number.to_string(), "--priority", &(number % 3).to_string()])
+            .succeeds();
+        s.run(["lock", "acquire", &format!("it's {number}"), "--ttl", "1h"]).succeeds();
+    }
+    s.run(["queue", "claim", "p.q", "--ttl", "1h"]).succeeds();
+    let ids = |page: &[Value], name: &str| page.iter().map(|item| item[name].clone()).collect::<Vec<_>>();
+    for (args, name) in [(&["queue", "list", "p.q"][..], "id"), (&["lock", "list"], "name")] {
+        let whole = json_of(s.run(args).arg("--json"));
+        for max in [400, 1000, 100_000] {
+            let pages = pages_of_json(&s, args, max);
+            assert_eq!(ids(&pages, name), ids(whole.as_array().unwrap(), name), "{args:?} {max}");
+        }
+        s.run(args).args(["--max-bytes", "5"]).fails(6).stdout_is("");
+    }
+    let text = s.run(["queue", "list", "p.q"]).succeeds().stdout();
+    assert_eq!(pages_of_text(&s, "queue list p.q", 150).0, text);
+    let gone = s.run(["queue", "list", "p.q", "--after", "none"]).fails(1).stdout_is("");
+    gone.stderr_has("there is no item none any more").stderr_has("without --after");
+}
+
+#[test]
 fn of_what_was_the_rest_is_told_of_too_where_a_limit_cuts() {
     let s = changed();
     let newest = json_of(s.run(["history", "p.n.it's", "--json", "--limit", "2", "--max-bytes", "9000"]));
