@@ -367,7 +367,8 @@ pub fn split(words: Vec<OsString>) -> Result<Invocation, Failure> {
             break;
         }
         if is_flag(&word) {
-            let takes_value = takes_next_word(&word, words.as_slice());
+            let is_before = invocation.command.is_empty() && is_before_command(&word, words.as_slice());
+            let takes_value = !is_before && takes_next_word(&word, words.as_slice());
             invocation.rest.push(word);
             invocation.rest.extend(words.by_ref().take(usize::from(takes_value)));
             continue;
@@ -399,6 +400,19 @@ fn takes_next_word(word: &OsStr, behind: &[OsString]) -> bool {
     }
     // Of letters in one word, the first that takes a value takes what follows it.
     bytes[1..].iter().position(|letter| VALUE_LETTERS.contains(letter)) == Some(bytes.len() - 2)
+}
+
+/// Whether a flag that has a value in some commands only stands right before the command: no other word can name one.
+fn is_before_command(flag: &OsStr, behind: &[OsString]) -> bool {
+    let is_partly = flag
+        .as_bytes()
+        .strip_prefix(b"--")
+        .is_some_and(|long| PARTLY.iter().any(|flag| flag.as_bytes() == long));
+    let names_command = |word: &OsString| word.to_str().is_some_and(commands::begins_command);
+    match behind.split_first() {
+        Some((next, others)) if is_partly => names_command(next) && !others.iter().any(names_command),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -435,6 +449,9 @@ mod tests {
             ("help cursor work", "help cursor work", ""),
             ("backup --verify f --json", "backup", "--verify f --json"),
             ("--verify f backup", "backup", "--verify f"),
+            ("--verify admin audit --json", "admin audit", "--verify --json"),
+            ("--verify admin backup", "backup", "--verify admin"),
+            ("backup --verify admin", "backup", "--verify admin"),
             ("--verify --json admin audit", "admin audit", "--verify --json"),
             ("--help", "", "--help"),
             ("", "", ""),

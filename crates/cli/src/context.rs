@@ -10,7 +10,7 @@ use std::time::Duration;
 use prontodb_core::address::{AddressError, Part, Short};
 use prontodb_core::auth::{Credentials, Identity};
 use prontodb_core::store::{OpId, Reason, Scope};
-use prontodb_core::{Address, Delimiter, EntryName, ErrorKind, Listing, Namespace, Notation, Store};
+use prontodb_core::{Address, EntryName, ErrorKind, Listing, Namespace, Notation, Obstacle, Store};
 
 use crate::args::Globals;
 use crate::config::{ConfigFile, Flags, Setting, Settings, Source};
@@ -23,9 +23,6 @@ use crate::paths::{self, Roots};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
 use crate::user::{self, User};
-
-/// What the store says of namespaces without a past.
-const KEEPS_NO_HISTORY: &str = " keeps no history";
 
 /// The variable that says why entries are changed.
 const REASON: &str = "PRONTO_REASON";
@@ -443,38 +440,26 @@ impl Context {
 
     /// Adds to a failure what is known here and helps with it.
     pub fn with_hint(&self, failure: Failure) -> Failure {
-        let hint = match failure.kind {
+        let hint = match (failure.kind, &failure.obstacle) {
             // The file that it waited for is gone, and no wait brings it back.
-            "busy" if failure.message.contains("was moved or replaced just now") => {
-                "run the command again".to_owned()
-            }
-            "busy" => format!(
+            ("busy", Some(Obstacle::Replaced)) => "run the command again".to_owned(),
+            ("busy", _) => format!(
                 "try again, or wait longer than {} ms with --busy-timeout-ms",
                 self.settings.busy_timeout_ms.value
             ),
-            "unsupported" => {
+            ("unsupported", _) => {
                 "keep the database on a local disk: -d FILE, PRONTO_DB or XDG_DATA_HOME say where".to_owned()
             }
-            "invalid" if failure.message.contains(KEEPS_NO_HISTORY) => {
-                self.how_to_keep_history(&failure.message)
+            (_, Some(Obstacle::NoHistory(namespace))) => {
+                let shown = namespace.display(self.notation.delimiter);
+                format!("prontodb admin namespace set {shown} history=20 has it keep one from now on")
             }
-            "limit" if failure.message.contains("max_value_bytes") => {
+            (_, Some(Obstacle::MaxValueBytes)) => {
                 format!("max_value_bytes comes from {}", self.settings.max_value_bytes.source)
             }
             _ => return failure,
         };
         failure.hint(hint)
-    }
-
-    /// How the namespace that a message is about comes to keep history.
-    fn how_to_keep_history(&self, message: &str) -> String {
-        let before = message.split(KEEPS_NO_HISTORY).next().unwrap_or_default();
-        let name = before.rsplit(": ").next().unwrap_or_default();
-        let shown = Namespace::parse(name, Delimiter::default()).map_or_else(
-            |_| "PROJECT.NAMESPACE".to_owned(),
-            |namespace| namespace.display(self.notation.delimiter),
-        );
-        format!("prontodb admin namespace set {shown} history=20 has it keep one from now on")
     }
 
     /// The address of a command and the word that goes with it; with `--key` the word is all there is.

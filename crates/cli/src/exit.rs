@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-use prontodb_core::{Error, ErrorKind};
+use prontodb_core::{Error, ErrorKind, Obstacle};
 
 /// What an exit code means; the numbers are frozen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,12 +73,14 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the same command may succeed when it is run again.
     pub retryable: bool,
+    /// What stood in the way, where the store has said so.
+    pub obstacle: Option<Obstacle>,
 }
 
 impl Failure {
     /// A failure that is not worth a retry.
     pub fn new(code: Code, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { code, kind, message: message.into(), hint: None, retryable: false }
+        Self { code, kind, message: message.into(), hint: None, retryable: false, obstacle: None }
     }
 
     /// A command line that makes no sense.
@@ -129,16 +131,18 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let (code, kind) = code_and_kind(error.kind());
         let mut message = error.to_string();
-        let mut cause = error.source();
+        let (mut cause, mut obstacle) = (error.source(), error.obstacle());
         while let Some(inner) = cause {
             if inner.is::<Interrupted>() {
                 return Self::interrupted();
             }
+            obstacle = obstacle.or_else(|| inner.downcast_ref::<Error>()?.obstacle());
             message.push_str("; ");
             message.push_str(&inner.to_string());
             cause = inner.source();
         }
-        Self { code, kind, message, hint: None, retryable: error.is_retryable() }
+        let (retryable, obstacle) = (error.is_retryable(), obstacle.cloned());
+        Self { code, kind, message, hint: None, retryable, obstacle }
     }
 }
 

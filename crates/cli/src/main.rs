@@ -11,6 +11,7 @@ mod confirm;
 mod context;
 mod cursors;
 mod directory;
+mod dry_run;
 mod engines;
 mod exit;
 mod explain;

@@ -1,9 +1,11 @@
 //! Waiting for others: for a lock, an item, an entry.
 
+use std::io;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
-use prontodb_core::Ttl;
-use prontodb_core::engine::{Mark, Wait};
+use prontodb_core::engine::{Awaited, Mark, Wait};
+use prontodb_core::{Store, Ttl};
 
 use crate::context::{Context, Session};
 use crate::exit::Failure;
@@ -48,6 +50,28 @@ impl Waiting {
         Ok(true)
     }
 }
+
+/// Waits until the database is there, and makes none; `None` when nothing is left of the time, as `left` tells, or nobody reads
+/// the answer any more.
+pub fn database(cx: &Context, left: &dyn Fn() -> Duration) -> Result<Option<Session>, Failure> {
+    let (nothing, stdout) = (Store::in_memory(), io::stdout());
+    loop {
+        if let Some(store) = cx.open_if_there()? {
+            return Ok(Some(store));
+        }
+        let left = left();
+        if left.is_zero() {
+            return Ok(None);
+        }
+        let wait = Wait { at_most: LOOK.min(left), reader: Some(stdout.as_fd()) };
+        if nothing.await_change(nothing.mark()?, wait)? == Awaited::ReaderGone {
+            return Ok(None);
+        }
+    }
+}
+
+/// How often whoever waits for a database looks whether it is there.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The shortest pause: what was to be there by now comes with the next millisecond.
 const SHORTEST: Duration = Duration::from_millis(1);

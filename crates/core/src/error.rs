@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::address::Namespace;
+
 /// What kind of thing went wrong; decides exit codes and whether to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,12 +39,25 @@ pub enum ErrorKind {
     Io,
 }
 
+/// What stood in the way, where there is something to be done about it that the kind of error does not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Obstacle {
+    /// The namespace keeps no history.
+    NoHistory(Namespace),
+    /// The limit of how long a value may be.
+    MaxValueBytes,
+    /// The file of the database was moved or replaced meanwhile.
+    Replaced,
+}
+
 /// A failed request: its kind, what was being done to what, and the cause.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
     what: String,
     is_placed: bool,
+    obstacle: Option<Obstacle>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -52,12 +67,19 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind`; `what` says what was being done to what, as a phrase without a full stop.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), is_placed: false, source: None }
+        Self { kind, what: what.into(), is_placed: false, obstacle: None, source: None }
     }
 
     /// Keeps the cause.
     pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Says what stood in the way.
+    #[must_use]
+    pub fn met(mut self, obstacle: Obstacle) -> Self {
+        self.obstacle = Some(obstacle);
         self
     }
 
@@ -81,6 +103,11 @@ impl Error {
     /// The kind of error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// What stood in the way, if there is something to be done about it.
+    pub fn obstacle(&self) -> Option<&Obstacle> {
+        self.obstacle.as_ref()
     }
 
     /// Whether the same request may succeed later without any change to it.

@@ -30,7 +30,7 @@ pub mod transfer;
 
 pub use address::{Address, Delimiter, EntryName, Listing, Namespace, Notation};
 pub use clock::{Clock, ManualClock, Millis, SystemClock, Ttl, Uptime};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Obstacle, Result};
 pub use metakeys::Metakeys;
 pub use record::{Coding, Deed, Head, Past, Record, Version};
 pub use store::Store;

@@ -1,12 +1,13 @@
 use std::ffi::OsString;
 
-use prontodb_core::{Address, Head, Millis, Past, Version};
+use prontodb_core::{Address, Head, Millis, Past, Record, Version};
 
 use super::Run;
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
+use crate::output::bounded::{Bounded, Form};
 use crate::output::json::Object;
-use crate::output::printable;
+use crate::output::{self, Out, printable};
 
 /// How many versions are read at a time.
 const PAGE: usize = 1000;
@@ -25,6 +26,14 @@ pub struct History {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
+    /// Begin behind this version, with the one before it
+    #[arg(long, value_name = "VERSION")]
+    after: Option<u64>,
+
+    /// No more than so many bytes in all, whole versions; then stderr, or "next" in JSON, says what to go on with
+    #[arg(long, value_name = "N")]
+    max_bytes: Option<u64>,
+
     /// The values, too; with --json
     #[arg(long)]
     values: bool,
@@ -37,54 +46,78 @@ impl Run for History {
         }
         let address = cx.take_only_address(self.address.as_slice())?;
         let store = cx.open_existing()?;
-        let (is_json, now) = (cx.json(), store.now());
-        let (mut left, mut before, mut is_first) = (self.limit.unwrap_or(usize::MAX), None, true);
-        loop {
-            let page = store.versions(&address, before, left.min(PAGE));
-            let page = page.map_err(|error| cx.with_hint(error.into()))?;
-            for past in &page {
-                if is_json {
-                    cx.out.push(if is_first { b"[" } else { b"," });
-                    self.push_json(cx, &store, &address, past)?;
-                } else {
-                    cx.out.line(&columns(past, now));
+        let list = self.fill(cx, &store, &address)?;
+        if list.shown() == 0 && !list.is_cut() && self.limit != Some(0) {
+            match self.after {
+                Some(_) => output::note("no version that is kept comes behind that"),
+                None => {
+                    let what = format!("there is no version of {} that is kept", cx.show(&address));
+                    return Err(Failure::new(Code::Missing, "not_found", what));
                 }
-                is_first = false;
-            }
-            cx.out.flush()?;
-            left -= page.len();
-            before = page.last().map(|past| past.head.version);
-            if before.is_none() || left == 0 {
-                break;
             }
         }
-        if is_first && left > 0 {
-            let what = format!("there is no version of {} that is kept", cx.show(&address));
-            return Err(Failure::new(Code::Missing, "not_found", what));
-        }
-        if is_json {
-            cx.out.push(if is_first { b"[]\n" } else { b"]\n" });
-        }
+        list.end(&mut cx.out)?;
         cx.out.flush()?;
+        list.tell_next();
         Ok(Code::Done)
     }
 }
 
 impl History {
-    fn push_json(
+    /// Keeps as many versions as are wanted for the end of the list; without a limit in bytes, what comes first is printed
+    /// meanwhile.
+    fn fill(&self, cx: &mut Context, store: &Session, address: &Address) -> Result<Bounded, Failure> {
+        let (is_json, now) = (cx.json(), store.now());
+        let form = if is_json { Form::Json } else { Form::Lines };
+        let mut list = Bounded::begin(&mut cx.out, form, self.max_bytes);
+        let (mut left, mut before) = (self.limit.unwrap_or(usize::MAX), self.after.map(Version));
+        loop {
+            // Where it matters whether there is more, one more than is shown.
+            let wanted = if list.flows() { left } else { left.saturating_add(1) };
+            let page = store.versions(address, before, wanted.min(PAGE));
+            let page = page.map_err(|error| cx.with_hint(error.into()))?;
+            for past in &page {
+                if left == 0 {
+                    list.cut();
+                    return Ok(list);
+                }
+                let value = self.value(cx, store, address, past)?;
+                let version = past.head.version.to_string();
+                let is_shown = list.add(&mut cx.out, [&version, ""], |out| match is_json {
+                    true => self.push_json(out, past, value),
+                    false => out.line(&columns(past, now)),
+                });
+                if !is_shown {
+                    return Ok(list);
+                }
+                left -= 1;
+            }
+            before = page.last().map(|past| past.head.version);
+            if before.is_none() || (list.flows() && left == 0) {
+                return Ok(list);
+            }
+            if list.flows() {
+                cx.out.flush()?;
+            }
+        }
+    }
+
+    /// The value of a version, where it is wanted and has one.
+    fn value(
         &self,
-        cx: &mut Context,
+        cx: &Context,
         store: &Session,
         address: &Address,
         past: &Past,
-    ) -> Result<(), Failure> {
-        let value = match self.values && !past.deed.is_removal() {
-            true => {
-                store.get_version(address, past.head.version).map_err(|error| cx.with_hint(error.into()))?
-            }
-            false => None,
-        };
-        let mut object = Object::begin(cx.out.buffer());
+    ) -> Result<Option<Record>, Failure> {
+        match self.values && !past.deed.is_removal() {
+            true => store.get_version(address, past.head.version).map_err(|error| cx.with_hint(error.into())),
+            false => Ok(None),
+        }
+    }
+
+    fn push_json(&self, out: &mut Out, past: &Past, value: Option<Record>) {
+        let mut object = Object::begin(out.buffer());
         push_past(&mut object, past);
         match value {
             Some(record) => drop(object.value(&record.value)),
@@ -92,7 +125,6 @@ impl History {
             None => {}
         }
         object.end();
-        Ok(())
     }
 }
 

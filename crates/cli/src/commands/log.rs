@@ -1,13 +1,15 @@
 use std::ffi::OsString;
 
 use prontodb_core::store::{LogQuery, Logged, Scope};
-use prontodb_core::{Listing, Millis};
+use prontodb_core::{Address, Listing, Millis, Notation, Past, Version};
 
 use super::Run;
 use super::history::{front, push_past, reason};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
-use crate::output::{self, json::Object};
+use crate::output::bounded::{Bounded, Form};
+use crate::output::json::Object;
+use crate::output::{self, Out};
 
 /// How many changes are read at a time.
 const PAGE: usize = 1000;
@@ -28,6 +30,14 @@ pub struct Log {
     /// No more than so many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+
+    /// Begin behind the change of this version and address
+    #[arg(long, value_name = "'VERSION ADDRESS'")]
+    after: Option<String>,
+
+    /// No more than so many bytes in all, whole changes; then stderr, or "next" in JSON, says what to go on with
+    #[arg(long, value_name = "N")]
+    max_bytes: Option<u64>,
 }
 
 impl Run for Log {
@@ -36,49 +46,75 @@ impl Run for Log {
         let store = cx.open_existing()?;
         require_history(cx, &store, &scope)?;
         let query = LogQuery { scope: &scope, by: self.by.as_deref() };
-        let shown = print(cx, &store, &query, self.limit.unwrap_or(usize::MAX))?;
-        if shown == 0 {
+        let list = self.fill(cx, &store, &query)?;
+        list.end(&mut cx.out)?;
+        cx.out.flush()?;
+        list.tell_next();
+        if list.shown() == 0 {
             output::note(why_empty(cx, &store, &scope)?);
         }
         Ok(Code::Done)
     }
 }
 
-fn print(cx: &mut Context, store: &Session, query: &LogQuery<'_>, limit: usize) -> Result<usize, Failure> {
-    let (is_json, now) = (cx.json(), store.now());
-    let (mut shown, mut after) = (0, None);
-    while shown < limit {
-        let page = store.log(query, after.as_ref(), PAGE.min(limit - shown));
-        let page = page.map_err(|error| cx.with_hint(error.into()))?;
-        for logged in &page {
-            if is_json {
-                cx.out.push(if shown == 0 { b"[" } else { b"," });
-                push_json(cx, logged);
-            } else {
-                let line = columns(cx, logged, now);
-                cx.out.line(&line);
+impl Log {
+    /// Keeps as many changes as are wanted for the end of the list; without a limit in bytes, what comes first is printed
+    /// meanwhile.
+    fn fill(&self, cx: &mut Context, store: &Session, query: &LogQuery<'_>) -> Result<Bounded, Failure> {
+        let mut after = self.after.as_deref().map(|text| place(cx, text)).transpose()?;
+        let (is_json, now) = (cx.json(), store.now());
+        let form = if is_json { Form::Json } else { Form::Lines };
+        let mut list = Bounded::begin(&mut cx.out, form, self.max_bytes);
+        let mut left = self.limit.unwrap_or(usize::MAX);
+        while !list.flows() || left > 0 {
+            // Where it matters whether there is more, one more than is shown.
+            let wanted = if list.flows() { left } else { left.saturating_add(1) };
+            let behind = after.as_ref().map(|(version, address)| (*version, address));
+            let page = store.log(query, behind, wanted.min(PAGE));
+            let page = page.map_err(|error| cx.with_hint(error.into()))?;
+            for logged in &page {
+                if left == 0 {
+                    list.cut();
+                    return Ok(list);
+                }
+                let address = cx.show(&logged.address);
+                let version = format!("{} ", logged.past.head.version);
+                let is_shown = list.add(&mut cx.out, [&version, &address], |out| match is_json {
+                    true => push_json(out, &address, &logged.past),
+                    false => out.line(&columns(&address, &logged.past, now)),
+                });
+                if !is_shown {
+                    return Ok(list);
+                }
+                left -= 1;
             }
-            shown += 1;
+            if list.flows() {
+                cx.out.flush()?;
+            }
+            let Some(Logged { address, past }) = page.into_iter().last() else { break };
+            after = Some((past.head.version, address));
         }
-        cx.out.flush()?;
-        let Some(last) = page.into_iter().last() else { break };
-        after = Some(last);
+        Ok(list)
     }
-    if is_json {
-        cx.out.push(if shown == 0 { b"[]\n" } else { b"]\n" });
-    }
-    cx.out.flush()?;
-    Ok(shown)
 }
 
-fn columns(cx: &Context, Logged { address, past }: &Logged, now: Millis) -> String {
-    format!("{}\t{}\t{}", front(past, now), cx.show(address), reason(past))
+/// Reads which change is meant, as `next` names it.
+fn place(cx: &Context, text: &str) -> Result<(Version, Address), Failure> {
+    let wanted = || Failure::usage("--after wants a version and an address, as in '812 shop.prices.apple'");
+    let (version, address) = text.split_once(' ').ok_or_else(wanted)?;
+    let version = version.parse().map_err(|_| wanted())?;
+    let notation = Notation { delimiter: cx.notation.delimiter, ..Notation::default() };
+    let address = notation.address(address).map_err(|error| Failure::usage(format!("--after: {error}")))?;
+    Ok((Version(version), address))
 }
 
-fn push_json(cx: &mut Context, Logged { address, past }: &Logged) {
-    let shown = cx.show(address);
-    let mut object = Object::begin(cx.out.buffer());
-    object.text("k", &shown);
+fn columns(address: &str, past: &Past, now: Millis) -> String {
+    format!("{}\t{address}\t{}", front(past, now), reason(past))
+}
+
+fn push_json(out: &mut Out, address: &str, past: &Past) {
+    let mut object = Object::begin(out.buffer());
+    object.text("k", address);
     push_past(&mut object, past);
     object.end();
 }

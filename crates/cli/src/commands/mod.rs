@@ -445,6 +445,11 @@ pub fn all() -> impl Iterator<Item = &'static Command> {
     COMMANDS.iter()
 }
 
+/// Whether a command may begin with `word`.
+pub fn begins_command(word: &str) -> bool {
+    is_group(&[], word) || COMMANDS.iter().any(|command| command.name == word)
+}
+
 /// Whether `word` behind the words of `path` is a group, so that the next word belongs to the command too.
 pub fn is_group(path: &[String], word: &str) -> bool {
     match path {

@@ -102,7 +102,8 @@ impl Uninstall {
                 list(&plan).iter().for_each(|line| output::note(line));
             }
             confirm("Remove the program, and all of this?", false)?;
-            // Somebody may have come while it was asked.
+            // Somebody may have come while it was asked, or may not any more.
+            require_admin(cx, &plan)?;
             plan.refuse_open()?;
         }
         Ok(plan)

@@ -86,6 +86,8 @@ impl Run for Update {
             if !status.success() && value.len() as u64 <= cx.settings.max_value_bytes.value {
                 return Ok(Code::of_child(status));
             }
+            // The command may have run for long.
+            store.renew_identity().map_err(explain)?;
             if seen.as_ref().is_some_and(|(_, old)| *old == value) {
                 store.require_fence().map_err(explain)?;
                 if cx.op.is_some() {

@@ -2,7 +2,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
-use std::thread;
 use std::time::Duration;
 
 use prontodb_core::engine::Wait as Waits;
@@ -12,13 +11,10 @@ use prontodb_core::{Address, Version};
 use super::Run;
 use super::get::{Form, render};
 use super::lock::span;
-use crate::context::{Context, Session};
+use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
-use crate::waiting::Waiting;
-
-/// How often whoever waits for a database looks whether it is there.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::waiting::{self, Waiting};
 
 /// Wait until an entry is there, or is as it has to be
 ///
@@ -66,7 +62,16 @@ impl Run for Wait {
         let waiting = timeout.map(|timeout| Waiting::begin(Some(timeout)));
         let until = self.until();
         let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);
-        let Some(store) = database(cx, &until, &left)? else { return Err(self.timed_out(cx, &address)) };
+        let opened = match until {
+            // In a database that is not there, nothing is.
+            Until::Absent => Some(cx.open_existing()?),
+            _ => waiting::database(cx, &left)?,
+        };
+        let mut store = match opened {
+            Some(store) => store,
+            None if left().is_zero() => return Err(self.timed_out(cx, &address)),
+            None => return Ok(Code::Done),
+        };
         let stdout = io::stdout();
         let wait = Waits { at_most: left(), reader: Some(stdout.as_fd()) };
         let met = store.await_entry(&address, &until, wait).map_err(|error| cx.with_hint(error.into()))?;
@@ -108,20 +113,5 @@ impl Wait {
         };
         let what = format!("{} {state}", cx.show(address));
         Failure { retryable: true, ..Failure::new(Code::TimedOut, "timeout", what) }.hint("wait longer")
-    }
-}
-
-/// The database, once it is there; `None` when it is not in time. In one that is not there, nothing is.
-fn database(cx: &Context, until: &Until, left: &dyn Fn() -> Duration) -> Result<Option<Session>, Failure> {
-    loop {
-        if let Some(store) = cx.open_if_there()? {
-            return Ok(Some(store));
-        }
-        let left = left();
-        match until {
-            Until::Absent => return cx.open_existing().map(Some),
-            _ if left.is_zero() => return Ok(None),
-            _ => thread::sleep(LOOK.min(left)),
-        }
     }
 }

@@ -15,7 +15,7 @@ use crate::engines::Lifetime;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::{self, Out};
-use crate::waiting;
+use crate::waiting::{self, Waiting};
 
 /// Print changes of entries as they are made
 ///
@@ -25,7 +25,8 @@ use crate::waiting;
 ///
 /// Covers what keys covers. A position is a revision and the number of a change of it, 812.3; --from goes on behind one, or behind
 /// all of a revision, and nothing is missing or comes twice. Once somebody has watched, changes are kept for a week, the last
-/// 100,000 of them. Those that are not kept any more end the command with exit code 3.
+/// 100,000 of them. Those that are not kept any more end the command with exit code 3. A database that is not there yet is waited for,
+/// and what its first writes have made comes as with --snapshot.
 #[derive(clap::Args)]
 pub struct Watch {
     /// What keys or addresses start with
@@ -59,21 +60,60 @@ impl Run for Watch {
         let from = self.from.as_deref().map(str::parse::<Position>).transpose();
         let from = from.map_err(|error| Failure::usage(format!("--from: {error}")))?;
         cx.lifetime = Lifetime::Long;
-        let mut store = match cx.open_if_there()? {
-            Some(store) => store,
-            None => cx.open_to_write()?,
-        };
         let is_json = self.jsonl || cx.json();
-        let watching = store.watch(scope.clone(), is_json, from).map_err(|error| told(cx, error))?;
-        if from.is_none() && !self.snapshot {
+        let (mut store, from, snapshot) = match cx.open_if_there()? {
+            Some(store) => (store, from, self.snapshot),
+            None => match self.database(cx, &scope, from, timeout)? {
+                Some(store) => (store, None, true),
+                None => return Ok(Code::Done),
+            },
+        };
+        let watching = self.begin(cx, &store, &scope, from)?;
+        if from.is_none() && !snapshot {
             output::note(&format!("watching from revision {} on", watching.position().revision));
         }
         let printer = Printer { is_json, left: self.limit, delimiter: cx.notation.delimiter };
         let mut run = Running { cx, watching, printer, timeout };
-        if self.snapshot && run.snapshot(&store, &scope)?.is_break() {
+        if snapshot && run.snapshot(&store, &scope)?.is_break() {
             return Ok(Code::Done);
         }
         run.follow(&mut store, io::stdout().as_fd())
+    }
+}
+
+impl Watch {
+    /// Begins to watch, unless changes are missing by now.
+    fn begin(
+        &self,
+        cx: &mut Context,
+        store: &Session,
+        scope: &Scope,
+        from: Option<Position>,
+    ) -> Result<Watching, Failure> {
+        let is_json = self.jsonl || cx.json();
+        store.watch(scope.clone(), is_json, from).map_err(|error| match from {
+            Some(from) if is_json => ended(cx, store, from, error),
+            _ => told(cx, error),
+        })
+    }
+
+    /// The database, once it is there; `None` when nobody reads the answer any more. Until then it is an empty one, and whoever
+    /// goes on behind changes of it has missed them.
+    fn database(
+        &self,
+        cx: &mut Context,
+        scope: &Scope,
+        from: Option<Position>,
+        timeout: Option<Ttl>,
+    ) -> Result<Option<Session>, Failure> {
+        let empty = cx.open_existing()?;
+        self.begin(cx, &empty, scope, from)?;
+        let waiting = timeout.map(|timeout| Waiting::begin(Some(timeout)));
+        let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);
+        match (waiting::database(cx, &left)?, timeout) {
+            (None, Some(timeout)) if left().is_zero() => Err(timed_out(timeout)),
+            (opened, _) => Ok(opened),
+        }
     }
 }
 
@@ -132,7 +172,10 @@ impl Running<'_> {
             store.renew_identity().map_err(|error| told(self.cx, error))?;
             let events = match self.watching.next(store) {
                 Ok(events) => events,
-                Err(error) => return Err(self.ended(store, error)),
+                Err(error) if self.printer.is_json => {
+                    return Err(ended(self.cx, store, self.watching.position(), error));
+                }
+                Err(error) => return Err(told(self.cx, error)),
             };
             if events.is_empty() {
                 let timeout = self.timeout.map_or(Duration::MAX, waiting::span);
@@ -157,21 +200,21 @@ impl Running<'_> {
     fn flow(&self) -> ControlFlow<()> {
         if self.printer.left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
 
-    /// Tells that changes were missed, where they were, in the answer, too.
-    fn ended(&mut self, store: &Session, error: Error) -> Failure {
-        if error.kind() == ErrorKind::Missed && self.printer.is_json {
-            let mut object = Object::begin(self.cx.out.buffer());
-            object.text("op", "overflow").text("after", &self.watching.position().to_string());
-            object.number_or_null("revision", store.revision().ok().map(|revision| revision.0));
-            object.text("message", &error.to_string()).end();
-            self.cx.out.push(b"\n");
-            if let Err(failure) = self.cx.out.flush() {
-                return failure;
-            }
+/// Tells that changes behind a position were missed, where they were, in the answer, too.
+fn ended(cx: &mut Context, store: &Session, after: Position, error: Error) -> Failure {
+    if error.kind() == ErrorKind::Missed {
+        let mut object = Object::begin(cx.out.buffer());
+        object.text("op", "overflow").text("after", &after.to_string());
+        object.number_or_null("revision", store.revision().ok().map(|revision| revision.0));
+        object.text("message", &error.to_string()).end();
+        cx.out.push(b"\n");
+        if let Err(failure) = cx.out.flush() {
+            return failure;
         }
-        told(self.cx, error)
     }
+    told(cx, error)
 }
 
 fn timed_out(timeout: Ttl) -> Failure {

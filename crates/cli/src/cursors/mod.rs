@@ -281,6 +281,32 @@ impl Cursors {
         if self.is_there(&self.named_file(name)?)? { Ok(()) } else { Err(self.unknown(name)) }
     }
 
+    /// The file of a cursor that may be removed.
+    ///
+    /// # Errors
+    /// There is none, it is the active one, and a file of somebody else.
+    pub fn removable(&self, name: &str) -> Result<PathBuf, Failure> {
+        self.require(name)?;
+        let path = self.named_file(name)?;
+        self.refuse_foreign(&path)?;
+        if self.active_name()?.as_deref() != Some(name) {
+            return Ok(path);
+        }
+        let user = self.user_flag();
+        let what = format!("the cursor {name} is the active one{}", self.of_user());
+        Err(Failure::invalid(what).hint(format!(
+            "select another one first, with prontodb cursor NAME{user}, or none with prontodb cursor clear{user}"
+        )))
+    }
+
+    /// A cursor of nobody in particular and the selection of a user may want the same file.
+    fn refuse_foreign(&self, path: &Path) -> Result<(), Failure> {
+        match self.read_any(path) {
+            Ok(Some(found)) => self.check_owner(path, &found.cursor),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether something is selected, damaged or not.
     ///
     /// # Errors
@@ -343,7 +369,7 @@ impl Turn<'_> {
     /// Those of the file system, and a file of somebody else.
     pub fn set(&self, name: &str, cursor: &Cursor) -> Result<(), Failure> {
         let path = self.cursors.named_file(name)?;
-        self.refuse_foreign(&path)?;
+        self.cursors.refuse_foreign(&path)?;
         write(&path, &cursor.to_json()?)?;
         if self.cursors.active_name()?.as_deref() == Some(name) {
             // Commands read the cursor itself. Whoever reads the selection finds the same there.
@@ -396,7 +422,7 @@ impl Turn<'_> {
 
     fn write_active(&self, name: Option<&str>, cursor: Cursor) -> Result<(), Failure> {
         let path = self.cursors.active_file();
-        self.refuse_foreign(&path)?;
+        self.cursors.refuse_foreign(&path)?;
         let active = Selected { name: name.map(str::to_owned), cursor };
         if let Ok(Some(old)) = self.cursors.read(&path)
             && old.name == active.name
@@ -407,30 +433,12 @@ impl Turn<'_> {
         write(&path, &active.to_json()?)
     }
 
-    /// A cursor of nobody in particular and the selection of a user may want the same file.
-    fn refuse_foreign(&self, path: &Path) -> Result<(), Failure> {
-        match self.cursors.read_any(path) {
-            Ok(Some(found)) => self.cursors.check_owner(path, &found.cursor),
-            _ => Ok(()),
-        }
-    }
-
     /// Removes a cursor; its database stays.
     ///
     /// # Errors
     /// There is none, it is the active one, and those of the file system.
     pub fn delete(&self, name: &str) -> Result<(), Failure> {
-        self.cursors.require(name)?;
-        let path = self.cursors.named_file(name)?;
-        self.refuse_foreign(&path)?;
-        if self.cursors.active_name()?.as_deref() != Some(name) {
-            return remove(&path);
-        }
-        let user = self.cursors.user_flag();
-        let what = format!("the cursor {name} is the active one{}", self.cursors.of_user());
-        Err(Failure::invalid(what).hint(format!(
-            "select another one first, with prontodb cursor NAME{user}, or none with prontodb cursor clear{user}"
-        )))
+        remove(&self.cursors.removable(name)?)
     }
 
     /// Gives a cursor another name; where it is the active one, the selection follows.
@@ -461,7 +469,7 @@ impl Turn<'_> {
     /// Those of the file system, and a file of somebody else.
     pub fn clear(&self) -> Result<(), Failure> {
         let path = self.cursors.active_file();
-        self.refuse_foreign(&path)?;
+        self.cursors.refuse_foreign(&path)?;
         remove(&path)
     }
 }

@@ -68,7 +68,8 @@ impl FollowFlags {
         selection.warning.iter().for_each(|warning| output::warn(warning));
         selection.require(cx.surroundings())?;
         let path = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
-        cx.open_at(&path)?.note("follow", &folder.display().to_string())?;
+        let store = cx.open_at(&path)?;
+        store.note("follow", &folder.display().to_string())?;
         selection.select(cx.surroundings(), cx.patience())?;
         let order = Order {
             database: backup::name_of(cx, &path),
@@ -84,7 +85,7 @@ impl FollowFlags {
             is_json: cx.json(),
         };
         let storage = super::make(folder)?;
-        follow(&order, &*storage, &mut cx.out)
+        follow(&order, store, &*storage, &mut cx.out)
     }
 }
 

@@ -10,6 +10,7 @@ use prontodb_core::{Clock as _, Endings, Error, ErrorKind, Millis, SystemClock};
 use super::catalog::{Beginning, Catalog, End, Generation};
 use super::hand::{Hand, Taken};
 use super::{Storage, codec, names};
+use crate::context::Session;
 use crate::engines::follow::{FileMark, Follower, Position};
 use crate::engines::{self, Access, OpenOptions};
 use crate::exit::{Code, Failure};
@@ -50,16 +51,18 @@ pub struct Order {
     pub is_json: bool,
 }
 
-/// Follows a database until the process is to end, or once.
+/// Follows a database, for whom `store` acts, until the process is to end, or once.
 ///
 /// # Errors
 /// Those of the first look at both; later ones of the database; with `once` all. What cannot be written later is tried again.
-pub fn follow(order: &Order, storage: &dyn Storage, out: &mut Out) -> Result<Code, Failure> {
+/// [`ErrorKind::Denied`] once whoever it is done for may not read all any more.
+pub fn follow(order: &Order, store: Session, storage: &dyn Storage, out: &mut Out) -> Result<Code, Failure> {
     let endings = Endings::expect().map_err(|error| Failure::io("cannot wait for signals", &error))?;
     let catalog = Catalog::make(storage, &order.database, &order.path, SystemClock.now())?;
     let follower = Follower::open(&order.path, order.patience)?;
     let mut shipper = Shipper {
         order,
+        store,
         storage,
         out,
         endings: &endings,
@@ -91,6 +94,7 @@ struct Trouble {
 
 struct Shipper<'a> {
     order: &'a Order,
+    store: Session,
     storage: &'a dyn Storage,
     out: &'a mut Out,
     endings: &'a Endings,
@@ -171,6 +175,12 @@ impl Shipper<'_> {
         loop {
             let is_over = self.order.once || self.endings.wait(wait);
             wait = look;
+            match self.renew() {
+                Ok(()) => {}
+                // Somebody is in the way, and nothing is read before it is known for whom.
+                Err(error) if error.is_retryable() && !is_over => continue,
+                Err(error) => return Err(error.into()),
+            }
             match self.round(is_over) {
                 Ok(()) if is_over => return self.end(),
                 Ok(()) => {}
@@ -180,6 +190,12 @@ impl Shipper<'_> {
                 Err(failure) => self.wait_with(&failure),
             }
         }
+    }
+
+    /// Refuses to go on for whoever may not read all any more.
+    fn renew(&mut self) -> Result<(), Error> {
+        self.store.renew_identity()?;
+        self.store.require_admin()
     }
 
     /// Whether it is of no use to try again.

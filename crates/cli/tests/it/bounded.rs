@@ -86,6 +86,107 @@ fn listings_go_on_where_they_were_cut() {
     }
 }
 
+/// Entries whose namespaces keep what was, some of it of one write, beside a log of who did what.
+fn changed() -> Sandbox {
+    let s = sandbox();
+    for namespace in ["p.n", "p.x y", "q.n"] {
+        s.run(["admin", "namespace", "set", namespace, "history=20"]).succeeds();
+    }
+    for number in 0..9 {
+        s.run(["set", "p.n.it's", &number.to_string(), "--reason", "a \"reason\""]).prints("");
+    }
+    s.run(["stream", "--atomic"])
+        .env("PRONTO_SECURITY", "false")
+        .stdin("meta:path=q.n; -x=1; b=2; k__eu=3; meta:path=p.x y; a b=4; 日本=5; meta:path=p.n; z=6;")
+        .succeeds();
+    s.run(["del", "p.n.it's"]).prints("");
+    for user in ["ann", "bob", "cem", "dora"] {
+        s.run(["admin", "key", "create", user]).succeeds();
+    }
+    s
+}
+
+#[test]
+fn what_was_goes_on_where_it_was_cut() {
+    let s = changed();
+    for command in [
+        "history -p p -n n --key it's",
+        "history -p p -n n --key it's --values --json",
+        "log",
+        "log p.n",
+        "log p",
+        "log -p q -n n",
+        "admin audit",
+    ] {
+        let args: Vec<_> = command.split(' ').collect();
+        let array = json_of(s.run(args.clone()).args((!command.ends_with("--json")).then_some("--json")));
+        let args: Vec<_> = args.into_iter().filter(|word| *word != "--json").collect();
+        for max in [500, 1000, 100_000] {
+            assert_eq!(json!(pages_of_json(&s, &args, max)), array, "{command} {max}");
+        }
+        if command.ends_with("--json") {
+            continue;
+        }
+        let (whole, command) = (s.run(args).succeeds().stdout(), command.replace('\'', "\\'"));
+        let longest = whole.lines().map(str::len).max().unwrap();
+        for max in [longest + 1, longest * 3, 100_000] {
+            let (text, pages) = pages_of_text(&s, &command, max);
+            assert_eq!(text, whole, "{command} {max}");
+            assert!(pages > 1 || max >= whole.len(), "{command} {max}");
+        }
+    }
+}
+
+#[test]
+fn queues_and_locks_go_on_where_they_were_cut() {
+    let s = sandbox();
+    for number in 0..9 {
+        s.run(["queue", "push", "p.q", &number.to_string(), "--priority", &(number % 3).to_string()])
+            .succeeds();
+        s.run(["lock", "acquire", &format!("it's {number}"), "--ttl", "1h"]).succeeds();
+    }
+    s.run(["queue", "claim", "p.q", "--ttl", "1h"]).succeeds();
+    let ids = |page: &[Value], name: &str| page.iter().map(|item| item[name].clone()).collect::<Vec<_>>();
+    for (args, name) in [(&["queue", "list", "p.q"][..], "id"), (&["lock", "list"], "name")] {
+        let whole = json_of(s.run(args).arg("--json"));
+        for max in [400, 1000, 100_000] {
+            let pages = pages_of_json(&s, args, max);
+            assert_eq!(ids(&pages, name), ids(whole.as_array().unwrap(), name), "{args:?} {max}");
+        }
+        s.run(args).args(["--max-bytes", "5"]).fails(6).stdout_is("");
+    }
+    let text = s.run(["queue", "list", "p.q"]).succeeds().stdout();
+    assert_eq!(pages_of_text(&s, "queue list p.q", 150).0, text);
+    let gone = s.run(["queue", "list", "p.q", "--after", "none"]).fails(1).stdout_is("");
+    gone.stderr_has("there is no item none any more").stderr_has("without --after");
+}
+
+#[test]
+fn of_what_was_the_rest_is_told_of_too_where_a_limit_cuts() {
+    let s = changed();
+    let newest = json_of(s.run(["history", "p.n.it's", "--json", "--limit", "2", "--max-bytes", "9000"]));
+    assert_eq!(newest["entries"][1]["version"].to_string(), newest["next"].as_str().unwrap());
+    let all = json_of(s.run(["history", "p.n.it's", "--json", "--limit", "20", "--max-bytes", "9000"]));
+    assert_eq!(all["next"], Value::Null);
+    let newest = json_of(s.run(["log", "--json", "--limit", "1", "--max-bytes", "9000"]));
+    let shown = format!("{} p.n.it's", newest["entries"][0]["version"]);
+    assert_eq!(newest["next"], shown);
+    for (args, code) in [
+        (&["history", "p.n.it's", "--max-bytes", "5"][..], 6),
+        (&["log", "--max-bytes", "5"], 6),
+        (&["log", "--max-bytes", "5", "--json"], 6),
+        (&["admin", "audit", "--max-bytes", "5"], 6),
+        (&["admin", "audit", "--verify", "--max-bytes", "5"], 64),
+        (&["log", "--after", "12"], 64),
+        (&["log", "--after", "x p.n.k"], 64),
+        (&["history", "p.n.it's", "--after", "x"], 64),
+    ] {
+        s.run(args).fails(code).stdout_is("");
+    }
+    s.run(["history", "p.n.it's", "--after", "1"]).prints("").stderr_has("comes behind that");
+    s.run(["history", "p.n.none", "--json"]).fails(2).stdout_is("");
+}
+
 #[test]
 fn lines_of_json_end_with_the_place_to_go_on() {
     let s = furnished();

@@ -112,3 +112,20 @@ fn names_of_databases_have_64_characters_at_most() {
     refused(&s, &["--database", &"x".repeat(65), "set", "k", "1"], 1, "invalid").stderr_has("64");
     assert!(data_folder(&s).join(longest).is_dir());
 }
+
+#[test]
+fn advice_is_about_what_stood_in_the_way_whatever_things_are_called() {
+    let s = sandbox();
+    s.run(["create-cache", "p.c", "60", "max_bytes=20"]).prints("");
+    let key = "p.c.max_value_bytes";
+    s.run(["set", key, &"v".repeat(50)]).fails(6).stderr_has("max_bytes").stderr_lacks("comes from");
+    let long = s.run(["set", "p.n.k", &"v".repeat(50)]).env("PRONTO_MAX_VALUE_BYTES", "10");
+    long.fails(6).stderr_has("hint: max_value_bytes comes from PRONTO_MAX_VALUE_BYTES");
+    for name in ["a: b", "it keeps no history: x"] {
+        let address = format!("p|{name}|k");
+        s.run(["set", &address, "v", "--ns-delim", "|"]).prints("");
+        let hint = format!("hint: prontodb admin namespace set p|{name} history=20 has it keep one");
+        s.run(["history", &address, "--ns-delim", "|"]).fails(1).stderr_has(&hint);
+        s.run(["set", &address, "w", "--ns-delim", "|", "--reason", "x"]).fails(1).stderr_has(&hint);
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, PipeReader};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use prontodb_testkit::sandbox::{Running, Sandbox};
 use serde_json::Value;
 
 use crate::common::{
-    assert_whole, contents, data_folder, database_file, error_of, refused, sandbox, sandbox_with, sql,
-    wait_until,
+    assert_whole, contents, data_folder, database_file, error_of, refused, refuses, sandbox, sandbox_with,
+    sql,
 };
 
 /// Longer than anything here takes.
@@ -134,24 +134,69 @@ fn what_makes_no_sense_is_refused_and_changes_nothing() {
         refused(&s, &[&["watch"], args].concat(), 64, "usage");
     }
     refused(&s, &["watch", "a.b.c.d"], 1, "invalid");
-    refused(&s, &["watch", "--from", "1"], 3, "missed")
-        .stderr_has("nobody has watched")
-        .stderr_has("--snapshot");
-    refused(&s, &["watch", "--from", "3"], 3, "missed").stderr_has("there is no revision 3 yet");
+    for (from, why) in [("1", "nobody has watched"), ("3", "there is no revision 3 yet")] {
+        refuses(&s, s.run(["watch", "--from", from]), 3).stderr_has(why).stderr_has("--snapshot");
+        assert_eq!(error_of(s.run(["watch", "--from", from, "--json"]).fails(3))["kind"], "missed");
+    }
 }
 
 #[test]
-fn the_first_watch_of_all_makes_the_database() {
+fn a_database_that_is_not_there_yet_is_waited_for_and_not_made() {
     let s = sandbox();
-    let watcher = Watcher::start(&s, &[]);
-    wait_until("it is there", || database_file(&s, "main").exists());
+    let outcome = s.run(["watch", "--timeout", "50ms"]).fails(4).stdout_is("");
+    outcome.stderr_has("there is no database").stderr_has("nothing has changed for 50ms");
+    let refused =
+        s.run(["watch", "--from", "1", "--jsonl"]).fails(3).stderr_has("there is no revision 1 yet");
+    let told: Value = serde_json::from_str(&refused.stdout()).unwrap();
+    assert_eq!(
+        (&told["op"], &told["after"], &told["revision"]),
+        (&"overflow".into(), &"1".into(), &0.into())
+    );
+    let watchers = [&[][..], &["--from", "0"], &["--snapshot"]].map(|args| Watcher::start(&s, args));
+    thread::sleep(Duration::from_millis(150));
+    assert!(contents(&s).is_empty());
     s.run(["set", "p.n.k", "1"]).prints("");
-    // It may have come before the watch.
-    if watcher.lines.recv_timeout(Duration::from_millis(500)) == Err(RecvTimeoutError::Timeout) {
-        s.run(["set", "p.n.k", "2"]).prints("");
-        assert!(watcher.line().ends_with("set\tp.n.k"));
+    for watcher in &watchers {
+        // It is seen in the database, or as it comes to one that is there already.
+        let first = watcher.line();
+        let seen = if first.ends_with("snapshot\t-") { watcher.line() } else { first };
+        assert!(seen.ends_with("\tp.n.k"), "{seen}");
     }
-    watcher.running.kill().code();
+    s.run(["set", "p.n.k", "2"]).prints("");
+    for watcher in watchers {
+        let next = watcher.line();
+        let next = if next.ends_with("snapshot\t-") { watcher.line() } else { next };
+        assert_eq!(next, "2.1\tset\tp.n.k");
+        watcher.running.kill().code();
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_database_whom_nobody_reads() {
+    for command in [&["watch"][..], &["wait", "p.n.k"]] {
+        let s = sandbox();
+        let (reader, writer) = std::io::pipe().unwrap();
+        let running = s.run(command).stdout_to(writer).spawn();
+        drop(reader);
+        running.wait().succeeds();
+        assert!(contents(&s).is_empty());
+    }
+}
+
+#[test]
+fn what_was_missed_before_the_beginning_is_told_in_the_answer() {
+    let s = sandbox_with([("p.n.k", "0")]);
+    s.run(["set", "p.n.k", "1"]).prints("");
+    s.run(["watch", "--timeout", "1ms"]).fails(4);
+    for (from, why) in [("1.1", "not kept any more"), ("99", "there is no revision 99 yet")] {
+        let outcome = s.run(["watch", "--from", from, "--jsonl"]).fails(3);
+        let told: Value = serde_json::from_str(&outcome.stdout()).unwrap();
+        let parts = (&told["op"], &told["after"], &told["revision"]);
+        assert_eq!(parts, (&"overflow".into(), &from.into(), &2.into()));
+        assert!(told["message"].as_str().unwrap().contains(why), "{told}");
+        outcome.stderr_has(why).stderr_has("--snapshot begins with all");
+        s.run(["watch", "--from", from]).fails(3).stdout_is("");
+    }
 }
 
 #[test]
@@ -361,7 +406,7 @@ fn whoever_watches_is_told_of_a_restore() {
     let error = error_of(watcher.running.wait().fails(3));
     assert_eq!((&error["kind"], &error["retryable"]), (&"missed".into(), &false.into()));
     s.run(["get", "p.n.k"]).prints("1\n");
-    refused(&s, &["watch", "--from", "2"], 3, "missed");
+    refuses(&s, s.run(["watch", "--from", "2"]), 3).stderr_has("not kept");
 }
 
 #[test]

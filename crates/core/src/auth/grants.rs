@@ -5,7 +5,7 @@ use super::policy::{Grant, Pattern, Role};
 use super::records::{self, Kept};
 use super::shown;
 use crate::address::Delimiter;
-use crate::engine::Catalog;
+use crate::engine::{Catalog, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 
@@ -50,16 +50,19 @@ impl Store {
     pub fn revoke_grant(&self, who: &str, pattern: &Pattern) -> Result<()> {
         let by = pattern.display(Delimiter::default());
         self.administer("revoke", &format!("{who} {by}"), |txn| {
-            let key = key_of(who, pattern);
-            if records::find::<Grant, _>(txn, &key)?.is_none() {
-                return Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!("nothing is granted to {} by {}", shown(who), shown(&by)),
-                ));
-            }
-            txn.remove_record(Catalog::Grants, &key)
+            find(txn, who, pattern)?;
+            txn.remove_record(Catalog::Grants, &key_of(who, pattern))
         })
     }
+}
+
+/// What was granted to somebody by this pattern.
+pub(super) fn find<V: View + ?Sized>(view: &V, who: &str, pattern: &Pattern) -> Result<Grant> {
+    let missing = || {
+        let by = pattern.display(Delimiter::default());
+        Error::new(ErrorKind::Invalid, format!("nothing is granted to {} by {}", shown(who), shown(&by)))
+    };
+    records::find(view, &key_of(who, pattern))?.ok_or_else(missing)
 }
 
 /// Names of users hold no blanks; the parts of a pattern hold no newlines.

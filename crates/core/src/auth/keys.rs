@@ -89,11 +89,7 @@ impl Store {
     /// [`ErrorKind::Invalid`] when there is none, [`ErrorKind::Denied`].
     pub fn revoke_api_key(&self, id_or_name: &str) -> Result<()> {
         self.administer("revoke key", id_or_name, |txn| {
-            let keys = records::all::<ApiKey, _>(txn)?;
-            let found = keys.into_iter().find(|(id, key)| id == id_or_name || key.name == id_or_name);
-            let missing =
-                || Error::new(ErrorKind::Invalid, format!("there is no API key {}", shown(id_or_name)));
-            let (id, key) = found.ok_or_else(missing)?;
+            let (id, key) = find(txn, id_or_name)?;
             records::remove_where::<Grant>(txn, |grant| grant.who == key.name)?;
             txn.remove_record(Catalog::ApiKeys, &id)
         })
@@ -109,6 +105,13 @@ impl Store {
         }
         Identity::load(view, key.name, key.role, Proof::ApiKey(id.to_owned()))
     }
+}
+
+/// The key of this id or name, with its id.
+pub(super) fn find<V: View + ?Sized>(view: &V, id_or_name: &str) -> Result<(String, ApiKey)> {
+    let keys = records::all::<ApiKey, _>(view)?;
+    let found = keys.into_iter().find(|(id, key)| id == id_or_name || key.name == id_or_name);
+    found.ok_or_else(|| Error::new(ErrorKind::Invalid, format!("there is no API key {}", shown(id_or_name))))
 }
 
 /// Whether a user or a key has this name: grants are by name.

@@ -5,6 +5,7 @@
 
 mod audit;
 mod chain;
+mod endings;
 mod grants;
 mod hide;
 mod keys;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 pub use self::audit::Event;
 pub(crate) use self::chain::append as append_event;
 pub use self::chain::{Break, Chain, Verified};
+pub use self::endings::Ending;
 pub use self::hide::shown;
 pub use self::keys::ApiKeyInfo;
 pub use self::password::check as check_password;

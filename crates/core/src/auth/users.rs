@@ -136,7 +136,7 @@ impl Store {
             self.materialise_seed(txn)?;
             let user = find_user(txn, name)?;
             if role != Some(Role::Admin) {
-                require_another_admin(txn, name)?;
+                require_another_admin(&records::all(txn)?, name)?;
             }
             records::keep(txn, name, &User { role, ..user })
         })
@@ -151,7 +151,7 @@ impl Store {
         self.administer("remove user", name, |txn| {
             self.materialise_seed(txn)?;
             find_user(txn, name)?;
-            require_another_admin(txn, name)?;
+            require_another_admin(&records::all(txn)?, name)?;
             end_sessions(txn, name)?;
             records::remove_where::<Grant>(txn, |grant| grant.who == name)?;
             txn.remove_record(Catalog::Users, name)
@@ -205,18 +205,27 @@ fn is_known(password: &SecretString) -> bool {
 }
 
 fn find_user(txn: &mut dyn Txn, name: &str) -> Result<User> {
-    let missing = || Error::new(ErrorKind::Invalid, format!("there is no user {}", shown(name)));
-    records::find(txn, name)?.ok_or_else(missing)
+    records::find(txn, name)?.ok_or_else(|| unknown(name))
+}
+
+/// The error of a user who is not there.
+pub(super) fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("there is no user {}", shown(name)))
 }
 
 /// Refuses when nobody but `name` may administer.
-fn require_another_admin(txn: &mut dyn Txn, name: &str) -> Result<()> {
+fn require_another_admin(users: &[(String, User)], name: &str) -> Result<()> {
     let is_admin = |(other, user): &(String, User)| user.role == Some(Role::Admin) && other != name;
-    if records::all::<User, _>(txn)?.iter().any(is_admin) {
-        return Ok(());
+    match users.iter().any(is_admin) {
+        true => Ok(()),
+        false => Err(is_last_admin(name)),
     }
+}
+
+/// The error of the last user who may administer.
+pub(super) fn is_last_admin(name: &str) -> Error {
     let what = format!("{name} is the last user who may administer; nothing was changed");
-    Err(Error::new(ErrorKind::Conflict, what))
+    Error::new(ErrorKind::Conflict, what)
 }
 
 fn end_sessions(txn: &mut dyn Txn, name: &str) -> Result<()> {

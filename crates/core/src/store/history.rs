@@ -14,7 +14,7 @@ use crate::address::{Delimiter, Namespace};
 use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
 use crate::engine::{Catalog, Space, Txn, View};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::record::{Coding, Deed, Head, Past, Version};
 use crate::records::{self, Kept};
 
@@ -180,11 +180,7 @@ impl Store {
     ) -> Result<Option<(Option<u64>, HistoryChanged)>> {
         let present = txn.space(namespace)?;
         let had = present.as_ref().and_then(|space| space.history);
-        let versions = settings.versions.map_or(had, |versions| Some(versions).filter(|most| *most > 0));
-        if versions.is_none() && settings.versions.is_none() {
-            let what = format!("{} keeps no history that could have an age", named(namespace));
-            return Err(invalid(what));
-        }
+        let versions = versions_kept(namespace, present.as_ref(), settings)?;
         let is_new = present.is_none();
         let space = match present {
             Some(space) => space,
@@ -250,6 +246,21 @@ impl Store {
     }
 }
 
+/// How many versions of each entry a namespace is to keep; `None` for no history.
+pub(super) fn versions_kept(
+    namespace: &Namespace,
+    present: Option<&Space>,
+    settings: &HistorySettings,
+) -> Result<Option<u64>> {
+    let had = present.and_then(|space| space.history);
+    let versions = settings.versions.map_or(had, |versions| Some(versions).filter(|most| *most > 0));
+    if versions.is_none() && settings.versions.is_none() {
+        let what = format!("{} keeps no history that could have an age", named(namespace));
+        return Err(invalid(what).met(Obstacle::NoHistory(namespace.clone())));
+    }
+    Ok(versions)
+}
+
 /// The space of a namespace that keeps history, and how many versions of each entry.
 fn keeping(txn: &dyn Txn, namespace: &Namespace) -> Result<Option<(Space, u64)>> {
     let space = txn.space(namespace)?;
@@ -309,7 +320,7 @@ impl By<'_> {
         }
         let namespace = space.namespace.display(Delimiter::default());
         let what = format!("{namespace} keeps no history, and the reason would be lost; nothing was written");
-        Err(invalid(what))
+        Err(invalid(what).met(Obstacle::NoHistory(space.namespace.clone())))
     }
 }
 
@@ -429,7 +440,7 @@ fn deed_of(
 
 /// The error of asking for the past where none is kept.
 pub(super) fn keeps_none(namespace: &Namespace) -> Error {
-    invalid(format!("{} keeps no history", named(namespace)))
+    invalid(format!("{} keeps no history", named(namespace))).met(Obstacle::NoHistory(namespace.clone()))
 }
 
 fn invalid(what: String) -> Error {

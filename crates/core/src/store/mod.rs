@@ -11,6 +11,7 @@ mod changes;
 mod coder;
 mod describe;
 mod encryption;
+mod forecast;
 mod history;
 mod list;
 mod load;
@@ -38,6 +39,7 @@ pub use self::changes::{MAX_CHANGES, Op, Position};
 pub use self::coder::Unlock;
 pub use self::describe::EntryInfo;
 pub use self::encryption::Recoded;
+pub use self::forecast::Garbage;
 pub use self::history::{HistoryChanged, HistorySettings, Reason};
 pub use self::list::{Query, Sink};
 pub use self::load::{Change, Life, Load, LoadOptions, Loaded, OnConflict, Place};
@@ -68,7 +70,7 @@ use crate::auth::policy::{self, Action, Decision, Identity};
 use crate::clock::{Clock, Millis, SystemClock, Ttl};
 use crate::engine::memory::MemoryEngine;
 use crate::engine::{Cache, CopySink, Engine, Policy, Snapshot, Space, Txn, View};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::record::{Head, Record, Version};
 
 /// The largest value that is stored unless a store is told otherwise, in bytes.
@@ -443,6 +445,18 @@ impl Store {
         })
     }
 
+    /// Runs `body` in the same way, and undoes what it has done.
+    pub(crate) fn rehearse(&self, body: &mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> {
+        let mut is_done = false;
+        let undone = self.transact(&mut |txn| {
+            is_done = false;
+            body(txn)?;
+            is_done = true;
+            Err(Error::new(ErrorKind::Conflict, "this was a rehearsal"))
+        });
+        if is_done { Ok(()) } else { undone }
+    }
+
     /// Does what caches ask for when they are read: removes what was met expired, and notes what was used.
     ///
     /// That is housekeeping, and a reader gets its answer also where nothing can be written just now.
@@ -491,7 +505,7 @@ fn check_size(bytes: usize, max: u64) -> Result<()> {
         return Ok(());
     }
     let what = format!("the value is {bytes} bytes long; at most {max} are stored (max_value_bytes)");
-    Err(Error::new(ErrorKind::Limit, what))
+    Err(Error::new(ErrorKind::Limit, what).met(Obstacle::MaxValueBytes))
 }
 
 /// The moment an entry expires that is written at `now` with `ttl`, in `cache` or in no cache.

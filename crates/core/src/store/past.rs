@@ -88,11 +88,16 @@ impl Store {
     }
 
     /// Up to `limit` changes that are kept, the newest first, as far as their namespaces may be read; of those that were
-    /// made by one write, the last address first. With `after`, only those that come behind that one.
+    /// made by one write, the last address first. With `after`, only those that come behind the one of this version and address.
     ///
     /// # Errors
     /// Those of reading.
-    pub fn log(&self, query: &LogQuery<'_>, after: Option<&Logged>, limit: usize) -> Result<Vec<Logged>> {
+    pub fn log(
+        &self,
+        query: &LogQuery<'_>,
+        after: Option<(Version, &Address)>,
+        limit: usize,
+    ) -> Result<Vec<Logged>> {
         let mut found = Vec::new();
         self.engine.read(&mut |view| {
             found.clear();
@@ -235,15 +240,12 @@ impl Eq for Next {}
 
 impl<'v, V: View + ?Sized> Changes<'v, V> {
     /// The changes of `spaces`, which are in order; with `after`, only those behind that one.
-    pub(super) fn of(view: &'v V, spaces: Vec<Space>, after: Option<&Logged>) -> Result<Self> {
+    pub(super) fn of(view: &'v V, spaces: Vec<Space>, after: Option<(Version, &Address)>) -> Result<Self> {
         let begin = |space: Space| {
-            let before = after.map(|Logged { address, past }| {
-                let Version(at) = past.head.version;
-                match space.namespace.cmp(&address.namespace) {
-                    Ordering::Less => (Version(at.saturating_add(1)), String::new()),
-                    Ordering::Equal => (Version(at), past.name.clone()),
-                    Ordering::Greater => (Version(at), String::new()),
-                }
+            let before = after.map(|(Version(at), address)| match space.namespace.cmp(&address.namespace) {
+                Ordering::Less => (Version(at.saturating_add(1)), String::new()),
+                Ordering::Equal => (Version(at), address.name.as_str().to_owned()),
+                Ordering::Greater => (Version(at), String::new()),
             });
             Source { space, page: VecDeque::new(), before }
         };

@@ -17,6 +17,9 @@ use std::ops::ControlFlow;
 /// The most entries that one transaction removes, so that other writers get their turn.
 const CHUNK: usize = 10_000;
 
+/// Runs a transaction, or tries it.
+type Run<'r> = dyn FnMut(&mut dyn FnMut(&mut dyn Txn) -> Result<()>) -> Result<()> + 'r;
+
 /// A namespace, and what it holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamespaceInfo {
@@ -193,12 +196,29 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] without a timeout.
     pub fn create_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
+        self.cache_created(namespace, settings, &mut |body| self.transact(body))
+    }
+
+    /// How many entries [`Store::create_cache`] would drive out.
+    ///
+    /// # Errors
+    /// Those of [`Store::create_cache`].
+    pub fn would_create_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
+        self.cache_created(namespace, settings, &mut |body| self.rehearse(body))
+    }
+
+    fn cache_created(
+        &self,
+        namespace: &Namespace,
+        settings: &CacheSettings,
+        run: &mut Run<'_>,
+    ) -> Result<u64> {
         if settings.timeout.is_none() {
             return Err(Error::new(ErrorKind::Invalid, "a cache needs a timeout"));
         }
         self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
-        self.transact(&mut |txn| {
+        run(&mut |txn| {
             let space = match txn.space(namespace)? {
                 Some(space) => space,
                 None => txn.create_space(namespace, self.now())?,
@@ -214,9 +234,21 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Invalid`] when it is no cache.
     pub fn set_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
+        self.cache_set(namespace, settings, &mut |body| self.transact(body))
+    }
+
+    /// How many entries [`Store::set_cache`] would drive out.
+    ///
+    /// # Errors
+    /// Those of [`Store::set_cache`].
+    pub fn would_set_cache(&self, namespace: &Namespace, settings: &CacheSettings) -> Result<u64> {
+        self.cache_set(namespace, settings, &mut |body| self.rehearse(body))
+    }
+
+    fn cache_set(&self, namespace: &Namespace, settings: &CacheSettings, run: &mut Run<'_>) -> Result<u64> {
         self.allow(Action::Admin, Some(namespace))?;
         let mut evicted = 0;
-        self.transact(&mut |txn| {
+        run(&mut |txn| {
             let space = txn.space(namespace)?.filter(|space| space.cache.is_some());
             evicted = self.configure(txn, space.ok_or_else(not_a_cache)?, settings)?;
             self.note_done_by_others(txn, "set cache", &named(namespace))

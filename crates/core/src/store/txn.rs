@@ -8,7 +8,7 @@ use crate::address::Address;
 use crate::auth::Action;
 use crate::clock::Ttl;
 use crate::engine::View;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::record::{Record, Version};
 
 /// The most checks and steps of a transaction, all together: others wait as long as it takes.
@@ -338,7 +338,7 @@ impl Reading {
         let size = record.as_ref().map_or(0, |record| record.borrow().head.size);
         let Some(left) = self.left.checked_sub(size) else {
             let what = format!("what is to be read has more than {} bytes (max_value_bytes)", self.limit);
-            return Err(Error::new(ErrorKind::Limit, what));
+            return Err(Error::new(ErrorKind::Limit, what).met(Obstacle::MaxValueBytes));
         };
         self.left = left;
         Ok(record)

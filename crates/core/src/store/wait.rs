@@ -62,17 +62,21 @@ impl Store {
         self.engine.await_change(seen, wait)
     }
 
-    /// Waits until the entry at `address` is as `until` says. That is no read that a cache would count as use.
+    /// Waits until the entry at `address` is as `until` says. That is no read that a cache would count as use. Whoever may not read
+    /// it any more by then is told nothing of it.
     ///
     /// # Errors
     /// [`ErrorKind::Denied`](crate::ErrorKind::Denied), and those of reading.
-    pub fn await_entry(&self, address: &Address, until: &Until, wait: Wait<'_>) -> Result<Met> {
+    pub fn await_entry(&mut self, address: &Address, until: &Until, wait: Wait<'_>) -> Result<Met> {
         self.allow(Action::Read, Some(&address.namespace))?;
         let begun = Instant::now();
         let (mut until, mut compared) = (until.clone(), None);
         loop {
             let mark = self.engine.mark()?;
             let look = self.look(address, &mut until, compared)?;
+            // Behind the look: who may read now what was seen could do so then.
+            self.renew_identity()?;
+            self.allow(Action::Read, Some(&address.namespace))?;
             if let Some(met) = look.met {
                 return Ok(Met::Met(met));
             }

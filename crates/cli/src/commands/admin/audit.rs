@@ -2,8 +2,9 @@ use prontodb_core::Millis;
 use prontodb_core::auth::{Chain, Event, Verified};
 
 use crate::commands::{Addressing, Run};
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
+use crate::output::bounded::{Bounded, Bounds, Form};
 use crate::output::json::Object;
 use crate::output::{self, counted, printable};
 
@@ -19,12 +20,15 @@ const PAGE: usize = 1000;
 #[derive(clap::Args)]
 pub struct Audit {
     /// Look whether each record follows the one before it, and list none
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["max_bytes", "after"])]
     verify: bool,
 
     /// The hash of a record that has to be there
     #[arg(long, value_name = "HASH", requires = "verify")]
     expect: Option<String>,
+
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 impl Run for Audit {
@@ -36,27 +40,39 @@ impl Run for Audit {
             let verified = store.verify_audit_log(self.expect.as_deref());
             return told(cx, verified.map_err(|error| cx.with_hint(error.into()))?);
         }
-        let (is_json, mut after, mut is_first) = (cx.json(), String::new(), true);
+        let list = self.fill(cx, &store)?;
+        list.end(&mut cx.out)?;
+        cx.out.flush()?;
+        list.tell_next();
+        Ok(Code::Done)
+    }
+}
+
+impl Audit {
+    /// Keeps as many events as are wanted for the end of the list; without a limit in bytes, what comes first is printed
+    /// meanwhile.
+    fn fill(&self, cx: &mut Context, store: &Session) -> Result<Bounded, Failure> {
+        let is_json = cx.json();
+        let form = if is_json { Form::Json } else { Form::Lines };
+        let mut list = Bounded::begin(&mut cx.out, form, self.bounds.max_bytes);
+        let mut after = self.bounds.after.clone().unwrap_or_default();
         loop {
             let page = store.audit_log(&after, PAGE).map_err(|error| cx.with_hint(error.into()))?;
-            let Some((last, _)) = page.last() else { break };
-            after.clone_from(last);
-            for (_, event) in &page {
-                if is_json {
-                    cx.out.buffer().push(if is_first { b'[' } else { b',' });
-                    push_object(cx.out.buffer(), event);
-                } else {
-                    cx.out.line(&columns(event));
+            for (key, event) in &page {
+                let is_shown = list.add(&mut cx.out, [key, ""], |out| match is_json {
+                    true => push_object(out.buffer(), event),
+                    false => out.line(&columns(event)),
+                });
+                if !is_shown {
+                    return Ok(list);
                 }
-                is_first = false;
             }
-            cx.out.flush()?;
+            if list.flows() {
+                cx.out.flush()?;
+            }
+            let Some((last, _)) = page.into_iter().last() else { return Ok(list) };
+            after = last;
         }
-        if is_json {
-            cx.out.buffer().extend_from_slice(if is_first { b"[]\n" } else { b"]\n" });
-        }
-        cx.out.flush()?;
-        Ok(Code::Done)
     }
 }
 

@@ -3,7 +3,9 @@ use std::ffi::OsString;
 use super::{explain, namespace_and_settings, tell_evicted};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
+use crate::dry_run::{self, DryRun};
 use crate::exit::{Code, Failure};
+use crate::output::report::Value;
 
 /// Make a namespace a cache, in which entries expire
 ///
@@ -16,6 +18,9 @@ pub struct CreateCache {
     /// The namespace, then its timeout and other settings; with -p and -n the settings alone
     #[arg(value_names = ["PROJECT.NAMESPACE", "SETTINGS"], allow_negative_numbers = true)]
     words: Vec<OsString>,
+
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 impl Run for CreateCache {
@@ -27,6 +32,11 @@ impl Run for CreateCache {
             let shown = namespace.display(cx.notation.delimiter);
             let failure = Failure::invalid(format!("the cache {shown} needs a timeout"));
             return Err(failure.hint(format!("prontodb create-cache {shown} SECONDS")));
+        }
+        if self.dry.dry_run {
+            let evicted = cx.open_existing()?.would_create_cache(&namespace, &settings);
+            let evicted = evicted.map_err(|error| explain(cx, &namespace, error))?;
+            return dry_run::tell(cx, &[("evicted", Value::Number(evicted))]);
         }
         let created = cx.open_to_write()?.create_cache(&namespace, &settings);
         tell_evicted(created.map_err(|error| explain(cx, &namespace, error))?);

@@ -6,8 +6,9 @@ use super::only_queue;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::output::bounded::Bounds;
 use crate::output::json::Object;
-use crate::output::printable;
+use crate::output::{Out, printable};
 
 /// List the items of a queue
 ///
@@ -19,6 +20,9 @@ pub struct List {
     /// The queue; nothing with -p or -n
     #[arg(value_name = "PROJECT.NAMESPACE")]
     words: Vec<OsString>,
+
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 impl Run for List {
@@ -28,13 +32,24 @@ impl Run for List {
         let queue = only_queue(cx, &self.words)?;
         let items = cx.open_existing()?.items(&queue).map_err(|error| cx.with_hint(error.into()))?;
         let is_json = cx.json();
-        cx.out.list(is_json, &items, |out, item| match is_json {
+        let show = |out: &mut Out, item: &Item| match is_json {
             true => push_json(out.buffer(), item),
             false => out.line(&shown(item)),
-        });
-        cx.out.flush()?;
+        };
+        let Bounds { max_bytes, after } = self.bounds;
+        let items = after.as_deref().map_or(Ok(&items[..]), |after| behind(&items, after))?;
+        Bounds { max_bytes, after: None }.print(&mut cx.out, is_json, items, |item| &item.id, show)?;
         Ok(Code::Done)
     }
+}
+
+/// The items behind the one with this id; they do not come by their ids, and it may have gone.
+fn behind<'i>(items: &'i [Item], after: &str) -> Result<&'i [Item], Failure> {
+    let place = items.iter().position(|item| item.id == after);
+    place.map(|place| &items[place + 1..]).ok_or_else(|| {
+        let what = format!("there is no item {} any more, where the list is to go on", printable(after));
+        Failure::invalid(what).hint("begin the list anew, without --after")
+    })
 }
 
 fn word(place: &QueuePlace) -> &'static str {

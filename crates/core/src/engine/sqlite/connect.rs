@@ -17,7 +17,7 @@ use super::error::translate;
 use super::log::Log;
 use super::turn::Turnstile;
 use super::{Access, Durability, OpenOptions, copy, layout, schema, side_file, sql};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::sys;
 
 /// Older ones have a race in the reset of the log that corrupts files under many short processes.
@@ -341,7 +341,8 @@ pub(super) fn leave_files_at_close(connection: &Connection, path: &Path) -> Resu
 
 /// The error of a file that has moved.
 pub(super) fn moved(path: &Path) -> Error {
-    Error::new(ErrorKind::Busy, format!("{} is busy: it was moved or replaced just now", path.display()))
+    let what = format!("{} is busy: it was moved or replaced just now", path.display());
+    Error::new(ErrorKind::Busy, what).met(Obstacle::Replaced)
 }
 
 /// How far a file of ours has come.

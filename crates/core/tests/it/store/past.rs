@@ -596,7 +596,8 @@ fn the_log_goes_on_behind_any_change(lab: &Lab) {
     let place = |logged: &Logged| (logged.past.head.version, logged.address.clone());
     assert!(all.windows(2).all(|pair| place(&pair[0]) > place(&pair[1])));
     for (place, logged) in all.iter().enumerate().step_by(11) {
-        let rest = lab.store.log(&query, Some(logged), 60).unwrap();
+        let behind = (logged.past.head.version, &logged.address);
+        let rest = lab.store.log(&query, Some(behind), 60).unwrap();
         assert!(rest.iter().eq(all[place + 1..].iter().take(60)), "behind number {place}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use prontodb_core::auth::Identity;
 use prontodb_core::engine::Wait;
 use prontodb_core::store::{Met, Until};
-use prontodb_core::{ErrorKind, Store, Version};
+use prontodb_core::{ErrorKind, Version};
 
 use super::{Lab, address};
 
@@ -19,7 +19,8 @@ on_each_engine! {
 }
 
 /// Looks once.
-fn look(store: &Store, until: &Until) -> Met {
+fn look(lab: &Lab, until: &Until) -> Met {
+    let mut store = lab.another_store();
     store.await_entry(&address("a.b.k"), until, Wait::of(Duration::ZERO)).unwrap()
 }
 
@@ -29,17 +30,17 @@ fn value(met: Met) -> Option<Vec<u8>> {
 }
 
 fn what_is_so_already_is_told_at_once(lab: &Lab) {
-    assert_eq!(value(look(&lab.store, &Until::Absent)), None);
+    assert_eq!(value(look(lab, &Until::Absent)), None);
     let version = lab.set("a.b.k", "v");
-    assert_eq!(value(look(&lab.store, &Until::Present)).unwrap(), b"v");
-    assert_eq!(value(look(&lab.store, &Until::Value(b"v".to_vec()))).unwrap(), b"v");
-    assert_eq!(value(look(&lab.store, &Until::Changed(Some(Version(0))))).unwrap(), b"v");
+    assert_eq!(value(look(lab, &Until::Present)).unwrap(), b"v");
+    assert_eq!(value(look(lab, &Until::Value(b"v".to_vec()))).unwrap(), b"v");
+    assert_eq!(value(look(lab, &Until::Changed(Some(Version(0))))).unwrap(), b"v");
     lab.delete("a.b.k");
-    assert_eq!(value(look(&lab.store, &Until::Changed(Some(version)))), None);
+    assert_eq!(value(look(lab, &Until::Changed(Some(version)))), None);
 }
 
 fn what_is_not_so_is_waited_for(lab: &Lab) {
-    let waits = |until: Until| assert_eq!(look(&lab.store, &until), Met::TimedOut, "{until:?}");
+    let waits = |until: Until| assert_eq!(look(lab, &until), Met::TimedOut, "{until:?}");
     waits(Until::Present);
     waits(Until::Value(Vec::new()));
     waits(Until::Changed(None));
@@ -56,16 +57,16 @@ fn what_expires_is_absent_from_that_moment_on(lab: &Lab) {
     lab.set_for("a.b.k", "v", 10);
     let version = lab.record("a.b.k").unwrap().head.version;
     lab.wait(9);
-    assert_eq!(look(&lab.store, &Until::Absent), Met::TimedOut);
+    assert_eq!(look(lab, &Until::Absent), Met::TimedOut);
     lab.wait(1);
-    assert_eq!(look(&lab.store, &Until::Present), Met::TimedOut);
-    assert_eq!(value(look(&lab.store, &Until::Absent)), None);
-    assert_eq!(value(look(&lab.store, &Until::Changed(Some(version)))), None);
+    assert_eq!(look(lab, &Until::Present), Met::TimedOut);
+    assert_eq!(value(look(lab, &Until::Absent)), None);
+    assert_eq!(value(look(lab, &Until::Changed(Some(version)))), None);
     assert_eq!(lab.stored("a.b"), ["k"], "to wait removes nothing");
 }
 
 fn whoever_may_not_read_may_not_wait(lab: &Lab) {
-    let store = lab.another_store().act_as(Identity::vouched_for("ann", None, Vec::new()));
+    let mut store = lab.another_store().act_as(Identity::vouched_for("ann", None, Vec::new()));
     let wait = store.await_entry(&address("a.b.k"), &Until::Absent, Wait::of(Duration::ZERO));
     assert_eq!(wait.unwrap_err().kind(), ErrorKind::Denied);
 }
@@ -73,7 +74,7 @@ fn whoever_may_not_read_may_not_wait(lab: &Lab) {
 /// The entry of the one that waits is not the only one that is written.
 fn a_write_ends_the_wait_of_another_process(lab: &Lab) {
     lab.set("a.b.other", "v");
-    let waiter = lab.another_store();
+    let mut waiter = lab.another_store();
     let wait = move || {
         let until = Until::Value(b"2".to_vec());
         let met = waiter.await_entry(&address("a.b.k"), &until, Wait::of(Duration::from_secs(20)));

@@ -49,6 +49,8 @@ impl Run for Delete {
         let question =
             format!("Remove the database {}, {} bytes in {}?", self.name, bytes_of(&path), path.display());
         confirm(&question, self.force)?;
+        // An answer may have taken long.
+        cx.require_admin_at(&path)?;
         let cursors = cx.cursors()?;
         let turn = cursors.turn(cx.patience())?;
         let leads = cursors.leading_to(&path)?;

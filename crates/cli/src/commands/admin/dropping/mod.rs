@@ -1,9 +1,10 @@
 //! What all commands that drop something have in common: they ask, or tell what would go.
 
+use prontodb_core::Store;
 use prontodb_core::store::{Dropped, NamespaceInfo};
 
 use crate::confirm::confirm;
-use crate::context::Context;
+use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::json::Object;
@@ -25,9 +26,10 @@ impl Dropping {
     pub fn run(
         &self,
         cx: &mut Context,
+        store: &mut Session,
         what: &str,
         doomed: &[NamespaceInfo],
-        drop: impl FnOnce() -> prontodb_core::Result<Dropped>,
+        drop: impl FnOnce(&Store) -> prontodb_core::Result<Dropped>,
     ) -> Result<Code, Failure> {
         let keys = doomed.iter().map(|info| info.totals.keys).sum();
         let entries = output::counted(keys, "entry", "entries");
@@ -35,7 +37,8 @@ impl Dropping {
             return tell(cx, what, doomed);
         }
         confirm(&format!("Drop {what}, and {entries}?"), self.force)?;
-        drop().map_err(|error| cx.with_hint(error.into()))?;
+        // An answer may have taken long.
+        store.renew_identity().and_then(|()| drop(store)).map_err(|error| cx.with_hint(error.into()))?;
         if cx.json() {
             print(cx, doomed, true)?;
         } else {

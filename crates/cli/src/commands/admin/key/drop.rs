@@ -35,11 +35,13 @@ impl Run for Drop {
         if self.dry_run {
             return tell_present(cx, &[address], true).map(|()| Code::Done);
         }
-        let store = cx.open_existing()?;
+        let mut store = cx.open_existing()?;
         if store.head(&address).map_err(|error| cx.with_hint(error.into()))?.is_none() {
             return Err(missing(cx, &[address]));
         }
         confirm(&format!("Remove {}?", cx.show(&address)), self.force)?;
+        // An answer may have taken long.
+        store.renew_identity().map_err(|error| cx.with_hint(error.into()))?;
         let removed = store.write(|writer| writer.delete(&address, &Condition::default()));
         match removed.map_err(|error| cx.with_hint(error.into()))? {
             true => Ok(Code::Done),

@@ -1,13 +1,16 @@
 use std::ffi::OsString;
 
+use prontodb_core::Address;
 use prontodb_core::store::{Answer, Request, Ruling};
 use serde::{Deserialize, Serialize};
 
-use super::{key_and_names, without};
+use super::{key_and_names, metakeys_of, without};
 use crate::commands::Run;
 use crate::commands::get::missing;
 use crate::context::Context;
+use crate::dry_run::{self, DryRun};
 use crate::exit::{Code, Failure};
+use crate::output::report::Value;
 
 /// Remove metakeys of a key
 ///
@@ -18,6 +21,9 @@ pub struct Del {
     /// The key, unless --key names it; the names of the metakeys
     #[arg(value_names = ["ADDRESS", "NAME"])]
     words: Vec<OsString>,
+
+    #[command(flatten)]
+    dry: DryRun,
 }
 
 /// The names that the key does not have; none where there is no such key.
@@ -35,7 +41,11 @@ impl Run for Del {
     const CHANGES_ENTRIES: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
+        cx.refuse_op_of_dry_run(self.dry.dry_run)?;
         let (address, names) = key_and_names(cx, &self.words)?;
+        if self.dry.dry_run {
+            return foretell(cx, &address, &names);
+        }
         let describe = |request: &mut Request| {
             request.text("metakey del").changes(&address);
             for name in &names {
@@ -51,4 +61,16 @@ impl Run for Del {
             Absent(Some(absent)) => Err(without(cx, &address, &absent)),
         }
     }
+}
+
+/// Tells which metakeys would go.
+fn foretell(cx: &mut Context, address: &Address, names: &[&str]) -> Result<Code, Failure> {
+    let there = metakeys_of(cx, address)?;
+    let is_there = |name: &str| there.as_ref().is_some_and(|metakeys| metakeys.get(name).is_some());
+    let absent: Vec<_> = names.iter().filter(|name| !is_there(name)).collect();
+    if !absent.is_empty() {
+        return Err(without(cx, address, &absent));
+    }
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    dry_run::tell(cx, &[("metakey", Value::Items(names))])
 }

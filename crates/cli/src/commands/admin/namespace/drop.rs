@@ -25,10 +25,10 @@ impl Run for Drop {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = only_namespace(cx, &self.words)?;
-        let store = cx.open_existing()?;
+        let mut store = cx.open_existing()?;
         let described = store.describe_namespace(&namespace);
         let info = described.map_err(|error| explained(cx, &namespace, error))?.info;
         let what = format!("the namespace {}", namespace.display(cx.notation.delimiter));
-        self.dropping.run(cx, &what, &[info], || store.drop_namespace(&namespace))
+        self.dropping.run(cx, &mut store, &what, &[info], |store| store.drop_namespace(&namespace))
     }
 }

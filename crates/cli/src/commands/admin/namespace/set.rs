@@ -9,7 +9,8 @@ use super::{Readers, explained, own_recipients, tell};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session, text};
 use crate::exit::{Code, Failure};
-use crate::{output, secret};
+use crate::output::report::Value;
+use crate::{dry_run, output, secret};
 
 /// Encrypt the values of a namespace, have it keep its history, or end that
 ///
@@ -28,6 +29,10 @@ pub struct Set {
 
     #[command(flatten)]
     readers: Readers,
+
+    /// With history: tell how many versions would go, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Run for Set {
@@ -36,6 +41,10 @@ impl Run for Set {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, settings) = cx.take_namespace(&self.words)?;
         match setting(settings)? {
+            Setting::Encrypt(_) if self.dry_run => {
+                return Err(Failure::usage("--dry-run goes with history; encrypt removes nothing"));
+            }
+            Setting::History(settings) if self.dry_run => return self.foretell(cx, &namespace, &settings),
             Setting::Encrypt(true) => self.encrypt(cx, &namespace)?,
             Setting::Encrypt(false) => self.decrypt(cx, &namespace)?,
             Setting::History(settings) => self.keep_history(cx, &namespace, &settings)?,
@@ -51,6 +60,17 @@ enum Setting {
 }
 
 impl Set {
+    fn foretell(
+        &self,
+        cx: &mut Context,
+        namespace: &Namespace,
+        settings: &HistorySettings,
+    ) -> Result<Code, Failure> {
+        let versions = cx.open_existing()?.would_forget(namespace, settings);
+        let versions = versions.map_err(|error| explained(cx, namespace, error))?;
+        dry_run::tell(cx, &[("versions", Value::Number(versions))])
+    }
+
     fn keep_history(
         &self,
         cx: &Context,

@@ -26,11 +26,11 @@ impl Run for Drop {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let name = project_of(cx, self.name.as_deref())?;
-        let store = cx.open_existing()?;
+        let mut store = cx.open_existing()?;
         let described = store.describe_project(&name).map_err(|error| cx.with_hint(error.into()))?;
         let doomed = described.namespaces;
         let namespaces = output::counted(doomed.len() as u64, "namespace", "namespaces");
         let what = format!("the project {name} with {namespaces}");
-        self.dropping.run(cx, &what, &doomed, || store.drop_project(&name))
+        self.dropping.run(cx, &mut store, &what, &doomed, |store| store.drop_project(&name))
     }
 }

@@ -22,7 +22,7 @@ impl Run for Drop {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         parse(&self.name)?;
-        let store = cx.open_existing()?;
+        let mut store = cx.open_existing()?;
         let Self { name, dropping } = self;
         if !dropping.force && !dropping.dry_run {
             store.drop_table(&name, false).map_err(|error| refused(cx.with_hint(error.into())))?;
@@ -30,7 +30,8 @@ impl Run for Drop {
         }
         let (_, doomed) =
             store.describe_table(&name).map_err(|error| explained(cx.with_hint(error.into())))?;
-        dropping.run(cx, &format!("the table {name}"), &doomed, || store.drop_table(&name, true))
+        let what = format!("the table {name}");
+        dropping.run(cx, &mut store, &what, &doomed, |store| store.drop_table(&name, true))
     }
 }
 
