@@ -302,6 +302,16 @@ impl Store {
         self.engine.copy_to(sink)
     }
 
+    /// Refuses whoever may not write in a namespace, or does so under a lease that has ended: for those who have to do something
+    /// before they write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`], [`ErrorKind::Conflict`], and those of reading.
+    pub fn require_write(&self, namespace: &Namespace) -> Result<()> {
+        self.allow(Action::Write, Some(namespace))?;
+        self.require_fence()
+    }
+
     /// Refuses all but admins, and writes that down.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use prontodb_core::store::Lock;
 use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, HowToEnd, SystemClock, Ttl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{acquire, span};
+use super::{acquire, lasts, span_of};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -37,15 +37,15 @@ pub struct Under {
     name: String,
 
     /// How long a lease lasts that is not renewed: how long others wait when this machine stops
-    #[arg(long, value_name = "D", default_value = "30s")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "30s")]
     ttl: String,
 
     /// How long to wait while somebody else holds the lock
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     wait: Option<String>,
 
     /// What to do when the lease is lost
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "COMMAND")]
     on_lost: Option<OsString>,
 
     /// The command, behind --
@@ -60,8 +60,8 @@ impl Run for Under {
         let [program, arguments @ ..] = &self.command[..] else {
             return Err(Failure::usage("the command is missing"));
         };
-        let ttl = span("--ttl", &self.ttl)?;
-        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let ttl = lasts(&self.ttl)?;
+        let wait = span_of("--wait", self.wait.as_deref())?;
         let store = cx.open_to_write()?;
         let lock = acquire(cx, &store, &self.name, ttl, wait)?;
         let mut hold = Hold { cx, store, lock, ttl, is_lost: false };
@@ -71,10 +71,7 @@ impl Run for Under {
         match ran {
             Ok(_) if hold.is_lost => Err(hold.lost()),
             Ok(status) => Ok(Code::of_child(status)),
-            Err(error) => {
-                let program = shown(&program.to_string_lossy());
-                Err(Failure::io(format_args!("cannot run {program}"), &error))
-            }
+            Err(error) => Err(Failure::not_run(program, &error)),
         }
     }
 }
