@@ -751,7 +751,7 @@ fn chosen(failure: Failure, selection: &Selection) -> Failure {
 fn note_missing(selection: &Selection) {
     let path = selection.path.display();
     let by = selection.by.file().map_or_else(String::new, |_| format!(", which {} names", selection.by));
-    output::note(&format!("there is no database {path} yet{by}; the first write makes it"));
+    output::note_or_hint(&format!("there is no database {path} yet{by}; the first write makes it"));
 }
 
 /// Makes the folder of a database in the data directory, readable by its owner alone.

@@ -48,7 +48,10 @@ impl Run for Txn {
         let store = open(cx, &transaction, identity)?;
         let transacted = store.transaction(&transaction).map_err(|error| explain(cx, error))?;
         cx.out.line(&transfer::show_transacted(&transaction, &transacted, cx.notation.delimiter));
-        cx.out.flush()?;
+        match transacted {
+            Transacted::Done { .. } => cx.out.flush_done()?,
+            _ => cx.out.flush()?,
+        }
         refuse(cx, &transaction, &transacted)?;
         Ok(Code::Done)
     }

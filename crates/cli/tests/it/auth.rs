@@ -863,3 +863,14 @@ fn an_audit_log_of_many_pages_is_printed_whole() {
     assert_eq!(events.as_array().map(Vec::len), Some(2501));
     assert_eq!(json_of(sandbox().run(["admin", "audit", "--json"])), serde_json::json!([]));
 }
+
+#[test]
+fn lists_that_are_empty_say_so() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    for list in ["grants", "key list", "audit"] {
+        let words: Vec<_> = std::iter::once("admin").chain(list.split(' ')).collect();
+        let outcome = s.run(&words).prints("");
+        outcome.require(outcome.stderr().lines().count() == 1, "expected a line on stderr");
+        s.run(words).args(["--json"]).prints("[]\n");
+    }
+}

@@ -110,3 +110,38 @@ fn answers_are_one_json_text() {
         json_of(s.run(args));
     }
 }
+
+#[test]
+fn without_a_database_stderr_is_one_error_object() {
+    let s = sandbox();
+    for (args, code) in [
+        (&["get", "a.b.c"][..], 2),
+        (&["touch", "a.b.c"], 2),
+        (&["undo", "a.b.c"], 2),
+        (&["lock", "release", "l", "--fence", "1"], 3),
+        (&["queue", "ack", "a.b", "--fence", "1"], 3),
+    ] {
+        let error = error_of(refuses(&s, s.run([args, &["--json"]].concat()), code));
+        assert!(error["hint"].as_str().unwrap().contains("there is no database"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn with_json_each_line_of_stderr_is_an_object() {
+    let s = sandbox();
+    for args in [
+        &["exists", "a.b.c"][..],
+        &["keys"],
+        &["scan", "a.b"],
+        &["watch", "--timeout", "50ms"],
+        &["admin", "gc"],
+        &["cursor", "list"],
+        &["del", "a.b.", "--prefix", "--dry-run"],
+    ] {
+        let outcome = s.run([args, &["--json"]].concat()).ends();
+        for line in outcome.stderr().lines() {
+            let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{args:?}: {line}"));
+            assert!(["note", "warning", "error"].iter().any(|kind| told[kind] != Value::Null), "{told}");
+        }
+    }
+}

@@ -56,6 +56,9 @@ impl Run for Audit {
             cx.out.buffer().extend_from_slice(if is_first { b"[]\n" } else { b"]\n" });
         }
         cx.out.flush()?;
+        if is_first {
+            output::note("nothing is in the audit log");
+        }
         Ok(Code::Done)
     }
 }

@@ -73,7 +73,7 @@ impl Call for Queue {
             Action::Claim => {
                 let Some(claimed) = open.store.claim(&namespace, ttl()?)? else {
                     let what = "the queue has nothing to hand out".to_owned();
-                    return Ok(nothing_yet(Code::Missing, "missing", what));
+                    return Ok(nothing_yet(Code::Missing, "not_found", what));
                 };
                 let Claimed { id, fence, tries, value, note, .. } = claimed;
                 object.text("id", &id).number("fence", fence.0).number("tries", tries.into());
