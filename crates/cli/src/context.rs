@@ -18,7 +18,7 @@ use crate::cursors::Cursors;
 use crate::engines::{self, Access, Alone, Lifetime, OpenOptions};
 use crate::exit::{Code, Failure};
 use crate::fence;
-use crate::output::{self, Out};
+use crate::output::{self, Out, report};
 use crate::paths::{self, Roots};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
@@ -149,6 +149,16 @@ impl Context {
     /// Whether answers are to be JSON.
     pub fn json(&self) -> bool {
         self.globals.json
+    }
+
+    /// Says what was done: a line on stderr, or with --json an object on standard output.
+    pub fn tell_done(&mut self, text: &str, lines: &[report::Line]) -> Result<(), Failure> {
+        if !self.json() {
+            output::note(text);
+            return Ok(());
+        }
+        report::push(&mut self.out, true, lines);
+        self.out.flush_done()
     }
 
     /// The cursors of whom it works for.

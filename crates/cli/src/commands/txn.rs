@@ -42,7 +42,11 @@ impl Run for Txn {
         }
         let (transaction, identity) = match text.trim_ascii_start().first() {
             None => return Err(Failure::invalid("the transaction is empty")),
-            Some(b'{' | b'[') => (transfer::read_transaction(&text, &cx.notation)?, None),
+            Some(b'[') => {
+                let what = "a transaction is one JSON object, and this is an array";
+                return Err(Failure::invalid(what).hint("steps go into it as {\"then\":[…]}"));
+            }
+            Some(b'{') => (transfer::read_transaction(&text, &cx.notation)?, None),
             Some(_) => read_stream(cx, &text)?,
         };
         let store = open(cx, &transaction, identity)?;

@@ -74,7 +74,7 @@ impl Out {
         self.flush().map_err(|failure| match failure.code {
             Code::Done => failure,
             _ => Failure { message: format!("the change is made; {}", failure.message), ..failure }
-                .hint("run again, the command would make it once more; with --op-id it would not"),
+                .hint("look at what is there before you run it again"),
         })
     }
 

@@ -874,3 +874,20 @@ fn lists_that_are_empty_say_so() {
         s.run(words).args(["--json"]).prints("[]\n");
     }
 }
+
+#[test]
+fn the_audit_log_says_what_was_refused_within_a_transaction() {
+    let s = with_sam();
+    let session = login(&s, "sam");
+    let txn = |text: &str| {
+        let call = s.run(["txn"]).stdin(text.to_owned()).env("PRONTO_SECURITY_LOCAL", "true");
+        call.env("PRONTO_SESSION", &session).fails(5);
+        s.run(["admin", "audit"]).succeeds().stdout().lines().last().unwrap().to_owned()
+    };
+    let refused = txn(r#"{"then":[{"get":"secret.n.k"},{"get":"secret.n.l"}]}"#);
+    assert!(refused.contains("\trefused\tread\tsam may not read"), "{refused}");
+    let refused = txn(r#"{"if":[{"k":"secret.n.k","absent":true}],"then":[{"set":"secret.n.k","v":"1"}]}"#);
+    assert!(refused.contains("\trefused\tread\tif[0]: sam may not read"), "{refused}");
+    let refused = txn(r#"{"then":[{"set":"secret.n.k","v":"1"}]}"#);
+    assert!(refused.contains("\trefused\twrite\t"), "{refused}");
+}

@@ -461,7 +461,9 @@ fn an_answer_that_cannot_be_written_says_that_the_change_is_made() {
         &["queue", "push", "p.q", "x"],
     ] {
         let call = s.run(args.iter().copied()).stdin(step).stdout_to(full());
-        call.fails(1).stderr_has("the change is made; cannot write standard output").stderr_has("--op-id");
+        call.fails(1)
+            .stderr_has("the change is made; cannot write standard output")
+            .stderr_has("before you run it again");
     }
     s.run(["get", "p.n.n"]).prints("3\n");
     s.run(["get", "p.n.m"]).prints("1\n");

@@ -140,12 +140,7 @@ impl Store {
                 writer.finish()
             })
         });
-        if let (Err(error), Some(identity)) = (&written, &self.identity)
-            && error.kind() == ErrorKind::Denied
-        {
-            self.note_refused(identity, "write", &error.to_string());
-        }
-        written?;
+        written.inspect_err(|error| self.note_denied(error))?;
         answer.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not run the transaction"))
     }
 

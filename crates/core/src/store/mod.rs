@@ -58,6 +58,7 @@ pub use self::undo::Undone;
 pub use self::wait::{Met, Until};
 pub use self::watch::{Event, Watch};
 
+use std::cell::Cell;
 use std::path::Path;
 
 use self::coder::Coder;
@@ -98,6 +99,8 @@ pub struct Store {
     fence: Option<Fence>,
     op: Option<OpId>,
     reason: Option<Reason>,
+    /// What was refused last within a transaction, to be written down behind it.
+    refused: Cell<Option<Action>>,
 }
 
 impl Store {
@@ -115,6 +118,7 @@ impl Store {
             fence: None,
             op: None,
             reason: None,
+            refused: Cell::new(None),
         }
     }
 
@@ -243,7 +247,18 @@ impl Store {
     fn permit(&self, action: Action, namespace: &Namespace) -> Result<()> {
         match self.decide(action, Some(namespace)) {
             Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+            Decision::Denied(why) => {
+                self.refused.set(Some(action));
+                Err(Error::new(ErrorKind::Denied, why))
+            }
+        }
+    }
+
+    /// Writes down what a transaction has refused, once it has ended.
+    fn note_denied(&self, error: &Error) {
+        if let (ErrorKind::Denied, Some(identity)) = (error.kind(), &self.identity) {
+            let action = self.refused.take().unwrap_or(Action::Write);
+            self.note_refused(identity, &action.to_string(), &error.to_string());
         }
     }
 
@@ -251,14 +266,6 @@ impl Store {
     fn decide(&self, action: Action, namespace: Option<&Namespace>) -> Decision {
         let decide = |identity| policy::decide(identity, action, namespace);
         self.identity.as_ref().map_or(Decision::Allowed, decide)
-    }
-
-    /// The same within a transaction, where nothing can be written down.
-    fn allow_quietly(&self, action: Action, address: &Address) -> Result<()> {
-        match self.decide(action, Some(&address.namespace)) {
-            Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
-        }
     }
 
     /// The same for something to be shown or left out.

@@ -156,7 +156,7 @@ impl Store {
 
     /// What takes back the newest versions of an entry, all of which have to be somebody's.
     fn changes_by(&self, view: &dyn View, by: &str, address: Address, chosen: Chosen) -> Result<Step> {
-        self.allow_quietly(Action::Write, &address)?;
+        self.permit(Action::Write, &address.namespace)?;
         let Chosen { space, newest, .. } = chosen;
         let mut versions = states(view, &space, address.name.as_str(), None, self.now(), newest + 1)?;
         let before = if versions.len() > newest { versions.pop() } else { None };
