@@ -12,6 +12,7 @@ mod context;
 mod cursors;
 mod directory;
 mod engines;
+mod examples;
 mod exit;
 mod explain;
 mod fence;

@@ -29,6 +29,7 @@ mod discovery;
 mod docs;
 mod doctor;
 mod encryption;
+mod examples;
 mod exists;
 mod explain;
 mod flags;
