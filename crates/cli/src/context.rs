@@ -18,7 +18,7 @@ use crate::cursors::Cursors;
 use crate::engines::{self, Access, Alone, Lifetime, OpenOptions};
 use crate::exit::{Code, Failure};
 use crate::fence;
-use crate::output::{self, Out};
+use crate::output::{self, Out, report};
 use crate::paths::{self, Roots};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
@@ -146,6 +146,16 @@ impl Context {
     /// Whether answers are to be JSON.
     pub fn json(&self) -> bool {
         self.globals.json
+    }
+
+    /// Says what was done: a line on stderr, or with --json an object on standard output.
+    pub fn tell_done(&mut self, text: &str, lines: &[report::Line]) -> Result<(), Failure> {
+        if !self.json() {
+            output::note(text);
+            return Ok(());
+        }
+        report::push(&mut self.out, true, lines);
+        self.out.flush_done()
     }
 
     /// The cursors of whom it works for.
@@ -736,7 +746,7 @@ fn chosen(failure: Failure, selection: &Selection) -> Failure {
 fn note_missing(selection: &Selection) {
     let path = selection.path.display();
     let by = selection.by.file().map_or_else(String::new, |_| format!(", which {} names", selection.by));
-    output::note(&format!("there is no database {path} yet{by}; the first write makes it"));
+    output::note_or_hint(&format!("there is no database {path} yet{by}; the first write makes it"));
 }
 
 /// Makes the folder of a database in the data directory, readable by its owner alone.

@@ -1,11 +1,13 @@
 //! Exit codes, and how failures are told: the one place where errors become words on stderr.
 
 use std::error::Error as _;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use prontodb_core::auth::shown;
 use prontodb_core::{Error, ErrorKind, Obstacle};
 
 /// What an exit code means; the numbers are frozen.
@@ -106,6 +108,13 @@ impl Failure {
             _ => (Code::Error, "io"),
         };
         Self::new(code, kind, format!("{what}; {error}"))
+    }
+
+    /// A command could not be run; the exit code is the one that shells have for that.
+    pub fn not_run(program: &OsStr, error: &io::Error) -> Self {
+        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+        let what = format!("cannot run {}; {error}", shown(&program.to_string_lossy()));
+        Self::new(Code::Child(code), "no_command", what)
     }
 
     /// Adds what to do about it.

@@ -43,7 +43,7 @@ fn with_commands(mut definition: clap::Command, group: &str, shared: Shared) -> 
 
 /// A command under the last of its words.
 fn part(command: &Command, shared: Shared) -> clap::Command {
-    let definition = command.bare_definition().name(help::last_word(command));
+    let definition = command.with_examples(command.bare_definition().name(help::last_word(command)));
     match shared {
         Shared::Everywhere => definition.args(command.heeded()),
         // Flags of commands exclude this one, which has to be there for that.

@@ -10,8 +10,11 @@ use crate::commands::{self, Command, Found, GROUPS, Group};
 use crate::exit::{Code, Failure};
 use crate::output::Out;
 
-/// How close a word must be to the name of a command to be taken for a slip (Jaro-Winkler, 0 to 1).
-const NEAR: f64 = 0.8;
+/// The longest word in which one slip is all that is taken for one.
+const LONG_WORD: usize = 6;
+
+/// The shortest command that a longer word is taken for, as `delete` is for `del`.
+const SHORTEST_STEM: usize = 3;
 
 /// The longest line of prose, in characters.
 const WIDTH: usize = 100;
@@ -114,16 +117,25 @@ pub fn missing_command(group: &str, flags: &[OsString]) -> Failure {
 /// A word that names no command.
 pub fn unknown_command(name: &str) -> Failure {
     let words = name.split(' ').map(shown).collect::<Vec<_>>().join(" ");
-    let likeness = |known: &str| strsim::jaro_winkler(known, &words);
-    let similar = commands::all()
-        .map(|command| command.name)
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|similar| words == name && likeness(similar) > NEAR);
+    let (group, word) = words.rsplit_once(' ').unwrap_or(("", &words));
+    let is_group = GROUPS.iter().any(|known| known.name == group);
+    let similar = within(group).map(last_word).chain(groups_within(group).map(|(known, _)| known));
+    let similar = similar.filter(|known| words == name && is_slip(word, known));
+    let similar = similar.min_by_key(|known| strsim::osa_distance(word, known));
+    let path = if is_group { format!("{group} ") } else { String::new() };
     let hint = match similar {
-        Some(similar) => format!("did you mean `prontodb {similar}`?"),
-        None => "prontodb help lists the commands".to_owned(),
+        Some(similar) => format!("did you mean `prontodb {path}{similar}`?"),
+        None => format!("prontodb help {path}lists the commands"),
     };
     Failure::usage(format!("there is no command `{words}`")).hint(hint)
+}
+
+/// Whether `word` may have been meant to be `known`: it has a letter too many, too few, another one or two that changed places,
+/// or in long words two such; or it is a longer word for the same.
+fn is_slip(word: &str, known: &str) -> bool {
+    let most = if word.chars().count() > LONG_WORD { 2 } else { 1 };
+    let is_longer = known.len() >= SHORTEST_STEM && word.starts_with(known);
+    is_longer || strsim::osa_distance(word, known) <= most
 }
 
 /// What clap found wrong, in one line.
@@ -138,6 +150,9 @@ pub fn usage_error(error: &clap::Error) -> Failure {
         ErrorKind::TooManyValues if argument.starts_with('-') => format!("{argument} takes no value"),
         ErrorKind::UnknownArgument | ErrorKind::TooManyValues => one_too_many(&context(ContextKind::Usage)),
         ErrorKind::MissingRequiredArgument => format!("{argument} is missing"),
+        ErrorKind::ArgumentConflict if argument == context(ContextKind::PriorArg) => {
+            format!("{argument} is given twice")
+        }
         ErrorKind::ArgumentConflict => {
             format!("{argument} and {} exclude each other", context(ContextKind::PriorArg))
         }

@@ -13,6 +13,7 @@ mod cursors;
 mod directory;
 mod dry_run;
 mod engines;
+mod examples;
 mod exit;
 mod explain;
 mod fence;

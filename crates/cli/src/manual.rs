@@ -4,6 +4,7 @@ use std::io;
 
 use clap_mangen::Man;
 
+use crate::examples;
 use crate::grammar::{self, Shared};
 
 /// Where pages lie in a directory such as `/usr/share`.
@@ -59,7 +60,11 @@ fn page(definition: &clap::Command, more: &str) -> io::Result<Page> {
     // Two breaks around nothing are one too many.
     let mut text = String::from_utf8_lossy(&text).replace("\n.br\n\n.br\n", "\n.br\n");
     if let Some(notes) = notes {
-        text.push_str(&format!(".SH NOTES\n.nf\n{}.fi\n", as_it_is(&notes)));
+        let (heading, lines) = match notes.strip_prefix(examples::HEADING) {
+            Some(lines) => ("EXAMPLES", lines.trim_start_matches('\n')),
+            None => ("NOTES", notes.as_str()),
+        };
+        text.push_str(&format!(".SH {heading}\n.nf\n{}.fi\n", as_it_is(lines)));
     }
     text.push_str(more);
     Ok(Page { name, text: in_ascii(&text).into_bytes() })

@@ -19,8 +19,14 @@ pub fn report_panic(panic: &PanicHookInfo<'_>) -> Code {
 /// Runs the command that `words` ask for, and says how that went.
 pub fn run(words: Vec<OsString>) -> Code {
     let wants_json = args::wants_json(&words);
+    if wants_json {
+        output::speak_json();
+    }
     match dispatch(words) {
-        Ok(code) => code,
+        Ok(code) => {
+            output::tell_kept();
+            code
+        }
         Err(failure) => {
             output::tell(&failure, wants_json);
             failure.code

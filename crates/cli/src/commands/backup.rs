@@ -45,8 +45,8 @@ pub struct Backup {
     #[arg(long, value_name = "N", conflicts_with = "keep_days")]
     keep: Option<String>,
 
-    /// The same for those that are more than D days old
-    #[arg(long, value_name = "D")]
+    /// The same for those that are more than N days old
+    #[arg(long, value_name = "N")]
     keep_days: Option<String>,
 
     /// Encrypt it for whoever has the age identity of this recipient, age1…; may be repeated

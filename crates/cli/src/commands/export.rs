@@ -28,7 +28,7 @@ pub struct Export {
     #[arg(value_names = ["PROJECT.NAMESPACE", "PREFIX"], num_args = 0..=2)]
     words: Vec<OsString>,
 
-    /// tsv, json, jsonl, csv or stream; what the file's name ends in, else tsv
+    /// tsv, json, jsonl, csv or stream; what the file's name ends in, else tsv; --json is json
     #[arg(long, value_name = "FORMAT", value_parser = FORMATS, hide_possible_values = true)]
     format: Option<String>,
 
@@ -45,7 +45,8 @@ impl Run for Export {
     const ADDRESSING: Addressing = Addressing::Namespace;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let format = format(self.format.as_deref(), self.output.as_deref(), self.with_meta)?;
+        let name = self.format_name(cx)?;
+        let format = format(name, self.output.as_deref(), self.with_meta)?;
         let (namespace, prefix) = place(cx, &self.words)?;
         let store = cx.open_existing()?;
         let mut exporter = Exporter {
@@ -64,6 +65,19 @@ impl Run for Export {
             output::note("there is nothing to export");
         }
         Ok(Code::Done)
+    }
+}
+
+impl Export {
+    /// The format that is asked for, by --json as well.
+    fn format_name(&self, cx: &Context) -> Result<Option<&str>, Failure> {
+        match self.format.as_deref() {
+            Some(name) if cx.json() && name != "json" => {
+                Err(Failure::usage(format!("--json and --format {name} exclude each other")))
+            }
+            None if cx.json() => Ok(Some("json")),
+            name => Ok(name),
+        }
     }
 }
 

@@ -11,8 +11,9 @@ use prontodb_core::{Namespace, Store};
 use super::{Addressing, Run, export};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::output::counted;
 use crate::output::progress::Progress;
-use crate::output::{self, counted};
+use crate::output::report::{self, Value};
 
 /// Write the entries of a file into a namespace
 ///
@@ -84,7 +85,8 @@ impl Run for Import {
         });
         let done = read.map_err(Failure::from).and_then(|()| finish(cx, load, self.dry_run, &mut progress));
         drop(progress);
-        output::note(&done.map_err(|failure| explain(cx, &namespace, failure))?);
+        let loaded = done.map_err(|failure| explain(cx, &namespace, failure))?;
+        cx.tell_done(&summary(self.dry_run, &loaded), &fields(self.dry_run, &loaded))?;
         Ok(Code::Done)
     }
 }
@@ -95,21 +97,20 @@ pub fn finish(
     mut load: Load,
     is_dry_run: bool,
     progress: &mut Progress,
-) -> Result<String, Failure> {
+) -> Result<Loaded, Failure> {
     if is_dry_run {
         let store = cx.open_to_look()?;
-        return Ok(summary("would import", &load.preview(&store)?));
+        return Ok(load.preview(&store)?);
     }
     if !cx.selection()?.path.exists() {
         // What cannot be written does not make a database either.
         load.check(&Store::in_memory())?;
     }
     if load.is_empty() {
-        return Ok(summary("imported", &Loaded::default()));
+        return Ok(Loaded::default());
     }
     let store = cx.open_to_write()?;
-    let loaded = load.commit_telling(&store, &mut |count| progress.show("wrote", count))?;
-    Ok(summary("imported", &loaded))
+    Ok(load.commit_telling(&store, &mut |count| progress.show("wrote", count))?)
 }
 
 impl From<Conflict> for OnConflict {
@@ -122,7 +123,9 @@ impl From<Conflict> for OnConflict {
     }
 }
 
-fn summary(verb: &str, loaded: &Loaded) -> String {
+/// What was written, or would be, in a line.
+pub fn summary(is_dry_run: bool, loaded: &Loaded) -> String {
+    let verb = if is_dry_run { "would import" } else { "imported" };
     let mut text = format!("{verb} {}", counted(loaded.set, "entry", "entries"));
     for (count, what) in
         [(loaded.replaced, "in place of others"), (loaded.deleted, "removed"), (loaded.skipped, "skipped")]
@@ -132,6 +135,16 @@ fn summary(verb: &str, loaded: &Loaded) -> String {
         }
     }
     text
+}
+
+/// The same as fields.
+fn fields(is_dry_run: bool, loaded: &Loaded) -> [report::Line; 4] {
+    [
+        ("imported", Value::Truth(!is_dry_run)),
+        ("set", Value::Number(loaded.set)),
+        ("removed", Value::Number(loaded.deleted)),
+        ("skipped", Value::Number(loaded.skipped)),
+    ]
 }
 
 /// The namespace and the file of the arguments.

@@ -77,7 +77,8 @@ impl Run for ImportFs {
         let Reader { load, kept, mut progress, .. } = reader;
         let done = read.and_then(|()| import::finish(cx, load, self.dry_run, &mut progress));
         drop(progress);
-        output::note(&done.map_err(|failure| import::explain(cx, &namespace, failure))?);
+        let loaded = done.map_err(|failure| import::explain(cx, &namespace, failure))?;
+        output::note(&import::summary(self.dry_run, &loaded));
         tell(cx, &kept)?;
         if kept.is_empty() {
             return Ok(Code::Done);

@@ -28,7 +28,7 @@ impl Run for Incr {
         let by = by.map_or(Ok(1), |word| parse(text(&word)?))?;
         let sum = cx.open_to_write()?.increment(&address, by);
         cx.out.line(&sum.map_err(|error| set::explain(cx, &address, error))?.to_string());
-        cx.out.flush()?;
+        cx.out.flush_done()?;
         Ok(Code::Done)
     }
 }

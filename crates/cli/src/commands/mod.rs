@@ -60,7 +60,7 @@ use clap::{Args, FromArgMatches};
 use crate::args::Globals;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::{explain, help};
+use crate::{examples, explain, help};
 
 /// Which of the flags that make addresses a command heeds; the others would do nothing, and are refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -382,7 +382,15 @@ impl Command {
         let own = (self.define)(clap::Command::new(self.name));
         let definition = self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name));
         let definition = definition.mut_arg(REASON, |arg| arg.hide(!self.changes_entries));
-        definition.mut_arg(OP_ID, |arg| arg.hide(!self.is_once))
+        self.with_examples(definition.mut_arg(OP_ID, |arg| arg.hide(!self.is_once)))
+    }
+
+    /// Adds the examples that there are.
+    pub fn with_examples(&self, definition: clap::Command) -> clap::Command {
+        match examples::of(self.name) {
+            Some(examples) => definition.after_help(examples),
+            None => definition,
+        }
     }
 
     /// The definition without the flags of every command.

@@ -38,7 +38,7 @@ pub struct Restore {
 
     /// Of a replica, what was there at this moment: 2026-11-21T09:30:00Z, "2026-11-21 09:30:00" in UTC, or 15m for so long ago;
     /// else the last there is
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     at: Option<String>,
 
     /// Check all of it, print what would be written or replaced, and change nothing

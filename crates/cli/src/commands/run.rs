@@ -15,11 +15,15 @@ use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
 
+/// How many keys are named that make no variables.
+const TOLD: usize = 10;
+
 /// Run a command with the entries of a namespace in its environment
 ///
 /// Each key is a variable of that name, its value what get prints; for the command alone, and as it is now. With --context NAME the
 /// entries for that context go before those without one; entries for others are left out, and so are keys that are no names of
-/// variables: letters, digits and `_`, no digit first. This process becomes the command.
+/// variables: letters, digits and `_`, no digit first. This process becomes the command. The exit code is 127 when there is no such command, and 126 when it cannot be
+/// run. With --json what this command says of itself is JSON.
 #[derive(clap::Args)]
 pub struct WithEnvironment {
     /// The namespace; nothing with -p or -n
@@ -60,8 +64,9 @@ impl Run for WithEnvironment {
             }
             command.env(name, OsStr::from_bytes(value));
         }
+        output::tell_kept();
         let error = command.exec();
-        Err(Failure::io(format_args!("cannot run {}", shown(&program.to_string_lossy())), &error))
+        Err(Failure::not_run(program, &error))
     }
 }
 
@@ -95,12 +100,14 @@ impl Sink for Variables {
 
 impl Variables {
     fn tell_left_out(&self) {
-        if let [first, ..] = &self.left_out[..] {
+        if !self.left_out.is_empty() {
             let count = output::counted(self.left_out.len() as u64, "key is", "keys are");
-            output::note(&format!(
-                "{count} left out, as no variable can be called like that: {}",
-                shown(first)
-            ));
+            let mut names: Vec<_> = self.left_out.iter().take(TOLD).map(|name| shown(name)).collect();
+            if self.left_out.len() > TOLD {
+                names.push("and so on".to_owned());
+            }
+            let names = names.join(", ");
+            output::note(&format!("{count} left out, as no variable can be called like that: {names}"));
         }
     }
 }

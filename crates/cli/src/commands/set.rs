@@ -51,7 +51,7 @@ pub struct Conditions {
     #[arg(long)]
     if_present: bool,
 
-    /// Only where the entry has this version
+    /// Only where the entry has this version; 0 is that of an entry that is not there
     #[arg(long, value_name = "N")]
     if_version: Option<u64>,
 
@@ -81,7 +81,7 @@ impl Run for Set {
             want_old: matches!(self.answer, Some(Answer::Old)),
         };
         let condition = &options.condition;
-        let needs_entry = condition.version.is_some()
+        let needs_entry = condition.version.is_some_and(|version| version > Version(0))
             || condition.value.is_some()
             || condition.presence == Some(Presence::Present);
         let store = if needs_entry { cx.open_to_change()? } else { cx.open_to_write()? };
@@ -105,19 +105,25 @@ impl Set {
 }
 
 /// The value of a command: its word, a file, or what is piped in; with --json as canonical JSON.
-pub fn value(cx: &Context, word: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+fn value(cx: &Context, word: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let value = bytes(cx, word, file)?;
+    // One that is too long is refused by the store, which says so.
+    if cx.json() && value.len() as u64 <= cx.settings.max_value_bytes.value {
+        return Ok(json::canonical(&value)?);
+    }
+    Ok(value)
+}
+
+/// The same, whatever it is.
+pub fn bytes(cx: &Context, word: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let max_bytes = cx.settings.max_value_bytes.value;
-    let value = match (word, file) {
+    Ok(match (word, file) {
         (Some(_), Some(_)) => return Err(Failure::usage("a value and --file exclude each other")),
         (Some(word), None) if word == "-" && !cx.has_dashes => stdin::read(max_bytes)?,
         (Some(word), None) => word.into_encoded_bytes(),
         (None, Some(file)) => stdin::read_file(file, max_bytes)?,
         (None, None) => stdin::read_if_given(max_bytes)?,
-    };
-    if cx.json() && value.len() as u64 <= max_bytes {
-        return Ok(json::canonical(&value)?);
-    }
-    Ok(value)
+    })
 }
 
 impl Conditions {
@@ -163,6 +169,6 @@ fn print(cx: &mut Context, answer: Option<Answer>, written: Written) -> Result<C
         }
         _ => {}
     }
-    cx.out.flush()?;
+    cx.out.flush_done()?;
     Ok(Code::Done)
 }

@@ -9,7 +9,9 @@ use super::{Addressing, Run};
 use crate::args::Globals;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output::{self, counted};
+use crate::output::counted;
+use crate::output::report::Value;
+use crate::tree::differences::{Differences, Form};
 use crate::{paths, selection};
 
 /// Make one database like another
@@ -50,11 +52,14 @@ impl Run for Sync {
         if self.dry_run {
             let target = cx.open_at_or_empty(&target)?;
             let delimiter = cx.settings.ns_delim.value;
+            let form = if cx.globals.json { Form::Array } else { Form::Text };
+            let mut told = Differences::new(&mut cx.out, form, "address");
             target.differences(&source, &mut |namespace, difference| {
-                cx.out.line(&shown(namespace, difference, delimiter)?);
+                let (mark, what) = shown(namespace, difference, delimiter)?;
+                told.tell(mark, &what);
                 Ok(())
             })?;
-            cx.out.flush()?;
+            told.end()?;
             return Ok(Code::Done);
         }
         let options = LoadOptions {
@@ -67,7 +72,8 @@ impl Run for Sync {
         source.require_values(&namespaces).map_err(|error| cx.with_hint(error.into()))?;
         let loaded = cx.make_at(&target)?.sync_from(&source, options);
         let Loaded { set, deleted, .. } = loaded.map_err(|error| cx.with_hint(error.into()))?;
-        output::note(&format!("set {}, removed {deleted}", counted(set, "entry", "entries")));
+        let told = format!("set {}, removed {deleted}", counted(set, "entry", "entries"));
+        cx.tell_done(&told, &[("set", Value::Number(set)), ("removed", Value::Number(deleted))])?;
         Ok(Code::Done)
     }
 }
@@ -85,13 +91,17 @@ fn are_one(a: &Path, b: &Path) -> bool {
     }
 }
 
-fn shown(namespace: &Namespace, difference: Difference<'_>, delimiter: Delimiter) -> CoreResult<String> {
+fn shown(
+    namespace: &Namespace,
+    difference: Difference<'_>,
+    delimiter: Delimiter,
+) -> CoreResult<(char, String)> {
     let (mark, name) = match difference {
         Difference::Added(name) => ('+', name),
         Difference::Changed(name) => ('~', name),
         Difference::Removed(name) => ('-', name),
-        Difference::Settings => return Ok(format!("* {}", namespace.display(delimiter))),
+        Difference::Settings => return Ok(('*', namespace.display(delimiter))),
     };
     let address = Address { namespace: namespace.clone(), name: EntryName::parse(name)? };
-    Ok(format!("{mark} {}", address.display(delimiter)))
+    Ok((mark, address.display(delimiter)))
 }

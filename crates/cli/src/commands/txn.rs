@@ -42,13 +42,20 @@ impl Run for Txn {
         }
         let (transaction, identity) = match text.trim_ascii_start().first() {
             None => return Err(Failure::invalid("the transaction is empty")),
-            Some(b'{' | b'[') => (transfer::read_transaction(&text, &cx.notation)?, None),
+            Some(b'[') => {
+                let what = "a transaction is one JSON object, and this is an array";
+                return Err(Failure::invalid(what).hint("steps go into it as {\"then\":[…]}"));
+            }
+            Some(b'{') => (transfer::read_transaction(&text, &cx.notation)?, None),
             Some(_) => read_stream(cx, &text)?,
         };
         let store = open(cx, &transaction, identity)?;
         let transacted = store.transaction(&transaction).map_err(|error| explain(cx, error))?;
         cx.out.line(&transfer::show_transacted(&transaction, &transacted, cx.notation.delimiter));
-        cx.out.flush()?;
+        match transacted {
+            Transacted::Done { .. } => cx.out.flush_done()?,
+            _ => cx.out.flush()?,
+        }
         refuse(cx, &transaction, &transacted)?;
         Ok(Code::Done)
     }

@@ -47,7 +47,7 @@ impl Run for Undo {
             Some(by) => self.undo_last(cx, by)?,
             None => vec![self.undo(cx)?],
         };
-        print(cx, &undone)?;
+        print(cx, &undone, self.dry_run)?;
         if self.dry_run {
             let entries = output::counted(undone.len() as u64, "entry", "entries");
             output::note(&format!("nothing was changed; {entries} would be"));
@@ -72,7 +72,7 @@ impl Undo {
     }
 }
 
-fn print(cx: &mut Context, undone: &[Undone]) -> Result<(), Failure> {
+fn print(cx: &mut Context, undone: &[Undone], is_dry_run: bool) -> Result<(), Failure> {
     let (is_json, delimiter) = (cx.json(), cx.notation.delimiter);
     cx.out.list(is_json, undone, |out, Undone { address, versions, like }| {
         let shown = address.display(delimiter);
@@ -88,5 +88,5 @@ fn print(cx: &mut Context, undone: &[Undone]) -> Result<(), Failure> {
             out.line(&format!("{shown}\t{}\t{like}", versions.join(",")));
         }
     });
-    cx.out.flush()
+    if is_dry_run { cx.out.flush() } else { cx.out.flush_done() }
 }

@@ -1,5 +1,5 @@
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Change a value with a command, whatever others do meanwhile
 ///
 /// The command gets the value on standard input as get prints it, and nothing where there is no entry; what it prints is the
-/// new value, without the newline at its end. When somebody else has changed the entry by then, nothing is written and the
+/// new value, without the newline at its end. It is not run where nothing may be written. When somebody else has changed the entry by then, nothing is written and the
 /// command is run again on what is there now, so it should do nothing but print. When it fails nothing is written either, and
 /// its exit code is the one of this command. An entry keeps the time it has left, and its metakeys. Where the value stays the same
 /// nothing is written.
@@ -73,6 +73,7 @@ impl Run for Update {
             return Ok(Code::Done);
         }
         for number in 0..self.tries.max(1) {
+            store.require_write(&address.namespace).map_err(explain)?;
             let seen = read(cx, &store, &address)?;
             let version = seen.as_ref().map(|(version, _)| *version);
             match refused {
@@ -89,7 +90,7 @@ impl Run for Update {
             // The command may have run for long.
             store.renew_identity().map_err(explain)?;
             if seen.as_ref().is_some_and(|(_, old)| *old == value) {
-                store.require_fence().map_err(explain)?;
+                store.require_write(&address.namespace).map_err(explain)?;
                 if cx.op.is_some() {
                     store.write_once(&describe, |_| Ok(Updated::default())).map_err(explain)?;
                 }
@@ -137,9 +138,7 @@ impl Update {
         };
         let input = value.map(|value| self.input(cx, value)).transpose()?.unwrap_or_default();
         let most = cx.settings.max_value_bytes.value;
-        let (status, mut output) = pipe(program, arguments, &input, most).map_err(|error| {
-            Failure::io(format_args!("cannot run {}", shown(&program.to_string_lossy())), &error)
-        })?;
+        let (status, mut output) = pipe(program, arguments, &input, most)?;
         if !self.raw && output.last() == Some(&b'\n') {
             output.pop();
         }
@@ -168,9 +167,10 @@ fn pipe(
     arguments: &[OsString],
     input: &[u8],
     most: u64,
-) -> io::Result<(ExitStatus, Vec<u8>)> {
-    let mut child =
-        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+) -> Result<(ExitStatus, Vec<u8>), Failure> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| Failure::not_run(program, &error))?;
     let (to, from) = (child.stdin.take(), child.stdout.take());
     let mut output = Vec::new();
     thread::scope(|scope| {
@@ -179,6 +179,10 @@ fn pipe(
             to.map(|mut to| to.write_all(input))
         });
         from.map_or(Ok(0), |from| from.take(most.saturating_add(2)).read_to_end(&mut output))
-    })?;
-    Ok((child.wait()?, output))
+    })
+    .and_then(|_| child.wait())
+    .map(|status| (status, output))
+    .map_err(|error| {
+        Failure::io(format_args!("cannot read what {} prints", shown(&program.to_string_lossy())), &error)
+    })
 }

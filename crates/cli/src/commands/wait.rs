@@ -27,7 +27,7 @@ pub struct Wait {
     addresses: Vec<OsString>,
 
     /// Until it has this value
-    #[arg(long, value_name = "V", allow_hyphen_values = true, conflicts_with_all = ["absent", "changed", "changed_from"])]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, conflicts_with_all = ["absent", "changed", "changed_from"])]
     value: Option<OsString>,
 
     /// Until it is not there
@@ -39,11 +39,11 @@ pub struct Wait {
     changed: bool,
 
     /// Until it has another version than this; 0 is that of an entry that is not there
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "N")]
     changed_from: Option<u64>,
 
     /// How long to wait: seconds, or 1m30s
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
 
     /// The bytes as they are, without a newline
@@ -59,7 +59,7 @@ impl Run for Wait {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(&self.addresses)?;
         let timeout = self.timeout.as_deref().map(|text| span("--timeout", text)).transpose()?;
-        let waiting = timeout.map(|timeout| Waiting::begin(Some(timeout)));
+        let waiting = timeout.map(Waiting::begin);
         let until = self.until();
         let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);
         let opened = match until {

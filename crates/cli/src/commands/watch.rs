@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prontodb_core::engine::{Awaited, Fields, Row, Wait};
 use prontodb_core::store::{Event, Op, Position, Query, Scope, Sink, Watch as Watching};
-use prontodb_core::{Delimiter, Error, ErrorKind, Head, Namespace, Result as CoreResult, Ttl, Version};
+use prontodb_core::{Delimiter, Error, ErrorKind, Head, Namespace, Result as CoreResult, Version};
 
 use super::Run;
 use super::lock::span;
@@ -15,7 +15,7 @@ use crate::engines::Lifetime;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::{self, Out};
-use crate::waiting::{self, Waiting};
+use crate::waiting;
 
 /// Print changes of entries as they are made
 ///
@@ -49,7 +49,7 @@ pub struct Watch {
     limit: Option<u64>,
 
     /// End with exit code 4 when nothing has changed for so long
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     timeout: Option<String>,
 }
 
@@ -57,6 +57,7 @@ impl Run for Watch {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let scope = cx.scope(self.prefix.as_deref())?;
         let timeout = self.timeout.as_deref().map(|text| span("--timeout", text)).transpose()?;
+        let timeout = timeout.map(|timeout| timeout.map_or(Duration::ZERO, waiting::span));
         let from = self.from.as_deref().map(str::parse::<Position>).transpose();
         let from = from.map_err(|error| Failure::usage(format!("--from: {error}")))?;
         cx.lifetime = Lifetime::Long;
@@ -104,12 +105,12 @@ impl Watch {
         cx: &mut Context,
         scope: &Scope,
         from: Option<Position>,
-        timeout: Option<Ttl>,
+        timeout: Option<Duration>,
     ) -> Result<Option<Session>, Failure> {
         let empty = cx.open_existing()?;
         self.begin(cx, &empty, scope, from)?;
-        let waiting = timeout.map(|timeout| Waiting::begin(Some(timeout)));
-        let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);
+        let begun = Instant::now();
+        let left = || timeout.unwrap_or(Duration::MAX).saturating_sub(begun.elapsed());
         match (waiting::database(cx, &left)?, timeout) {
             (None, Some(timeout)) if left().is_zero() => Err(timed_out(timeout)),
             (opened, _) => Ok(opened),
@@ -122,7 +123,7 @@ struct Running<'a> {
     cx: &'a mut Context,
     watching: Watching,
     printer: Printer,
-    timeout: Option<Ttl>,
+    timeout: Option<Duration>,
 }
 
 impl Running<'_> {
@@ -178,7 +179,7 @@ impl Running<'_> {
                 Err(error) => return Err(told(self.cx, error)),
             };
             if events.is_empty() {
-                let timeout = self.timeout.map_or(Duration::MAX, waiting::span);
+                let timeout = self.timeout.unwrap_or(Duration::MAX);
                 let at_most = timeout.saturating_sub(quiet.elapsed());
                 if let (true, Some(timeout)) = (at_most.is_zero(), self.timeout) {
                     return Err(timed_out(timeout));
@@ -217,8 +218,8 @@ fn ended(cx: &mut Context, store: &Session, after: Position, error: Error) -> Fa
     told(cx, error)
 }
 
-fn timed_out(timeout: Ttl) -> Failure {
-    let what = format!("nothing has changed for {timeout}");
+fn timed_out(timeout: Duration) -> Failure {
+    let what = format!("nothing has changed for {timeout:?}");
     Failure { retryable: true, ..Failure::new(Code::TimedOut, "timeout", what) }
 }
 

@@ -177,7 +177,7 @@ impl Desk {
             Ok(None) if makes => self.cx.open_to_write(),
             Ok(None) => Err(Failure::new(
                 Code::Missing,
-                "missing",
+                "not_found",
                 "there is no database yet that could be watched, and this server only reads",
             )),
             Ok(Some(store)) => Ok(store),

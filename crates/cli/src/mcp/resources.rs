@@ -110,7 +110,7 @@ fn keys(
 fn value(desk: &mut Desk, uri: String, address: &Address) -> Result<ResourceContents, Failure> {
     let Open { scope, store, .. } = desk.reading()?;
     scope.require(&address.namespace)?;
-    let missing = || Failure::new(Code::Missing, "missing", format!("there is no {}", scope.show(address)));
+    let missing = || Failure::new(Code::Missing, "not_found", format!("there is no {}", scope.show(address)));
     let record = store.get(address)?.ok_or_else(missing)?;
     if record.head.size > MOST_BYTES {
         let what = format!("{} has {} bytes", scope.show(address), record.head.size);

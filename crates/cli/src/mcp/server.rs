@@ -255,7 +255,7 @@ impl Server {
 pub fn refused(failure: &Failure) -> ErrorData {
     let what = tools::told(failure);
     match failure.kind {
-        "missing" => ErrorData::resource_not_found(what, None),
+        "not_found" => ErrorData::resource_not_found(what, None),
         "invalid" | "denied" | "limit" => ErrorData::invalid_params(what, None),
         _ => ErrorData::internal_error(what, None),
     }

@@ -65,6 +65,8 @@ pub struct Bounded {
     /// The last entry that is shown, where somebody may want to go on behind it.
     last: String,
     is_cut: bool,
+    /// The first entry and what it takes, where there is no room for it.
+    too_long: Option<(String, usize)>,
 }
 
 impl Bounded {
@@ -75,7 +77,7 @@ impl Bounded {
         if form == Form::Json {
             out.push(if max.is_some() { b"{\"entries\":[" } else { b"[" });
         }
-        Self { form, max, shown: 0, last: String::new(), is_cut: false }
+        Self { form, max, shown: 0, last: String::new(), is_cut: false, too_long: None }
     }
 
     /// Keeps what `show` writes of an entry, called by the parts of its name, if there is room for it and for what comes
@@ -94,9 +96,11 @@ impl Bounded {
         }
         if let Some(max) = self.max {
             let name = name.concat();
-            if out.buffer().len() + self.ending(&name) > max {
+            let needed = out.buffer().len() + self.ending(&name);
+            if needed > max {
                 out.buffer().truncate(before);
                 self.is_cut = true;
+                self.too_long = Some((name, needed)).filter(|_| self.shown == 0);
                 return false;
             }
             self.last = name;
@@ -144,12 +148,18 @@ impl Bounded {
             }
             _ => {}
         }
-        match self.max {
-            Some(max) if self.is_cut && self.shown == 0 => {
-                Err(too_little(format!("the first entry does not fit into {max} bytes")))
+        match (self.max, &self.too_long) {
+            (Some(max), Some((name, needed))) => {
+                let what = format!("the first entry, {name}, does not fit into {max} bytes");
+                let name = quoted(name);
+                Err(too_little(
+                    what,
+                    &format!("--max-bytes {needed} has room for it; --after {name} goes past it"),
+                ))
             }
-            Some(max) if out.buffer().len() > max => {
-                Err(too_little(format!("not even an empty answer fits into {max} bytes")))
+            (Some(max), None) if out.buffer().len() > max => {
+                let what = format!("not even an empty answer fits into {max} bytes");
+                Err(too_little(what, "give it more with --max-bytes"))
             }
             _ => Ok(()),
         }
@@ -181,8 +191,8 @@ fn push_next(out: &mut Vec<u8>, next: Option<&str>) {
     }
 }
 
-fn too_little(what: String) -> Failure {
-    Failure::new(Code::Limit, "limit", what).hint("give it more with --max-bytes")
+fn too_little(what: String, hint: &str) -> Failure {
+    Failure::new(Code::Limit, "limit", what).hint(hint)
 }
 
 #[cfg(test)]

@@ -98,15 +98,24 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
-/// A failure, as programs read it.
-pub fn failure(failure: &Failure) -> String {
+/// A message that is no failure, as programs read it.
+pub fn message(kind: &str, text: &str) -> String {
+    let mut object = Vec::new();
+    Object::begin(&mut object).text(kind, text).end();
+    String::from_utf8_lossy(&object).into_owned()
+}
+
+/// A failure, as programs read it, with all that helps.
+pub fn failure(failure: &Failure, hints: &[&str]) -> String {
+    let hints: Vec<_> = hints.iter().copied().filter(|hint| !hint.is_empty()).collect();
+    let hint = Some(hints.join("; ")).filter(|hint| !hint.is_empty());
     let mut inner = Vec::new();
     let mut object = Object::begin(&mut inner);
     object
         .number("code", u64::from(failure.code.number()))
         .text("kind", failure.kind)
         .text("message", &failure.message)
-        .text_or_null("hint", failure.hint.as_deref())
+        .text_or_null("hint", hint.as_deref())
         .raw("retryable", if failure.retryable { "true" } else { "false" })
         .end();
     format!("{{\"error\":{}}}", String::from_utf8_lossy(&inner))

@@ -8,6 +8,8 @@ pub mod report;
 pub mod sheet;
 
 use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::exit::{Code, Failure};
 
@@ -64,6 +66,18 @@ impl Out {
         written
     }
 
+    /// The same for what a change has answered, which is made already.
+    ///
+    /// # Errors
+    /// See [`Out::write`]; it says that the change is made.
+    pub fn flush_done(&mut self) -> Result<(), Failure> {
+        self.flush().map_err(|failure| match failure.code {
+            Code::Done => failure,
+            _ => Failure { message: format!("the change is made; {}", failure.message), ..failure }
+                .hint("look at what is there before you run it again"),
+        })
+    }
+
     /// Writes bytes as they are, without keeping them.
     ///
     /// # Errors
@@ -80,13 +94,26 @@ impl Out {
     }
 }
 
+/// Whether stderr is for programs: a JSON object a line.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// What is to be told with the failure that follows, or else at the end.
+static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Has everything be told as JSON from now on.
+pub fn speak_json() {
+    IS_JSON.store(true, Ordering::Relaxed);
+}
+
 /// Tells a failure on stderr: a line and a hint, or JSON.
 pub fn tell(failure: &Failure, as_json: bool) {
     if let Code::Done | Code::Interrupted = failure.code {
         return;
     }
     if as_json {
-        return say(&json::failure(failure));
+        let kept = take_kept().join("; ");
+        let hints = [failure.hint.as_deref().unwrap_or_default(), &kept];
+        return say(&json::failure(failure, &hints));
     }
     let mut text = format!("prontodb: {}", printable(&failure.message));
     if let Some(hint) = &failure.hint {
@@ -98,7 +125,27 @@ pub fn tell(failure: &Failure, as_json: bool) {
 
 /// Tells on stderr how things stand.
 pub fn note(text: &str) {
-    say(&format!("prontodb: {}", printable(text)));
+    match IS_JSON.load(Ordering::Relaxed) {
+        true => say(&json::message("note", text)),
+        false => say(&format!("prontodb: {}", printable(text))),
+    }
+}
+
+/// The same for what may be why a command fails: as JSON it is part of that failure, so that there is one object.
+pub fn note_or_hint(text: &str) {
+    match (IS_JSON.load(Ordering::Relaxed), KEPT.lock()) {
+        (true, Ok(mut kept)) => kept.push(text.to_owned()),
+        _ => note(text),
+    }
+}
+
+/// Tells what has been kept for a failure that did not come.
+pub fn tell_kept() {
+    take_kept().iter().for_each(|text| note(text));
+}
+
+fn take_kept() -> Vec<String> {
+    KEPT.lock().map(|mut kept| std::mem::take(&mut *kept)).unwrap_or_default()
 }
 
 /// A number of things: `1 entry`, `2 entries`.
@@ -108,7 +155,10 @@ pub fn counted(number: u64, one: &str, many: &str) -> String {
 
 /// Tells on stderr of something that looks wrong and does no harm.
 pub fn warn(text: &str) {
-    say(&format!("prontodb: warning: {}", printable(text)));
+    match IS_JSON.load(Ordering::Relaxed) {
+        true => say(&json::message("warning", text)),
+        false => say(&format!("prontodb: warning: {}", printable(text))),
+    }
 }
 
 /// A text that does nothing to a terminal: control characters from names and paths are shown as escapes.

@@ -29,11 +29,11 @@ pub struct FollowFlags {
     once: bool,
 
     /// With --follow: how often what was written is shipped; 1s unless set
-    #[arg(long, value_name = "D", requires = "follow")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "follow")]
     interval: Option<String>,
 
     /// With --follow: how often the whole database is copied, so that a restore has less to read; 24h unless set
-    #[arg(long, value_name = "D", requires = "follow")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, requires = "follow")]
     snapshot_every: Option<String>,
 
     /// With --follow: let go of a log that becomes longer while the folder cannot be written; 1GiB unless set

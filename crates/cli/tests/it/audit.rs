@@ -88,3 +88,17 @@ fn logs_of_earlier_programs_are_said_to_be_in_no_chain() {
     assert_eq!((told["records"].as_u64(), told["unchained"].as_u64()), (Some(1), Some(3)));
     assert_eq!(s.run(["admin", "audit"]).succeeds().stdout().lines().count(), 4);
 }
+
+#[test]
+fn nothing_is_put_in_front_of_a_chain_or_into_a_record() {
+    for statement in [
+        "INSERT INTO sec_audit VALUES ('000', '{\"at\":1,\"who\":\"evil\",\"origin\":\"cli\",\"action\":\"x\",\"target\":\"y\",\"done\":true}')",
+        "UPDATE sec_audit SET record = json_set(record, '$.extra', 'x') WHERE record LIKE '%two%'",
+    ] {
+        let s = with_log();
+        let noted =
+            json_of(s.run(["admin", "audit", "--verify", "--json"]))["last"].as_str().unwrap().to_owned();
+        tamper(&s, statement);
+        refused(&s, &["admin", "audit", "--verify", "--expect", &noted], 1, "audit_log");
+    }
+}

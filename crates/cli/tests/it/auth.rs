@@ -863,3 +863,31 @@ fn an_audit_log_of_many_pages_is_printed_whole() {
     assert_eq!(events.as_array().map(Vec::len), Some(2501));
     assert_eq!(json_of(sandbox().run(["admin", "audit", "--json"])), serde_json::json!([]));
 }
+
+#[test]
+fn lists_that_are_empty_say_so() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    for list in ["grants", "key list", "audit"] {
+        let words: Vec<_> = std::iter::once("admin").chain(list.split(' ')).collect();
+        let outcome = s.run(&words).prints("");
+        outcome.require(outcome.stderr().lines().count() == 1, "expected a line on stderr");
+        s.run(words).args(["--json"]).prints("[]\n");
+    }
+}
+
+#[test]
+fn the_audit_log_says_what_was_refused_within_a_transaction() {
+    let s = with_sam();
+    let session = login(&s, "sam");
+    let txn = |text: &str| {
+        let call = s.run(["txn"]).stdin(text.to_owned()).env("PRONTO_SECURITY_LOCAL", "true");
+        call.env("PRONTO_SESSION", &session).fails(5);
+        s.run(["admin", "audit"]).succeeds().stdout().lines().last().unwrap().to_owned()
+    };
+    let refused = txn(r#"{"then":[{"get":"secret.n.k"},{"get":"secret.n.l"}]}"#);
+    assert!(refused.contains("\trefused\tread\tsam may not read"), "{refused}");
+    let refused = txn(r#"{"if":[{"k":"secret.n.k","absent":true}],"then":[{"set":"secret.n.k","v":"1"}]}"#);
+    assert!(refused.contains("\trefused\tread\tif[0]: sam may not read"), "{refused}");
+    let refused = txn(r#"{"then":[{"set":"secret.n.k","v":"1"}]}"#);
+    assert!(refused.contains("\trefused\twrite\t"), "{refused}");
+}

@@ -448,3 +448,28 @@ fn what_a_killed_program_left_behind_does_not_matter() {
     s.run(["get", "p.n.k"]).prints("2\n");
     assert_eq!(databases(&s).len(), 1);
 }
+
+#[test]
+fn an_answer_that_cannot_be_written_says_that_the_change_is_made() {
+    let s = sandbox_with([("p.n.n", "1")]);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    let step = r#"{"then":[{"incr":"p.n.n","by":1}]}"#;
+    for args in [
+        &["incr", "p.n.n"][..],
+        &["txn"],
+        &["set", "p.n.m", "1", "--return", "version"],
+        &["queue", "push", "p.q", "x"],
+    ] {
+        let call = s.run(args.iter().copied()).stdin(step).stdout_to(full());
+        call.fails(1)
+            .stderr_has("the change is made; cannot write standard output")
+            .stderr_has("before you run it again");
+    }
+    s.run(["get", "p.n.n"]).prints("3\n");
+    s.run(["get", "p.n.m"]).prints("1\n");
+    s.run(["txn"])
+        .stdin(r#"{"if":[{"k":"p.n.n","absent":true}],"then":[]}"#)
+        .stdout_to(full())
+        .fails(1)
+        .stderr_lacks("is made");
+}

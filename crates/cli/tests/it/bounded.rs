@@ -226,3 +226,18 @@ fn what_does_not_fit_is_told_and_nothing_is_printed() {
     s.run(["keys", "p.none", "--max-bytes", "5"]).prints("").stderr_has("nothing matches");
     s.run(["projects", "--after", "p"]).prints("").stderr_has("nothing matches");
 }
+
+#[test]
+fn an_entry_that_is_too_long_is_named_with_what_it_takes() {
+    let s = sandbox_with([("p.n.long", &"x".repeat(100)), ("p.n.short", "y")]);
+    for form in [&[][..], &["--json"], &["--jsonl"]] {
+        let scan = |flags: &[&str]| s.run([&["scan", "p.n"], form, flags].concat());
+        let told = scan(&["--max-bytes", "70"]).fails(6).stderr_has("the first entry, long,").stderr();
+        let needed: String =
+            told.split("--max-bytes ").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+        scan(&["--max-bytes", &needed]).succeeds().stdout_has("xxx");
+        let less = (needed.parse::<u64>().unwrap() - 1).to_string();
+        scan(&["--max-bytes", &less]).fails(6).stderr_has("--after long");
+        scan(&["--max-bytes", "70", "--after", "long"]).succeeds().stdout_has("short");
+    }
+}

@@ -259,3 +259,10 @@ fn durable_writes_like_any_other() {
     s.run(["get", "k"]).prints("v\n");
     assert_eq!(databases(&s).len(), 1);
 }
+
+#[test]
+fn a_flag_that_is_given_twice_is_said_to_be() {
+    let s = sandbox();
+    s.run(["get", "k", "--raw", "--raw"]).fails(64).stderr_is("prontodb: --raw is given twice\n");
+    s.run(["get", "k", "--json", "--json"]).fails(64).stderr_has("--json is given twice");
+}

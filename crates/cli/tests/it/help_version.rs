@@ -309,7 +309,17 @@ fn unknown_commands_are_refused_with_the_one_that_is_close() {
     refused(&s, &["gett", "k"], 64, "usage").stderr_has("gett").stderr_has("`prontodb get`");
     refused(&s, &["sacn"], 64, "usage").stderr_has("`prontodb scan`");
     refused(&s, &["admin", "drop-cach", "p.c"], 64, "usage").stderr_has("drop-cache");
-    refused(&s, &["xyzzy"], 64, "usage").stderr_has("xyzzy");
+    refused(&s, &["delete", "k"], 64, "usage").stderr_has("`prontodb del`");
+    refused(&s, &["admn"], 64, "usage").stderr_has("`prontodb admin`");
+    refused(&s, &["admin", "databse", "list"], 64, "usage");
+    for (words, hint) in [
+        (&["admin", "bogus"][..], "hint: prontodb help admin lists the commands"),
+        (&["help", "nosuch"], "hint: prontodb help lists the commands"),
+        (&["queue", "pop"], "hint: prontodb help queue lists the commands"),
+        (&["xyzzy"], "hint: prontodb help lists the commands"),
+    ] {
+        refused(&s, words, 64, "usage").stderr_has(words[words.len() - 1]).stderr_has(hint);
+    }
     refuses(&s, s.run(["SET", "k", "v"]), 64);
     refuses(&s, s.run([""]), 64);
 }

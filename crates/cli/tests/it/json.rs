@@ -110,3 +110,67 @@ fn answers_are_one_json_text() {
         json_of(s.run(args));
     }
 }
+
+#[test]
+fn without_a_database_stderr_is_one_error_object() {
+    let s = sandbox();
+    for (args, code) in [
+        (&["get", "a.b.c"][..], 2),
+        (&["touch", "a.b.c"], 2),
+        (&["undo", "a.b.c"], 2),
+        (&["lock", "release", "l", "--fence", "1"], 3),
+        (&["queue", "ack", "a.b", "--fence", "1"], 3),
+    ] {
+        let error = error_of(refuses(&s, s.run([args, &["--json"]].concat()), code));
+        assert!(error["hint"].as_str().unwrap().contains("there is no database"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn with_json_each_line_of_stderr_is_an_object() {
+    let s = sandbox();
+    for args in [
+        &["exists", "a.b.c"][..],
+        &["keys"],
+        &["scan", "a.b"],
+        &["watch", "--timeout", "50ms"],
+        &["admin", "gc"],
+        &["cursor", "list"],
+        &["del", "a.b.", "--prefix", "--dry-run"],
+    ] {
+        let outcome = s.run([args, &["--json"]].concat()).ends();
+        for line in outcome.stderr().lines() {
+            let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{args:?}: {line}"));
+            assert!(["note", "warning", "error"].iter().any(|kind| told[kind] != Value::Null), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_else_is_told_in_words_is_one_json_text_too() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    assert_eq!(json_of(s.run(["export", "p.n", "--json"])), serde_json::json!([{"k": "k", "v": "1"}]));
+    s.run(["export", "p.n", "--json", "--format", "tsv"]).fails(64).stderr_has("--format tsv");
+    json_of(s.run(["export", "p.n", "--json", "--format", "json"]));
+    let import = |flags: &[&str]| {
+        json_of(s.run(["import", "p.m", "--json"]).args(flags.iter().copied()).stdin("k\tMQ==\n"))
+    };
+    let told = |imported| serde_json::json!({"imported": imported, "set": 1, "removed": 0, "skipped": 0});
+    assert_eq!(import(&["--dry-run"]), told(false));
+    assert_eq!(import(&[]), told(true));
+    let told = json_of(s.run(["admin", "namespace", "set", "p.n", "history=3", "--json"]));
+    assert_eq!((&told["namespace"], &told["history"]), (&"p.n".into(), &3.into()));
+    let told = json_of(s.run(["sync", "main", "copy", "--json"]));
+    assert_eq!(told, serde_json::json!({"set": 2, "removed": 0}));
+    s.run(["set", "p.n.k", "2"]).prints("");
+    let told = json_of(s.run(["sync", "main", "copy", "--dry-run", "--json"]));
+    assert_eq!(told, serde_json::json!([{"change": "~", "address": "p.n.k"}]));
+    let told = json_of(s.run(["admin", "rename-db", "copy", "other", "--json"]));
+    assert_eq!(told, serde_json::json!({"database": "other", "was": "copy", "cursors": []}));
+    let told = json_of(s.run(["admin", "switch-db", "other", "--json"]));
+    assert_eq!(told["selected"], "other");
+    let told = json_of(s.run(["cursor", "main", "--json"]));
+    assert!(told["path"].as_str().unwrap().ends_with("pronto.main.prdb"));
+    let told = json_of(s.run(["admin", "delete-db", "other", "--force", "--json"]));
+    assert_eq!(told, serde_json::json!({"gone": "other", "cursors": []}));
+}

@@ -81,7 +81,6 @@ fn what_makes_no_sense_is_refused() {
     let s = sandbox_with([("p.n.k", "1")]);
     for (args, says) in [
         (&["lock", "acquire", "a"][..], "--ttl"),
-        (&["lock", "acquire", "a", "--ttl", "1s", "--wait", "0"], "--wait"),
         (&["lock", "run", "a"], "COMMAND"),
         (&["lock", "acquire", "a", "--ttl", "1s", "-p", "x"], "--project"),
         (&["set", "p.n.k", "2", "--fence", "x"], "`x` is none"),
@@ -89,13 +88,20 @@ fn what_makes_no_sense_is_refused() {
     ] {
         s.run(args).fails(64).stderr_has(says);
     }
-    let ttl = |ttl: &str| refused(&s, &["lock", "acquire", "a", "--ttl", ttl], 1, "invalid");
-    ttl("0").stderr_has("longer than zero");
-    ttl("soon").stderr_has("`soon`");
+    for (args, says) in [
+        (&["lock", "acquire", "a", "--ttl", "0"][..], "--ttl: a time to live must be longer than zero"),
+        (&["lock", "acquire", "a", "--ttl", "-5"], "`-5`"),
+        (&["lock", "acquire", "a", "--ttl", "soon"], "`soon`"),
+        (&["lock", "acquire", "a", "--ttl", "1s", "--wait", "soon"], "--wait: `soon` is not a time:"),
+        (&["lock", "acquire", "a", "--ttl", "1s", "--wait", "200years"], "--wait: a time must be at most"),
+        (&["lock", "renew", "a", "--ttl", "0", "--fence", "1"], "--ttl"),
+        (&["lock", "run", "a", "--ttl", "0", "--", "true"], "--ttl"),
+    ] {
+        refused(&s, args, 1, "invalid").stderr_has(says);
+    }
     // As everywhere.
     s.run(["create-cache", "p.c", "5"]).succeeds();
     refused(&s, &["set", "p.c.k", "1", "--ttl", "0"], 1, "invalid").stderr_has("longer than zero");
-    s.run(["lock", "run", "a", "--ttl", "0", "--", "true"]).fails(1);
     refused(&s, &["lock", "acquire", "", "--ttl", "1s"], 1, "invalid").stderr_has("it is empty");
     refused(&s, &["lock", "acquire", "a\nb", "--ttl", "1s"], 1, "invalid").stderr_has("control characters");
     s.run(["set", "p.n.k", "2"]).env("PRONTO_FENCE", "none").fails(64).stderr_has("PRONTO_FENCE");
@@ -110,7 +116,8 @@ fn whoever_waits_gets_it_when_it_is_free() {
     let begun = Instant::now();
     s.run(["lock", "acquire", "job", "--ttl", "1h", "--wait", "60s"]).succeeds();
     assert!(begun.elapsed() < Duration::from_secs(30));
-    let outcome = refused(&s, &["lock", "acquire", "job", "--ttl", "1h", "--wait", "20ms"], 4, "busy");
+    let outcome = refused(&s, &["lock", "acquire", "job", "--ttl", "1h", "--wait", "20ms"], 4, "timeout");
+    refused(&s, &["lock", "acquire", "job", "--ttl", "1h", "--wait", "0"], 3, "conflict");
     outcome.stderr_has("is held by");
 }
 
@@ -284,7 +291,9 @@ fn a_command_runs_under_a_lock_and_writes_under_its_token() {
     s.run(["get", "-d", "other.prdb", "p.n.k"]).prints("1\n");
     s.run(["lock", "list"]).prints("");
     under(&s, &[], "kill -9 $$").fails(137);
-    s.run(["lock", "run", "job", "--", "no/such/program"]).fails(1).stderr_has("cannot run no/such/program");
+    s.run(["lock", "run", "job", "--", "no/such/program"])
+        .fails(127)
+        .stderr_has("cannot run no/such/program");
     s.run(["lock", "list"]).prints("");
     acquire(&s, "job", "1h");
     under(&s, &[], "echo never").fails(3).stdout_is("");

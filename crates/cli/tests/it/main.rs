@@ -30,6 +30,7 @@ mod docs;
 mod doctor;
 mod dry_runs;
 mod encryption;
+mod examples;
 mod exists;
 mod explain;
 mod flags;

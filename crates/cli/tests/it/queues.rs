@@ -91,15 +91,14 @@ fn values_are_bytes_and_nonsense_is_refused() {
     s.run(["queue", "push", "p.q"]).stdin(b"\0\xff\n".to_vec()).succeeds();
     let claimed = s.run(["queue", "claim", "p.q", "--ttl", "1h"]).succeeds();
     assert!(claimed.stdout_bytes().ends_with(b"\n\0\xff\n\n"));
-    let id = json_of(s.run(["queue", "push", "p.q", "{\"b\":1, \"a\":2}", "--json"]))["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    s.run(["get", &format!("p.q.{id}")]).prints("{\"a\":2,\"b\":1}\n");
+    for value in ["{\"b\":1, \"a\":2}", "plain text"] {
+        let told = json_of(s.run(["queue", "push", "p.q", value, "--json"]));
+        let id = told["id"].as_str().unwrap();
+        s.run(["get", &format!("p.q.{id}")]).prints(format!("{value}\n"));
+    }
     for (args, says) in [
         (&["queue", "push", "p.q", "x", "--priority", "256"][..], "256"),
         (&["queue", "push", "p.q", "x", "--tries", "0"], "1 or more"),
-        (&["queue", "push", "p.q", "x", "--delay", "0"], "--delay"),
         (&["queue", "claim", "p.q"], "--ttl"),
         (&["queue", "ack", "p.q"], "the token of the lease is missing"),
         (&["queue", "retry", "p.q"], "the id is missing"),
@@ -107,6 +106,21 @@ fn values_are_bytes_and_nonsense_is_refused() {
     ] {
         s.run(args).fails(64).stderr_has(says);
     }
+    for (args, says) in [
+        (&["queue", "push", "p.q", "x", "--delay", "soon"][..], "--delay: `soon` is not a time:"),
+        (&["queue", "nack", "p.q", "--fence", "1", "--delay", "-1"], "--delay"),
+        (&["queue", "claim", "p.q", "--ttl", "abc"], "--ttl"),
+        (&["queue", "claim", "p.q", "--ttl", "1s", "--wait", "x"], "--wait"),
+        (&["queue", "extend", "p.q", "--fence", "1", "--ttl", "0"], "--ttl"),
+    ] {
+        refused(&s, args, 1, "invalid").stderr_has(says);
+    }
+    refused(&s, &["queue", "claim", "p.none", "--ttl", "1s"], 2, "not_found");
+    refused(&s, &["queue", "claim", "p.none", "--ttl", "1s", "--wait", "0"], 2, "not_found");
+    refused(&s, &["queue", "claim", "p.none", "--ttl", "1s", "--wait", "20ms"], 4, "timeout");
+    refused(&s, &["queue", "retry", "p.q", "none"], 2, "not_found");
+    s.run(["queue", "push", "p.at-once", "x", "--delay", "0"]).succeeds();
+    s.run(["queue", "claim", "p.at-once", "--ttl", "1h"]).succeeds();
     s.run(["queue", "push", "p.q", "--max-value-bytes", "x"]).fails(64);
     s.run(["queue", "push", "p.q", "12345"]).env("PRONTO_MAX_VALUE_BYTES", "4").fails(6);
     s.run(["queue", "claim", "p.none", "--ttl", "1s"]).fails(2);

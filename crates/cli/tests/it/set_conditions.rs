@@ -64,6 +64,18 @@ fn if_version_is_refused_when_nothing_is_there() {
 }
 
 #[test]
+fn version_0_is_that_of_an_entry_that_is_not_there() {
+    let s = sandbox();
+    s.run(["set", "new", "1", "--if-version", "0"]).prints("");
+    refused(&s, &["set", "new", "2", "--if-version", "0"], 3, "conflict").stderr_has("version 1");
+    refused(&s, &["del", "new", "--if-version", "0"], 3, "conflict").stderr_has("version 1");
+    s.run(["del", "other", "--if-version", "0"]).prints("");
+    let checked = r#"{"if":[{"k":"other","version":0}],"then":[{"set":"other","v":"1"}]}"#;
+    s.run(["txn"]).stdin(checked).succeeds();
+    s.run(["txn"]).stdin(checked).fails(3);
+}
+
+#[test]
 fn a_version_of_a_former_entry_is_no_match() {
     let s = sandbox();
     let version = s.run(["set", "k", "v", "--return", "version"]).succeeds().stdout();

@@ -48,7 +48,7 @@ fn what_is_no_transaction_changes_nothing() {
         ("", 1, "empty"),
         (" \n", 1, "empty"),
         ("{", 1, "line 1, column 1"),
-        ("[1]", 1, "expected an object"),
+        ("[1]", 1, "one JSON object"),
         ("{}", 1, "nothing to do"),
         (r#"{"then":[{"set":"p.n.k","v":"2"},{"set":"p.n.k","w":"3"}]}"#, 1, "unknown field `w`"),
         (r#"{"then":[{"set":"p.n.k","v":"2"},{"set":"p.n.k.x","v":"3"}]}"#, 1, "then[1]: "),
@@ -149,4 +149,10 @@ fn many_that_move_money_at_once_lose_none() {
         }
     });
     s.run(["scan", "p.n"]).prints("a=100\nb=100\n");
+}
+
+#[test]
+fn an_array_is_no_transaction() {
+    let told = sandbox().run(["txn"]).stdin(r#"[{"set":"p.n.k","v":"1"}]"#).fails(1).stdout_is("");
+    told.stderr_has("one JSON object, and this is an array").stderr_has("{\"then\":[…]}");
 }

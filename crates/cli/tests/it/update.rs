@@ -41,7 +41,7 @@ fn nothing_is_written_when_the_command_fails_or_changes_nothing() {
     update(&s, &[], "echo 2; exit 9").fails(9);
     update(&s, &[], "echo 2; kill -9 $$").fails(137);
     update(&s, &[], "cat").prints("");
-    s.run(["update", "p.n.k", "--", "no/such/program"]).fails(1).stderr_has("cannot run no/such/program");
+    s.run(["update", "p.n.k", "--", "no/such/program"]).fails(127).stderr_has("cannot run no/such/program");
     s.run(["update", "p.n.k"]).fails(64).stderr_has("COMMAND");
     s.run(["update", "--", "cat"]).fails(64).stderr_has("the address is missing");
     let too_long = update(&s, &[], "head -c 100000 /dev/zero").env("PRONTO_MAX_VALUE_BYTES", "1000");
@@ -72,7 +72,7 @@ fn a_token_that_is_stale_ends_it_at_once() {
     let s = sandbox_with([("p.n.k", "1")]);
     let outcome = update(&s, &["--fence", "99"], "echo x >> runs; echo 2").fails(3);
     outcome.stderr_has("given back or has lapsed");
-    assert_eq!(fs::read_to_string(s.path("runs")).unwrap(), "x\n");
+    assert!(!s.path("runs").exists());
     update(&s, &["--fence", "99"], "cat").fails(3).stderr_has("given back or has lapsed");
     s.run(["get", "p.n.k"]).prints("1\n");
 }
@@ -120,14 +120,38 @@ fn a_command_gets_the_entries_of_a_namespace_as_variables() {
     let script = "echo \"$HOST,$ONLY,$SECRET\"; exit 7";
     let run =
         |flags: &[&str]| s.run(["run", "p.n"]).args(flags.iter().copied()).args(["--", "sh", "-c", script]);
-    run(&[]).fails(7).stdout_is("here,,\n").stderr_has("2 keys are left out");
+    run(&[])
+        .fails(7)
+        .stdout_is("here,,\n")
+        .stderr_has("2 keys are left out, as no variable can be called like that: 1st, no-name");
     run(&["--context", "eu"]).fails(7).stdout_is("there,1,\n");
     run(&["--context", "asia"]).fails(7).stdout_is("here,,\n");
     s.run(["run", "-p", "p", "-n", "n", "--", "sh", "-c", "echo $HOST"]).succeeds().stdout_is("here\n");
-    s.run(["run", "p.n", "--", "no/such/program"]).fails(1).stderr_has("cannot run no/such/program");
+    s.run(["run", "p.n", "--", "no/such/program"]).fails(127).stderr_has("cannot run no/such/program");
+    s.run(["run", "p.n", "--", "/"]).fails(126).stderr_has("cannot run /");
+    s.run(["run", "p.n", "--json", "--", "no/such"])
+        .fails(127)
+        .stderr_has(r#""code":127,"kind":"no_command""#);
     s.run(["run", "p.n"]).fails(64).stderr_has("COMMAND");
     s.run(["run", "p.n", "--key", "k", "--", "true"]).fails(64).stderr_has("--key means nothing");
     s.run(["run", "p.none", "--", "echo", "ok"]).prints("ok\n");
     s.run(["set", "p.n.NUL"]).stdin(b"a\0b".to_vec()).prints("");
     s.run(["run", "p.n", "--", "true"]).fails(1).stderr_has("NUL");
+}
+
+#[test]
+fn a_command_is_not_run_where_nothing_may_be_written() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let fence = s.run(["lock", "acquire", "l", "--ttl", "1h"]).succeeds().stdout();
+    s.run(["lock", "release", "l", "--fence", fence.trim_end()]).prints("");
+    let script = "touch ran; cat";
+    update(&s, &["--fence", fence.trim_end()], script).fails(3).stdout_is("");
+    fs::write(s.path("pw"), "secret\n").unwrap();
+    s.run(["admin", "user", "add", "eve", "--role", "read", "--pass-file", "pw"]).succeeds();
+    let session = s.run(["auth", "login", "eve", "--pass-file", "pw"]).succeeds().stdout();
+    let as_eve = update(&s, &[], script).env("PRONTO_SECURITY_LOCAL", "true");
+    as_eve.env("PRONTO_SESSION", session.trim_end()).fails(5).stderr_has("may not write");
+    assert!(!s.path("ran").exists());
+    update(&s, &[], script).prints("");
+    assert!(s.path("ran").exists());
 }

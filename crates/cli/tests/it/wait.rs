@@ -106,10 +106,18 @@ fn what_makes_no_sense_is_refused() {
         &["p.n.k", "--value", "1", "--absent"],
         &["p.n.k", "--changed-from", "x"],
         &["p.n.k", "--changed-from", "1", "--value", "2"],
-        &["p.n.k", "--timeout", "0"],
         &["p.n.k", "--raw", "--meta"],
     ] {
         refused(&s, &[&["wait"], args].concat(), 64, "usage");
     }
     refused(&s, &["wait", "a.b.c.d"], 1, "invalid");
+    refused(&s, &["wait", "p.n.k", "--timeout", "soon"], 1, "invalid").stderr_has("--timeout: `soon`");
+}
+
+#[test]
+fn without_any_time_it_is_looked_at_once() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    s.run(["wait", "p.n.k", "--timeout", "0"]).prints("1\n");
+    refused(&s, &["wait", "p.n.none", "--timeout", "0"], 4, "timeout");
+    refused(&s, &["wait", "p.n.k", "--absent", "--timeout", "0"], 4, "timeout");
 }

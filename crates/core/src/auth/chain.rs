@@ -51,12 +51,18 @@ pub enum Verified {
     Broken(Break),
 }
 
-/// An event as it is kept.
+/// An event as it is kept, with nothing in it that the hash is not of.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Link {
-    #[serde(flatten)]
-    event: Event,
-    /// The hash of the record before; none of the first.
+    at: i64,
+    who: String,
+    origin: String,
+    action: String,
+    target: String,
+    done: bool,
+    /// The hash of the record before; of the first, what [`follow_old`] makes of the records without one before it, and none
+    /// where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     before: Option<String>,
     /// None in records from before there was a chain.
@@ -83,11 +89,14 @@ impl Kept for Head {
 impl Link {
     fn new(key: &str, event: &Event, before: Option<String>) -> Self {
         let hash = Some(hash(before.as_deref(), key, event));
-        Self { event: event.clone(), before, hash }
+        let Event { at, who, origin, action, target, done } = event.clone();
+        Self { at, who, origin, action, target, done, before, hash }
     }
 
     fn is_unchanged(&self, key: &str) -> bool {
-        self.hash.as_deref() == Some(&hash(self.before.as_deref(), key, &self.event))
+        let Self { at, who, origin, action, target, done, before, hash: kept } = self;
+        let form = json!([before, key, at, who, origin, action, target, done]);
+        kept.as_deref() == Some(&hash_of(&form))
     }
 }
 
@@ -97,7 +106,7 @@ pub(crate) fn append(txn: &mut dyn Txn, event: &Event) -> Result<()> {
     let moment = Millis(event.at).0.max(0);
     let (last, before, records) = match head {
         Some(Head { key, hash, records }) => (Some(key), Some(hash), records),
-        None => (last_behind(txn, moment)?, None, 0),
+        None => begin(txn, moment)?,
     };
     let key = key_behind(last.as_deref(), moment);
     let link = Link::new(&key, event, before);
@@ -106,14 +115,22 @@ pub(crate) fn append(txn: &mut dyn Txn, event: &Event) -> Result<()> {
     records::keep(txn, HEAD, &Head { key, hash, records: records + 1 })
 }
 
-/// The last record of a moment or later, in a log without a chain.
-fn last_behind(txn: &dyn Txn, moment: i64) -> Result<Option<String>> {
-    let (mut last, mut after) = (None, format!("{moment:015}"));
-    while let Some((key, _)) = txn.records(Catalog::Audit, &after, PAGE)?.pop() {
-        after.clone_from(&key);
-        last = Some(key);
+/// What a chain begins behind: the last record if it is of this moment or later, and what [`follow_old`] makes of all.
+fn begin(txn: &dyn Txn, moment: i64) -> Result<(Option<String>, Option<String>, u64)> {
+    let (mut last, mut before) = (None, None);
+    loop {
+        let after = last.as_deref().unwrap_or_default();
+        let page = txn.records(Catalog::Audit, after, PAGE)?;
+        for (key, record) in &page {
+            before = Some(follow_old(before.as_deref(), key, record));
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => last = Some(key),
+            None => break,
+        }
     }
-    Ok(last)
+    let is_later = |key: &String| *key > format!("{moment:015}");
+    Ok((last.filter(is_later), before, 0))
 }
 
 /// The first key of a moment, or the next one behind the last where that is later.
@@ -129,7 +146,15 @@ fn key_behind(last: Option<&str>, moment: i64) -> String {
 /// The BLAKE3 hash of a JSON array of what is before and all that is in a record.
 fn hash(before: Option<&str>, key: &str, event: &Event) -> String {
     let Event { at, who, origin, action, target, done } = event;
-    let form = json!([before, key, at, who, origin, action, target, done]);
+    hash_of(&json!([before, key, at, who, origin, action, target, done]))
+}
+
+/// The same of a record that has none, from before there was a chain: of its text, and what was made of those before it.
+fn follow_old(before: Option<&str>, key: &str, record: &str) -> String {
+    hash_of(&json!([before, key, record]))
+}
+
+fn hash_of(form: &serde_json::Value) -> String {
     blake3::hash(form.to_string().as_bytes()).to_hex().to_string()
 }
 
@@ -161,15 +186,25 @@ fn check_hash(text: &str) -> Result<String> {
     Err(Error::new(ErrorKind::Invalid, what))
 }
 
+/// Reads a record; what is in it besides what a hash is of was put there by somebody else.
+fn read(record: &str) -> Result<Link, &'static str> {
+    records::read::<Link>(record).map_err(|_| match records::read::<Event>(record) {
+        Ok(_) => "it was changed: it holds what no record has",
+        Err(_) => "it cannot be read",
+    })
+}
+
 /// What has been seen of a log so far.
 struct Walk {
     chain: Chain,
+    /// What the next record has to follow.
+    before: Option<String>,
     expected: Option<String>,
 }
 
 impl Walk {
     fn over(view: &dyn View, expected: Option<String>) -> Result<Verified> {
-        let mut walk = Self { chain: Chain::default(), expected };
+        let mut walk = Self { chain: Chain::default(), before: None, expected };
         let mut after = String::new();
         loop {
             let page = view.records(Catalog::Audit, &after, PAGE)?;
@@ -187,9 +222,10 @@ impl Walk {
 
     /// Looks at the next record.
     fn step(&mut self, key: &str, record: &str) -> Result<(), &'static str> {
-        let Ok(link) = records::read::<Link>(record) else { return Err("it cannot be read") };
+        let link = read(record)?;
         if link.hash.is_none() && self.chain.last.is_none() {
             self.chain.unchained += 1;
+            self.before = Some(follow_old(self.before.as_deref(), key, record));
             return Ok(());
         }
         if link.hash.is_none() {
@@ -198,14 +234,20 @@ impl Walk {
         if !link.is_unchanged(key) {
             return Err("it was changed");
         }
-        if link.before != self.chain.last {
-            return Err("it does not follow the one before it: a record was removed or inserted there");
+        if link.before != self.before {
+            return Err(match self.chain.last {
+                Some(_) => "it does not follow the one before it: a record was removed or inserted there",
+                None => {
+                    "it does not begin where the chain began: a record before it was changed, removed or inserted"
+                }
+            });
         }
         if link.hash == self.expected {
             self.expected = None;
         }
         self.chain.records += 1;
         self.chain.first = self.chain.first.take().or_else(|| link.hash.clone());
+        self.before.clone_from(&link.hash);
         self.chain.last = link.hash;
         Ok(())
     }

@@ -32,7 +32,7 @@ pub struct SetOptions {
 pub struct Condition {
     /// Whether it is there.
     pub presence: Option<Presence>,
-    /// The version it has.
+    /// The version it has; 0 is that of an entry that is not there.
     pub version: Option<Version>,
     /// The value it has.
     pub value: Option<Vec<u8>>,
@@ -140,12 +140,7 @@ impl Store {
                 writer.finish()
             })
         });
-        if let (Err(error), Some(identity)) = (&written, &self.identity)
-            && error.kind() == ErrorKind::Denied
-        {
-            self.note_refused(identity, "write", &error.to_string());
-        }
-        written?;
+        written.inspect_err(|error| self.note_denied(error))?;
         answer.ok_or_else(|| Error::new(ErrorKind::Io, "the engine did not run the transaction"))
     }
 
@@ -756,8 +751,8 @@ impl Condition {
             Some(Presence::Present) => present.is_some(),
             None => true,
         };
-        let version_holds =
-            self.version.is_none_or(|wanted| present.is_some_and(|head| head.version == wanted));
+        let version = present.map_or(Version(0), |head| head.version);
+        let version_holds = self.version.is_none_or(|wanted| wanted == version);
         let value_holds = self.value.as_deref().is_none_or(|wanted| value == Some(wanted));
         presence_holds && version_holds && value_holds
     }

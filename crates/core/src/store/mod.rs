@@ -60,6 +60,7 @@ pub use self::undo::Undone;
 pub use self::wait::{Met, Until};
 pub use self::watch::{Event, Watch};
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
@@ -101,6 +102,8 @@ pub struct Store {
     fences: Vec<Fence>,
     op: Option<OpId>,
     reason: Option<Reason>,
+    /// What was refused last within a transaction, to be written down behind it.
+    refused: Cell<Option<Action>>,
 }
 
 impl Store {
@@ -118,6 +121,7 @@ impl Store {
             fences: Vec::new(),
             op: None,
             reason: None,
+            refused: Cell::new(None),
         }
     }
 
@@ -259,7 +263,18 @@ impl Store {
     fn permit(&self, action: Action, namespace: &Namespace) -> Result<()> {
         match self.decide(action, Some(namespace)) {
             Decision::Allowed => Ok(()),
-            Decision::Denied(why) => Err(Error::new(ErrorKind::Denied, why)),
+            Decision::Denied(why) => {
+                self.refused.set(Some(action));
+                Err(Error::new(ErrorKind::Denied, why))
+            }
+        }
+    }
+
+    /// Writes down what a transaction has refused, once it has ended.
+    fn note_denied(&self, error: &Error) {
+        if let (ErrorKind::Denied, Some(identity)) = (error.kind(), &self.identity) {
+            let action = self.refused.take().unwrap_or(Action::Write);
+            self.note_refused(identity, &action.to_string(), &error.to_string());
         }
     }
 
@@ -308,6 +323,16 @@ impl Store {
     pub fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {
         self.allow(Action::Admin, None)?;
         self.engine.copy_to(sink)
+    }
+
+    /// Refuses whoever may not write in a namespace, or does so under a lease that has ended: for those who have to do something
+    /// before they write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Denied`], [`ErrorKind::Conflict`], and those of reading.
+    pub fn require_write(&self, namespace: &Namespace) -> Result<()> {
+        self.allow(Action::Write, Some(namespace))?;
+        self.require_fence()
     }
 
     /// Refuses all but admins, and writes that down.

@@ -394,12 +394,7 @@ impl Store {
             writer.finish()?;
             Ok(answer)
         });
-        if let (Err(error), Some(identity)) = (&done, &self.identity)
-            && error.kind() == ErrorKind::Denied
-        {
-            self.note_refused(identity, "write", &error.to_string());
-        }
-        done
+        done.inspect_err(|error| self.note_denied(error))
     }
 
     /// The same for what is no change of entries.

@@ -44,6 +44,9 @@ impl Run for Audit {
         list.end(&mut cx.out)?;
         cx.out.flush()?;
         list.tell_next();
+        if list.shown() == 0 && self.bounds.after.is_none() {
+            output::note("nothing is in the audit log");
+        }
         Ok(Code::Done)
     }
 }

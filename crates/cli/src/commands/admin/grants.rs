@@ -1,6 +1,7 @@
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::output;
 use crate::output::json::Object;
 
 /// List what has been granted: who, role, namespaces
@@ -23,6 +24,9 @@ impl Run for Grants {
             }
         });
         cx.out.flush()?;
+        if grants.is_empty() {
+            output::note("nothing is granted");
+        }
         Ok(Code::Done)
     }
 }

@@ -22,7 +22,7 @@ pub struct Login {
     pass_file: Option<PathBuf>,
 
     /// How long the session holds: seconds, or 90s, 15m, 2h; 12 hours unless set
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: Option<String>,
 }
 

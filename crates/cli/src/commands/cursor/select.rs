@@ -1,9 +1,9 @@
-use super::note_stronger;
+use super::{note_stronger, tell_selected};
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::{output, selection};
+use crate::selection;
 
 /// Select a cursor, or a database by name or file, from now on
 ///
@@ -26,7 +26,7 @@ impl Run for Select {
         let selection = selection::find(cx.surroundings(), self.word.as_ref())?;
         selection.require(cx.surroundings())?;
         selection.select(cx.surroundings(), cx.patience())?;
-        output::note(&format!("{} is selected: {}", self.word, selection.path.display()));
+        tell_selected(cx, &self.word, &selection.path)?;
         note_stronger(cx)?;
         Ok(Code::Done)
     }

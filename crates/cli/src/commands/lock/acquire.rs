@@ -1,4 +1,4 @@
-use super::{acquire, lifetime, push_json, span};
+use super::{acquire, lasts, push_json, span_of};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -16,11 +16,11 @@ pub struct Acquire {
     name: String,
 
     /// How long the lease lasts: seconds, or 1m30s
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: String,
 
     /// How long to wait while somebody else holds it
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     wait: Option<String>,
 }
 
@@ -29,8 +29,8 @@ impl Run for Acquire {
     const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let ttl = lifetime(&self.ttl)?;
-        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let ttl = lasts(&self.ttl)?;
+        let wait = span_of("--wait", self.wait.as_deref())?;
         let mut store = cx.open_to_write()?;
         let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;
         if cx.json() {

@@ -7,6 +7,7 @@ pub mod renew;
 pub mod run;
 
 use prontodb_core::auth::shown;
+use prontodb_core::clock::TtlError;
 use prontodb_core::store::{Acquired, Fence, Lock};
 use prontodb_core::{Error, Ttl};
 
@@ -16,14 +17,30 @@ use crate::fence;
 use crate::output::json::Object;
 use crate::waiting::Waiting;
 
-/// Reads a time to live, which is wrong as a value is wrong: so it is with every command.
-pub fn lifetime(text: &str) -> Result<Ttl, Failure> {
-    Ok(Ttl::parse(text).map_err(Error::from)?)
+/// Reads how long a lease lasts.
+pub fn lasts(text: &str) -> Result<Ttl, Failure> {
+    Ttl::parse(text).map_err(|error| Failure::invalid(format!("--ttl: {error}")))
 }
 
-/// Reads a time to wait.
-pub fn span(flag: &str, text: &str) -> Result<Ttl, Failure> {
-    Ttl::parse(text).map_err(|error| Failure::usage(format!("{flag}: {error}")))
+/// Reads how long to wait; none for zero, which is not at all.
+pub fn span(flag: &str, text: &str) -> Result<Option<Ttl>, Failure> {
+    let why = match Ttl::parse(text) {
+        Ok(span) => return Ok(Some(span)),
+        Err(TtlError::Zero) => return Ok(None),
+        Err(TtlError::TooLong) => "a time must be at most 100 years".to_owned(),
+        Err(TtlError::Syntax(text)) => {
+            format!(
+                "`{}` is not a time: seconds (90) or a duration with units (90s, 15m, 2h) are",
+                shown(&text)
+            )
+        }
+    };
+    Err(Failure::invalid(format!("{flag}: {why}")))
+}
+
+/// The same of a flag that need not be there; without it nobody waits either.
+pub fn span_of(flag: &str, text: Option<&str>) -> Result<Option<Ttl>, Failure> {
+    text.map_or(Ok(None), |text| span(flag, text))
 }
 
 /// Asks for a lock until it is granted or the time is over; without a `wait`, once.
@@ -52,7 +69,7 @@ fn acquire(
 
 fn not_granted(held: &Lock, has_waited: bool) -> Failure {
     let what = held_by(&held.name, held);
-    let (code, kind) = if has_waited { (Code::TimedOut, "busy") } else { (Code::Conflict, "conflict") };
+    let (code, kind) = if has_waited { (Code::TimedOut, "timeout") } else { (Code::Conflict, "conflict") };
     let failure = Failure { retryable: true, ..Failure::new(code, kind, what) };
     failure.hint(if has_waited { "wait longer" } else { "wait for it with --wait" })
 }

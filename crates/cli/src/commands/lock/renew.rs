@@ -1,4 +1,4 @@
-use super::{lifetime, token};
+use super::{lasts, token};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -14,7 +14,7 @@ pub struct Renew {
     name: String,
 
     /// How long the lease lasts from now
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: String,
 }
 
@@ -23,7 +23,7 @@ impl Run for Renew {
     const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let (ttl, fence) = (lifetime(&self.ttl)?, token(cx)?);
+        let (ttl, fence) = (lasts(&self.ttl)?, token(cx)?);
         let renewed = cx.open_to_change()?.renew_lock(&self.name, fence, ttl);
         renewed.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)

@@ -8,7 +8,7 @@ use prontodb_core::store::Lock;
 use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, HowToEnd, SystemClock, Ttl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{acquire, lifetime, span};
+use super::{acquire, lasts, span_of};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -39,15 +39,15 @@ pub struct Under {
     name: String,
 
     /// How long a lease lasts that is not renewed: how long others wait when this machine stops
-    #[arg(long, value_name = "D", default_value = "30s")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, default_value = "30s")]
     ttl: String,
 
     /// How long to wait while somebody else holds the lock
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     wait: Option<String>,
 
     /// What to do when the lease is lost
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "COMMAND")]
     on_lost: Option<OsString>,
 
     /// The command, behind --
@@ -62,8 +62,8 @@ impl Run for Under {
         let [program, arguments @ ..] = &self.command[..] else {
             return Err(Failure::usage("the command is missing"));
         };
-        let ttl = lifetime(&self.ttl)?;
-        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let ttl = lasts(&self.ttl)?;
+        let wait = span_of("--wait", self.wait.as_deref())?;
         let mut store = cx.open_to_write()?;
         let database = &cx.selection()?.path;
         let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;
@@ -77,10 +77,7 @@ impl Run for Under {
         match (ran, hold.lost()) {
             (Ok(_), Some(failure)) => Err(failure),
             (Ok(status), None) => Ok(Code::of_child(status)),
-            (Err(error), _) => {
-                let program = shown(&program.to_string_lossy());
-                Err(Failure::io(format_args!("cannot run {program}"), &error))
-            }
+            (Err(error), _) => Err(Failure::not_run(program, &error)),
         }
     }
 }

@@ -5,7 +5,7 @@ use prontodb_core::store::Claimed;
 use prontodb_core::{Error, Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::{lifetime, span};
+use crate::commands::lock::{lasts, span_of};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
@@ -26,11 +26,11 @@ pub struct Claim {
     words: Vec<OsString>,
 
     /// How long the claim lasts: seconds, or 1m30s
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: String,
 
     /// How long to wait for an item
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     wait: Option<String>,
 }
 
@@ -40,8 +40,8 @@ impl Run for Claim {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;
-        let ttl = lifetime(&self.ttl)?;
-        let wait = self.wait.as_deref().map(|text| span("--wait", text)).transpose()?;
+        let ttl = lasts(&self.ttl)?;
+        let wait = span_of("--wait", self.wait.as_deref())?;
         // Who waits for the first item may be here before the database is.
         let mut store = if wait.is_some() { cx.open_to_write()? } else { cx.open_to_change()? };
         let claimed = claim(cx, &mut store, &queue, ttl, wait)?;
@@ -97,7 +97,7 @@ fn claim(
         };
         if !waiting.pause(cx, store, mark, next.unwrap_or(Duration::MAX))? {
             let (code, kind) =
-                if wait.is_some() { (Code::TimedOut, "busy") } else { (Code::Missing, "missing") };
+                if wait.is_some() { (Code::TimedOut, "timeout") } else { (Code::Missing, "not_found") };
             let what = format!("{} has nothing to hand out", queue.display(cx.notation.delimiter));
             return Err(Failure { retryable: true, ..Failure::new(code, kind, what) });
         }

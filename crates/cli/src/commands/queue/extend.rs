@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 
 use super::only_queue;
-use crate::commands::lock::{lifetime, token};
+use crate::commands::lock::{lasts, token};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -17,7 +17,7 @@ pub struct Extend {
     words: Vec<OsString>,
 
     /// How long the claim lasts from now
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: String,
 }
 
@@ -26,7 +26,7 @@ impl Run for Extend {
     const ONCE: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let (queue, fence, ttl) = (only_queue(cx, &self.words)?, token(cx)?, lifetime(&self.ttl)?);
+        let (queue, fence, ttl) = (only_queue(cx, &self.words)?, token(cx)?, lasts(&self.ttl)?);
         let extended = cx.open_to_change()?.extend(&queue, fence, ttl);
         extended.map_err(|error| cx.with_hint(error.into()))?;
         Ok(Code::Done)

@@ -3,7 +3,7 @@ use std::ffi::OsString;
 use prontodb_core::store::QueuePlace;
 
 use super::only_queue;
-use crate::commands::lock::{span, token};
+use crate::commands::lock::{span_of, token};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -20,7 +20,7 @@ pub struct Nack {
     words: Vec<OsString>,
 
     /// How long nobody gets it: seconds, or 1m30s
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     delay: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Run for Nack {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
-        let delay = self.delay.as_deref().map(|text| span("--delay", text)).transpose()?;
+        let delay = span_of("--delay", self.delay.as_deref())?;
         let place = cx.open_to_change()?.nack(&queue, fence, delay);
         if place.map_err(|error| cx.with_hint(error.into()))? == QueuePlace::Dead {
             output::note("the item is dead now: it has been claimed as often as it may be");

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use prontodb_core::store::{DEFAULT_PRIORITY, DEFAULT_TRIES, PushOptions};
 
-use crate::commands::lock::span;
+use crate::commands::lock::span_of;
 use crate::commands::{Addressing, Run, set};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
@@ -29,7 +29,7 @@ pub struct Push {
     priority: u8,
 
     /// How long nobody gets it: seconds, or 1m30s
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     delay: Option<String>,
 
     /// How often it may be claimed before it is dead
@@ -52,8 +52,8 @@ impl Run for Push {
             [word] => Some(word.clone()),
             _ => return Err(Failure::usage("one value is wanted")),
         };
-        let delay = self.delay.as_deref().map(|text| span("--delay", text)).transpose()?;
-        let value = set::value(cx, word, self.file.as_deref())?;
+        let delay = span_of("--delay", self.delay.as_deref())?;
+        let value = set::bytes(cx, word, self.file.as_deref())?;
         let options = PushOptions { priority: self.priority, delay, tries: self.tries };
         let id = cx.open_to_write()?.push(&queue, &value, &options);
         let id = id.map_err(|error| cx.with_hint(error.into()))?;
@@ -63,7 +63,7 @@ impl Run for Push {
         } else {
             cx.out.line(&id);
         }
-        cx.out.flush()?;
+        cx.out.flush_done()?;
         Ok(Code::Done)
     }
 }

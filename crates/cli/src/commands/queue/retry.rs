@@ -32,6 +32,6 @@ impl Run for Retry {
             queue.display(cx.notation.delimiter),
             id.escape_debug()
         );
-        Err(Failure::new(Code::Missing, "missing", what))
+        Err(Failure::new(Code::Missing, "not_found", what))
     }
 }

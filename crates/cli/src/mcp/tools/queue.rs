@@ -144,7 +144,7 @@ impl Queue {
         let queue = open.scope.queue(self.queue.as_deref())?;
         let Some(claimed) = open.store.claim(&queue, self.ttl()?)? else {
             let what = "the queue has nothing to hand out".to_owned();
-            return Ok(nothing_yet(Code::Missing, "missing", what));
+            return Ok(nothing_yet(Code::Missing, "not_found", what));
         };
         let Claimed { id, fence, tries, value, note, .. } = claimed;
         let mut text = Vec::new();

@@ -16,6 +16,7 @@ on_each_engine! {
     a_chain_that_was_made_anew_has_not_the_hash_that_was_noted
     a_clock_that_is_set_back_breaks_nothing
     records_of_earlier_programs_stand_before_the_chain
+    what_stands_before_the_chain_is_what_stood_there_when_it_began
     what_is_no_hash_is_refused
     a_long_log_is_walked_by_pages
 }
@@ -84,6 +85,10 @@ fn a_record_that_was_changed_is_named(lab: &Lab) {
         tamper(lab, |txn| txn.put_record(Catalog::Audit, &key, &record.replace(from, to)));
         let found = broken(lab);
         assert_eq!((found.key.as_ref(), found.what), (Some(&key), "it was changed"), "{from}");
+    }
+    for added in [r#"{"extra":"x","#, r#"{"done":true,"#, r#"{"hash2":null,"#] {
+        tamper(lab, |txn| txn.put_record(Catalog::Audit, &key, &record.replacen('{', added, 1)));
+        assert_eq!(broken(lab).key.as_ref(), Some(&key), "{added}");
     }
     tamper(lab, |txn| txn.put_record(Catalog::Audit, &key, "no record"));
     assert_eq!((broken(lab).key, broken(lab).what), (Some(key.clone()), "it cannot be read"));
@@ -168,6 +173,40 @@ fn records_of_earlier_programs_stand_before_the_chain(lab: &Lab) {
     let chain = whole(lab);
     assert_eq!((chain.records, chain.unchained), (2, 2));
     assert!(records(lab)[2].0 > later);
+}
+
+fn what_stands_before_the_chain_is_what_stood_there_when_it_began(lab: &Lab) {
+    let old = r#"{"at":1,"who":"a","origin":"b","action":"c","target":"d","done":true}"#;
+    let put = |key: &'static str, record: String| {
+        tamper(lab, move |txn| txn.put_record(Catalog::Audit, key, &record));
+    };
+    let remove = |key: &'static str| tamper(lab, move |txn| txn.remove_record(Catalog::Audit, key));
+    // A chain with nothing before it.
+    note(lab, 2);
+    let first = records(lab)[0].0.clone();
+    let noted = whole(lab).last.unwrap();
+    put("000", old.to_owned());
+    assert_eq!(broken(lab).key.as_ref(), Some(&first));
+    assert!(matches!(lab.store.verify_audit_log(Some(&noted)).unwrap(), Verified::Broken(_)));
+    // One that begins behind what stands there already.
+    let all = records(lab);
+    tamper(lab, |txn| {
+        all[1..].iter().try_for_each(|(key, _)| txn.remove_record(Catalog::Audit, key))?;
+        txn.remove_record(Catalog::AuditHead, "head")
+    });
+    put("0001", old.to_owned());
+    note(lab, 2);
+    let (chain, first) = (whole(lab), records(lab)[2].0.clone());
+    assert_eq!((chain.records, chain.unchained), (2, 2));
+    put("0002", old.to_owned());
+    assert_eq!(broken(lab).key.as_ref(), Some(&first), "one was inserted");
+    remove("0002");
+    put("0001", old.replace("\"a\"", "\"b\""));
+    assert_eq!(broken(lab).key.as_ref(), Some(&first), "one was changed");
+    remove("0001");
+    assert_eq!(broken(lab).key.as_ref(), Some(&first), "one was removed");
+    put("0001", old.to_owned());
+    assert_eq!(whole(lab), chain);
 }
 
 fn what_is_no_hash_is_refused(lab: &Lab) {

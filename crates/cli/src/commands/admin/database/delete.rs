@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use super::{bytes_of, names, own, remove_empty_folder, tell};
+use super::{bytes_of, names, own, remove_empty_folder, told};
 use crate::args::Globals;
 use crate::backup::partial;
 use crate::commands::{Addressing, Run};
@@ -64,7 +64,9 @@ impl Run for Delete {
         // What a restore has left that was killed is the database, too.
         path.parent().into_iter().for_each(partial::remove_dead);
         remove_empty_folder(&path);
-        tell(&format!("{} is gone", self.name), &names(&named), "these cursors lead to nothing now");
+        let (gone, named) = (format!("{} is gone", self.name), names(&named));
+        let fields = [("gone", report::text(&*self.name)), ("cursors", Value::List(named.clone()))];
+        cx.tell_done(&told(&gone, &named, "these cursors lead to nothing now"), &fields)?;
         selections.iter().for_each(|lead| tell_fallen_back(lead));
         Ok(Code::Done)
     }

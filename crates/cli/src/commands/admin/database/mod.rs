@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::cursors::Lead;
 use crate::exit::{Code, Failure};
-use crate::output;
 
 /// The file of a database that has to be there.
 fn existing(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
@@ -63,10 +62,10 @@ fn bytes_of(path: &Path) -> u64 {
     size(path) + size(Path::new(&log))
 }
 
-/// Says what followed a change, in one line.
-fn tell(done: &str, leads: &[String], what: &str) {
+/// A change and what followed it, in one line.
+fn told(done: &str, leads: &[String], what: &str) -> String {
     match leads {
-        [] => output::note(done),
-        leads => output::note(&format!("{done}; {what}: {}", leads.join(", "))),
+        [] => done.to_owned(),
+        leads => format!("{done}; {what}: {}", leads.join(", ")),
     }
 }

@@ -2,13 +2,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{names, own, remove_empty_folder, taken, tell, unknown};
+use super::{names, own, remove_empty_folder, taken, told, unknown};
 use crate::args::Globals;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::cursors::{Lead, Turn};
 use crate::exit::{Code, Failure};
 use crate::files;
+use crate::output::report::{self, Value};
 use crate::paths::RENAME_MARK;
 use crate::replace::Replacement;
 
@@ -61,8 +62,10 @@ impl Run for Rename {
         }
         // The file has its new name: whatever comes, nothing undoes that, and the rest is done.
         let synced = alone.sync_names(&to);
-        self.follow(&turn, &leads, &from, &to)?;
-        synced.map(|()| Code::Done).map_err(|error| unsynced(error.into()))
+        follow(&turn, &leads, &from, &to)?;
+        let told = self.tell(cx, &names(&leads));
+        synced.map_err(|error| unsynced(error.into()))?;
+        told
     }
 }
 
@@ -74,25 +77,37 @@ fn unsynced(failure: Failure) -> Failure {
 
 impl Rename {
     /// The file has its new name; whatever else there was to do is done now.
-    fn finish(&self, cx: &Context, from: &Path, to: &Path) -> Result<Code, Failure> {
+    fn finish(&self, cx: &mut Context, from: &Path, to: &Path) -> Result<Code, Failure> {
         cx.require_admin_at(to)?;
         let cursors = cx.cursors()?;
         let turn = cursors.turn(cx.patience())?;
         let leads = cursors.leading_to(from)?;
-        match from.is_file() {
+        if from.is_file() {
             // Somebody has made it anew meanwhile.
-            true => Err(unknown(&self.old)),
-            false => self.follow(&turn, &leads, from, to),
+            return Err(unknown(&self.old));
         }
+        follow(&turn, &leads, from, to)?;
+        self.tell(cx, &names(&leads))
     }
 
-    fn follow(&self, turn: &Turn<'_>, leads: &[Lead], from: &Path, to: &Path) -> Result<Code, Failure> {
-        leads.iter().try_for_each(|lead| turn.redirect(lead, to))?;
-        let _ = fs::remove_file(mark_beside(to));
-        remove_empty_folder(from);
-        tell(&format!("{} is called {} now", self.old, self.new), &names(leads), "what led to it follows");
+    fn tell(&self, cx: &mut Context, leads: &[String]) -> Result<Code, Failure> {
+        let done = format!("{} is called {} now", self.old, self.new);
+        let fields = [
+            ("database", report::text(&*self.new)),
+            ("was", report::text(&*self.old)),
+            ("cursors", Value::List(leads.to_vec())),
+        ];
+        cx.tell_done(&told(&done, leads, "what led to it follows"), &fields)?;
         Ok(Code::Done)
     }
+}
+
+/// Has what led to the old place lead to the new one.
+fn follow(turn: &Turn<'_>, leads: &[Lead], from: &Path, to: &Path) -> Result<(), Failure> {
+    leads.iter().try_for_each(|lead| turn.redirect(lead, to))?;
+    let _ = fs::remove_file(mark_beside(to));
+    remove_empty_folder(from);
+    Ok(())
 }
 
 fn mark_beside(database: &Path) -> PathBuf {

@@ -1,10 +1,9 @@
 use super::existing;
 use crate::args::Globals;
-use crate::commands::cursor::note_stronger;
+use crate::commands::cursor::{note_stronger, tell_selected};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
-use crate::output;
 
 /// Select a database from now on
 ///
@@ -26,7 +25,7 @@ impl Run for Switch {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let path = existing(cx, &self.name)?;
         cx.cursors()?.turn(cx.patience())?.select_database(&path)?;
-        output::note(&format!("{} is selected: {}", self.name, path.display()));
+        tell_selected(cx, &self.name, &path)?;
         note_stronger(cx)?;
         Ok(Code::Done)
     }

@@ -30,7 +30,7 @@ pub struct Create {
     role: Option<String>,
 
     /// How long the API key holds: seconds, or 90s, 15m, 2h; for ever unless set
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     ttl: Option<String>,
 }
 

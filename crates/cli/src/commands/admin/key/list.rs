@@ -5,6 +5,7 @@ use crate::commands::list::Arguments;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::output;
 use crate::output::json::Object;
 
 /// List API keys; with a namespace, the keys of that
@@ -59,5 +60,8 @@ fn list_api_keys(cx: &mut Context) -> Result<Code, Failure> {
         out.line(&format!("{}\t{}\t{}\t{expires}", key.id, key.name, role.as_deref().unwrap_or("-")));
     });
     cx.out.flush()?;
+    if keys.is_empty() {
+        output::note("there are no API keys");
+    }
     Ok(Code::Done)
 }

@@ -18,6 +18,7 @@ use prontodb_core::store::Recoded;
 
 use crate::context::Context;
 use crate::exit::Failure;
+use crate::output::report::{self, Value};
 use crate::{output, secret};
 
 /// Whom the key of an encrypted namespace is wrapped for.
@@ -74,13 +75,26 @@ fn explained(cx: &Context, namespace: &Namespace, error: prontodb_core::Error) -
 }
 
 /// Tells what a change of the encryption has done.
-fn tell(cx: &Context, namespace: &Namespace, done: &str, recoded: Recoded) {
+fn tell(
+    cx: &mut Context,
+    namespace: &Namespace,
+    done: &str,
+    encrypted: bool,
+    recoded: Recoded,
+) -> Result<(), Failure> {
     let namespace = namespace.display(cx.notation.delimiter);
     let values = output::counted(recoded.values, "value was", "values were");
-    output::note(&format!("{namespace} {done}; {values} written anew"));
+    let told = format!("{namespace} {done}; {values} written anew");
+    let fields = [
+        ("namespace", report::text(namespace)),
+        ("encrypted", Value::Truth(encrypted)),
+        ("written", Value::Number(recoded.values)),
+    ];
+    cx.tell_done(&told, &fields)?;
     if !recoded.is_scrubbed {
         output::warn(
             "others are still reading what was there before, so it stays in the file; say the same again when they are done",
         );
     }
+    Ok(())
 }

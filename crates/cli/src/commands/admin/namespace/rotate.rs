@@ -28,7 +28,7 @@ impl Run for Rotate {
         let named = self.readers.named()?;
         let rotated = cx.open_existing()?.rotate_key(&namespace, named.as_ref());
         let rotated = rotated.map_err(|error| cx.with_hint(error.into()))?;
-        tell(cx, &namespace, "has a new key", rotated);
+        tell(cx, &namespace, "has a new key", true, rotated)?;
         Ok(Code::Done)
     }
 }

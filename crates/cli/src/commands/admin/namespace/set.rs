@@ -9,7 +9,7 @@ use super::{Readers, explained, own_recipients, tell};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session, text};
 use crate::exit::{Code, Failure};
-use crate::output::report::Value;
+use crate::output::report::{self, Value};
 use crate::{dry_run, output, secret};
 
 /// Encrypt the values of a namespace, have it keep its history, or end that
@@ -73,7 +73,7 @@ impl Set {
 
     fn keep_history(
         &self,
-        cx: &Context,
+        cx: &mut Context,
         namespace: &Namespace,
         settings: &HistorySettings,
     ) -> Result<(), Failure> {
@@ -88,20 +88,23 @@ impl Set {
         let changed = store.set_history(namespace, settings);
         let changed = changed.map_err(|error| explained(cx, namespace, error))?;
         let shown = namespace.display(cx.notation.delimiter);
+        let fields = [
+            ("namespace", report::text(&*shown)),
+            ("history", Value::Number(changed.versions.unwrap_or_default())),
+            ("history_age", changed.age.map_or(Value::Nothing("none"), |age| report::text(age.to_string()))),
+        ];
         let shown = if changed.is_new { format!("{shown} is new, and") } else { shown };
         let Some(versions) = changed.versions else {
-            output::note(&format!("{shown} keeps no history"));
-            return Ok(());
+            return cx.tell_done(&format!("{shown} keeps no history"), &fields);
         };
         let versions = output::counted(versions, "version", "versions");
         let until = changed
             .age
             .map_or_else(|| "for good".to_owned(), |age| format!("until {} after its end", days(age)));
-        output::note(&format!("{shown} keeps {versions} of each entry, each {until}"));
-        Ok(())
+        cx.tell_done(&format!("{shown} keeps {versions} of each entry, each {until}"), &fields)
     }
 
-    fn encrypt(&self, cx: &Context, namespace: &Namespace) -> Result<(), Failure> {
+    fn encrypt(&self, cx: &mut Context, namespace: &Namespace) -> Result<(), Failure> {
         let store = cx.open_to_write()?;
         let done = match (sealing(cx, &store, namespace)?.key(), self.readers.named()?) {
             (Some(_), None) => store.resume_encryption(namespace),
@@ -113,22 +116,22 @@ impl Set {
             ),
             _ => cx.with_hint(error.into()),
         })?;
-        tell(cx, namespace, if done.is_new { "is new, and encrypted" } else { "is encrypted" }, done);
-        Ok(())
+        tell(cx, namespace, if done.is_new { "is new, and encrypted" } else { "is encrypted" }, true, done)
     }
 
-    fn decrypt(&self, cx: &Context, namespace: &Namespace) -> Result<(), Failure> {
+    fn decrypt(&self, cx: &mut Context, namespace: &Namespace) -> Result<(), Failure> {
         if self.readers.named()?.is_some() {
             return Err(Failure::usage("--recipient and --new-pass-file go with encrypt=on"));
         }
         let store = cx.open_existing()?;
         if sealing(cx, &store, namespace)? == Sealing::Never {
-            output::note(&format!("{} was not encrypted", namespace.display(cx.notation.delimiter)));
-            return Ok(());
+            let shown = namespace.display(cx.notation.delimiter);
+            let told = format!("{shown} was not encrypted");
+            let fields = [("namespace", report::text(shown)), ("encrypted", Value::Truth(false))];
+            return cx.tell_done(&told, &fields);
         }
         let done = store.decrypt(namespace).map_err(|error| cx.with_hint(error.into()))?;
-        tell(cx, namespace, "is not encrypted any more", done);
-        Ok(())
+        tell(cx, namespace, "is not encrypted any more", false, done)
     }
 }
 
