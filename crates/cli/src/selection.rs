@@ -10,6 +10,7 @@ use crate::config::Source;
 use crate::cursors::{Cursor, Cursors, Selected, check_name};
 use crate::directory;
 use crate::exit::Failure;
+use crate::files;
 use crate::paths::{self, DEFAULT_DATABASE, Env, Roots, database_path};
 use crate::user::User;
 
@@ -199,7 +200,10 @@ impl Selection {
 
     /// A database that is to be selected.
     fn of_database(path: PathBuf, name: Option<&str>) -> Self {
-        let memory = Memory::Database { name: name.map(str::to_owned), is_there: path.is_file() };
+        let memory = Memory::Database {
+            name: name.map(str::to_owned),
+            is_there: files::is_file(&path).unwrap_or(true),
+        };
         Self { memory, ..Self::new(path, By::flag(SELECT)) }
     }
 

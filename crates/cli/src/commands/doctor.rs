@@ -113,7 +113,9 @@ fn advice(cx: &Context) -> Vec<String> {
     advice.extend(data.iter().filter_map(|folder| about_mode(folder, 0o700)));
     advice.extend(configuration.iter().filter_map(|file| about_mode(file.parent()?, 0o700)));
     advice.extend(configuration.iter().filter_map(|file| about_mode(file, 0o600)));
-    for (_, database) in roots.databases().unwrap_or_default() {
+    let databases = roots.databases().unwrap_or_default();
+    advice.extend(databases.hidden().map(|failure| failure.message));
+    for (_, database) in databases.found {
         advice.extend(database.parent().and_then(|folder| about_mode(folder, 0o700)));
         advice.extend(about_mode(&database, 0o600));
     }

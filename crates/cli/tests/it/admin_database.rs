@@ -11,8 +11,8 @@ use prontodb_testkit::sandbox::Sandbox;
 
 use crate::bad_luck::{OrdinaryUser, set_mode};
 use crate::common::{
-    assert_whole, contents, data_folder, database_file, json_of, mode_of, refused, refuses, sandbox,
-    sandbox_with, side_file,
+    assert_whole, contents, data_folder, database_file, error_of, json_of, mode_of, refused, refuses,
+    sandbox, sandbox_with, side_file,
 };
 use crate::many_processes::{Dice, kill_at_some_moment, kills_of_a_worker};
 
@@ -112,6 +112,36 @@ fn what_cannot_be_opened_is_listed_without_a_schema() {
     assert_eq!((&list[0]["name"], list[0]["schema"].is_null()), (&"bad".into(), true));
     assert!(list[1]["schema"].is_u64());
     s.run(["admin", "describe-db", "bad"]).fails(7);
+}
+
+#[test]
+fn what_may_not_be_looked_at_is_told_and_does_not_count_as_absent() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    user.run(&["set", "p.n.k", "1"]).prints("");
+    user.run(&["--database", "two", "set", "p.n.k", "1"]).prints("");
+    let folder = data_folder(&s).join("two");
+    set_mode(&folder, 0o000);
+    user.run(&["admin", "list-dbs"]).fails(5).stdout_is("main\n").stderr_has("pronto.two.prdb");
+    user.run(&["admin", "list-dbs", "--long"]).fails(5).stdout_has("main\n").stderr_has("pronto.two.prdb");
+    let listed = user.run(&["admin", "list-dbs", "--json"]).fails(5).stdout_has("\"main\"");
+    assert_eq!(error_of(listed)["kind"], "denied");
+    for args in [
+        &["admin", "describe-db", "two"][..],
+        &["admin", "switch-db", "two"],
+        &["admin", "delete-db", "two", "--force"],
+        &["admin", "rename-db", "two", "three"],
+        &["admin", "create-db", "two"],
+    ] {
+        user.run(args).fails(5).stdout_is("").stderr_has("two").stderr_lacks("no database");
+    }
+    user.run(&["doctor"]).succeeds().stdout_has("cannot tell whether").stdout_has("pronto.two.prdb");
+    set_mode(data_folder(&s).join("main"), 0o000);
+    user.run(&["admin", "list-dbs"]).fails(5).stdout_is("").stderr_lacks("no databases yet");
+    for name in ["main", "two"] {
+        set_mode(data_folder(&s).join(name), 0o700);
+    }
+    user.run(&["admin", "list-dbs"]).prints("main\ntwo\n").stderr_is("");
 }
 
 #[test]

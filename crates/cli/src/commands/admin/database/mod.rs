@@ -13,12 +13,18 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::cursors::Lead;
 use crate::exit::{Code, Failure};
+use crate::files;
 use crate::output;
+use crate::paths::cannot_look;
 
 /// The file of a database that has to be there.
 fn existing(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
     let path = cx.roots().database_file(name)?;
-    if path.is_file() { Ok(path) } else { Err(unknown(name)) }
+    match files::is_file(&path) {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(unknown(name)),
+        Err(error) => Err(cannot_look(&path, &error)),
+    }
 }
 
 /// The same for one that is to be moved or removed: the file itself, and not a link to one.
