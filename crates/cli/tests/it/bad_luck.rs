@@ -9,7 +9,7 @@ use prontodb_testkit::sandbox::{Call, Sandbox};
 
 use crate::common::{
     LockHolder, assert_whole, data_folder, database_file, databases, error_of, fold_log, refuses, sandbox,
-    sandbox_with,
+    sandbox_with, side_file,
 };
 
 // Readers that go away, and a stdout that takes nothing.
@@ -183,6 +183,30 @@ fn a_database_that_may_not_be_written_can_still_be_read() {
     user.run(&["incr", "p.n.k"]).fails(5).stdout_is("");
     user.run(&["get", "p.n.k"]).prints("1\n");
     set_mode(&folder, 0o700);
+}
+
+#[test]
+fn a_database_in_a_folder_that_may_not_be_written_can_be_read() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    let file = s.path("ro/pronto.main.prdb");
+    fs::create_dir(s.path("ro")).unwrap();
+    set_mode(s.path("ro"), 0o777);
+    user.run(&["-d", file.to_str().unwrap(), "set", "p.n.k", "1"]).prints("");
+    fold_log(&s, &file);
+    set_mode(&file, 0o666);
+    std::os::unix::fs::symlink("ro/pronto.main.prdb", s.path("link.prdb")).unwrap();
+    set_mode(s.path("ro"), 0o555);
+    for path in ["ro/pronto.main.prdb", "link.prdb"] {
+        user.run(&["-d", path, "get", "p.n.k"]).prints("1\n");
+        user.run(&["-d", path, "keys", "p.n"]).prints("k\n");
+        user.run(&["-d", path, "doctor"]).succeeds().stdout_has("state: good");
+        let set = user.run(&["--json", "-d", path, "set", "p.n.k", "2"]).fails(5).stdout_is("");
+        assert_eq!(error_of(set)["kind"], "denied");
+    }
+    assert!(["-wal", "-shm"].iter().all(|suffix| !side_file(&file, suffix).exists()));
+    set_mode(s.path("ro"), 0o777);
+    user.run(&["-d", "ro/pronto.main.prdb", "get", "p.n.k"]).prints("1\n");
 }
 
 #[test]
