@@ -272,13 +272,13 @@ impl Backup {
             let selection = cx.selection()?;
             selection.warning.iter().for_each(|warning| output::warn(warning));
             selection.require(cx.surroundings())?;
-            let path = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
+            let path = absolute(cx.place()?).map_err(|error| Failure::io("no such path", &error))?;
             if !path.try_exists().map_err(|error| cannot_look(&path, &error))? {
                 let what = format!("there is no database {} to back up yet", path.display());
                 return Err(Failure::new(Code::Error, "no_database", what));
             }
             selection.select(cx.surroundings(), cx.patience())?;
-            return Ok(Databases::of_one(backup::name_of(cx, &selection.path), path));
+            return Ok(Databases::of_one(backup::name_of(cx, &path), path));
         }
         restore::refuse_choice(cx, "--all is for every database")?;
         let found = cx.roots().databases()?;

@@ -12,6 +12,7 @@ use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::report::array;
+use crate::renamed::{self, refuse_old_name};
 use crate::replica;
 use crate::{output, secret};
 
@@ -76,6 +77,7 @@ impl Run for Restore {
             };
             return tell_what_would(cx, &would).map(|()| Code::Done);
         }
+        renamed::finish(cx, &target)?;
         let restored = match &self.to {
             Some(_) if is_folder => restore::folder(cx, &given, &target)?,
             Some(_) => restore::database(cx, &given, &target)?,
@@ -91,8 +93,11 @@ impl Restore {
     fn target(&self, cx: &Context) -> Result<PathBuf, Failure> {
         let path = match &self.to {
             Some(word) if restore::is_folder(word) => PathBuf::from(word),
-            Some(word) => return cx.roots().database_file(text(word)?),
-            None => cx.selection()?.path.clone(),
+            Some(word) => {
+                let path = cx.roots().database_file(text(word)?)?;
+                return refuse_old_name(cx.roots(), &path).map(|()| path);
+            }
+            None => cx.place()?,
         };
         absolute(path).map_err(|error| Failure::io("no such path", &error))
     }

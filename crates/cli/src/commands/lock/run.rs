@@ -121,7 +121,7 @@ struct Hold<'a> {
 impl Hold<'_> {
     /// A command that knows what it runs under.
     fn command(&self, program: &OsStr) -> Result<Command, Failure> {
-        let given = Given::of(self.lock.fence, &self.cx.selection()?.path);
+        let given = Given::of(self.lock.fence, &self.cx.place()?);
         let mut command = Command::new(program);
         command.env(fence::VARIABLE, given.to_variable()).env(VARIABLE, &self.lock.name);
         Ok(command)

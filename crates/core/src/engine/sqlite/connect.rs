@@ -40,7 +40,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenSt
     match (look_at(&options.path)?, options.access) {
         (Place::Taken, _) => {}
         (Place::Free, Access::Write) => create(options)?,
-        (Place::Free, Access::Read) => return Err(no_database(&options.path)),
+        (Place::Free, Access::Read | Access::Change) => return Err(no_database(&options.path)),
     }
     if options.access == Access::Read && !can_have_log(&options.path) {
         let state = FrozenState::of(&options.path);
@@ -50,7 +50,7 @@ pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenSt
     }
     let connection = connect(options).map_err(|error| match (error.kind(), options.access) {
         // It was there a moment ago, and somebody has moved it.
-        (ErrorKind::NoDatabase, Access::Write) => moved(&options.path),
+        (ErrorKind::NoDatabase, Access::Change | Access::Write) => moved(&options.path),
         _ => error,
     })?;
     set_durability(&connection, options.durability).map_err(|e| translate(e, &options.path))?;
@@ -231,6 +231,10 @@ fn create(options: &OpenOptions) -> Result<()> {
     let turnstile = Turnstile::of(&path);
     let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
     let mut connection = connect(options)?;
+    if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+        // Whoever still has a file open that had this name would take a journal beside the new one for its own, and undo.
+        connection.execute_batch(sql::JOURNAL_IN_MEMORY).map_err(|e| translate(e, &path))?;
+    }
     migrate(&connection, &path, Earlier::Kept)?;
     // Closing would copy the log back and remove it, only for the next connection to make it again.
     Log::watch(&mut connection, options.lifetime).map_err(|e| translate(e, &path))?.settle(&connection);

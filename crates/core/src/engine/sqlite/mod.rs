@@ -74,6 +74,8 @@ pub struct OpenOptions {
 pub enum Access {
     /// Reading; a database that is not there is an error of kind [`ErrorKind::NoDatabase`].
     Read,
+    /// Writing; a database that is not there is such an error, too.
+    Change,
     /// Writing; a database that is not there is made.
     Write,
 }

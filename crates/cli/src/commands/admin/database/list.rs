@@ -60,7 +60,7 @@ impl Run for List {
 /// Shows databases with all that is known of them.
 fn show(cx: &mut Context, found: &[(String, PathBuf)]) -> Result<(), Failure> {
     // A selection that cannot be read selects none of them.
-    let selected = cx.selection().ok().map(|selection| selection.path.clone());
+    let selected = cx.place().ok();
     let describe = |(name, path): &(String, PathBuf)| {
         let report = engines::report(&cx.open_options(path.clone(), Access::Read));
         Ok(Database {

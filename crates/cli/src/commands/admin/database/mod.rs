@@ -16,13 +16,14 @@ use crate::exit::{Code, Failure};
 use crate::files;
 use crate::output;
 use crate::paths::cannot_look;
+use crate::renamed::Renamed;
 
 /// The file of a database that has to be there.
 fn existing(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
     let path = cx.roots().database_file(name)?;
     match files::is_file(&path) {
         Ok(true) => Ok(path),
-        Ok(false) => Err(unknown(name)),
+        Ok(false) => Err(Renamed::from(cx.roots(), &path).map_or_else(|| unknown(name), |it| it.failure())),
         Err(error) => Err(cannot_look(&path, &error)),
     }
 }
