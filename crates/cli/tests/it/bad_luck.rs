@@ -343,6 +343,32 @@ fn a_database_can_be_removed_from_a_full_disk() {
     reports(&report, &[("rename", "1"), ("get", "v"), ("delete", "0"), ("files", "0"), ("gone", "2")]);
 }
 
+const DELETE_THE_SELECTED_ON_A_FULL_DISK: &str = r#"
+    exec 2>&1
+    mount -t tmpfs -o size=700k none "$HOME" || exit 1
+    for name in main store; do
+        "$0" --database "$name" set p.n.k v
+        "$0" cursor "$name"
+        head -c 2000000 /dev/zero > "$HOME/filler"
+        "$0" admin delete-db "$name" --force
+        echo "delete $name: $?"
+        "$0" context | grep -c pronto.main.prdb
+        rm "$HOME/filler"
+        "$0" get p.n.k
+        echo "get $name: $?"
+    done
+"#;
+
+#[test]
+fn the_selected_database_can_be_removed_from_a_full_disk() {
+    let s = sandbox();
+    let Some(report) = in_own_mounts(&s, DELETE_THE_SELECTED_ON_A_FULL_DISK) else {
+        return say_skipped();
+    };
+    reports(&report, &[("delete main", "0"), ("get main", "2"), ("delete store", "0"), ("get store", "2")]);
+    assert!(report.lines().filter(|line| *line == "1").count() == 2, "main is selected:\n{report}");
+}
+
 const READ_ONLY_MOUNT: &str = r#"
     exec 2>&1
     mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" || exit 1
