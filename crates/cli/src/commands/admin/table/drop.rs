@@ -30,7 +30,9 @@ impl Run for Drop {
         }
         let (_, doomed) =
             store.describe_table(&name).map_err(|error| explained(cx.with_hint(error.into())))?;
-        dropping.run(cx, &format!("the table {name}"), &doomed, || store.drop_table(&name, true))
+        // Without --force it is refused.
+        let force = if dropping.force || doomed.is_empty() { "" } else { "with --force " };
+        dropping.run(cx, &format!("{force}the table {name}"), &doomed, || store.drop_table(&name, true))
     }
 }
 
