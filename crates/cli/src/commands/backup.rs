@@ -91,6 +91,7 @@ pub struct Backup {
 
 impl Run for Backup {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::undecided(globals)
@@ -99,6 +100,9 @@ impl Run for Backup {
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         if let Some(file) = self.restore.take() {
             return Restore::of(file, self.to.take(), self.age_identity.take(), self.dry_run).run(cx);
+        }
+        if cx.globals.fence.is_some() {
+            return Err(Failure::usage("--fence goes with --restore: a backup changes nothing"));
         }
         if let Some(file) = &self.verify {
             restore::refuse_choice(cx, "--verify looks at a file")?;

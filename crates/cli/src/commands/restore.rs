@@ -56,6 +56,7 @@ impl Restore {
 
 impl Run for Restore {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::undecided(globals)
@@ -70,6 +71,9 @@ impl Run for Restore {
         let given = Given { place: &self.file, until: self.until()?, unlock: &unlock };
         let is_folder = self.to.as_deref().is_some_and(restore::is_folder);
         let target = self.target(cx)?;
+        if cx.globals.fence.is_some() && !target.is_file() {
+            return Err(Failure::usage("--fence means nothing where no database is replaced"));
+        }
         if self.dry_run {
             let would = match is_folder {
                 true => restore::would_fill(cx, &given, &target)?,

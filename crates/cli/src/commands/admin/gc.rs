@@ -13,6 +13,7 @@ pub struct Gc {}
 
 impl Run for Gc {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let removed = cx.open_existing()?.collect_garbage().map_err(|error| cx.with_hint(error.into()))?;

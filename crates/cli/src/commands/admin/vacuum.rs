@@ -19,6 +19,7 @@ pub struct Vacuum {
 
 impl Run for Vacuum {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let explain = |error: prontodb_core::Error| cx.with_hint(error.into());

@@ -36,6 +36,7 @@ pub struct Delete {
 
 impl Run for Delete {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::without_database(globals)

@@ -28,6 +28,7 @@ pub struct Rename {
 
 impl Run for Rename {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::without_database(globals)

@@ -12,6 +12,7 @@ pub struct Revoke {
 
 impl Run for Revoke {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let revoked = cx.open_to_write()?.revoke_api_key(&self.id_or_name);

@@ -19,6 +19,7 @@ pub struct Drop {
 
 impl Run for Drop {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         parse(&self.name)?;

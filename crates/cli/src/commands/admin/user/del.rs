@@ -14,6 +14,7 @@ pub struct Del {
 
 impl Run for Del {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let store = cx.open_to_write()?;
