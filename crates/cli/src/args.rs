@@ -143,7 +143,7 @@ pub struct Globals {
     pub durable: bool,
 
     /// Write nothing unless the lease stands that this token is of; see prontodb lock acquire
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", help_heading = "Leases")]
     pub fence: Option<String>,
 
     /// The id of this operation: another try under it changes nothing and gets the same answer

@@ -1,6 +1,6 @@
 //! Where a command works: which database, which delimiter and defaults, who writes.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::mem::ManuallyDrop;
@@ -20,6 +20,7 @@ use crate::exit::{Code, Failure};
 use crate::fence;
 use crate::output::{self, Out, report};
 use crate::paths::{self, Roots};
+use crate::renamed::{Renamed, refuse_old_name};
 use crate::secret;
 use crate::selection::{self, Selection, Surroundings};
 use crate::user::{self, User};
@@ -46,6 +47,8 @@ pub struct Context {
     pub op: Option<OpId>,
     /// Why it changes entries, if that was said.
     reason: Option<Reason>,
+    /// Whether it has been told that renaming the database was interrupted.
+    is_rename_told: Cell<bool>,
     /// How addresses are read.
     pub notation: Notation,
     /// How long the process will live.
@@ -112,6 +115,7 @@ impl Context {
             fence: None,
             op: None,
             reason: None,
+            is_rename_told: Cell::new(false),
             notation,
             lifetime: Lifetime::OneShot,
             has_dashes: false,
@@ -196,16 +200,22 @@ impl Context {
         Ok(self.configure(&selection.path, store, identity))
     }
 
-    /// Opens a database to write, with the folder that one by name lies in. That folder goes when somebody renames or deletes
-    /// the database at this moment, and is made anew then.
+    /// Opens a database to write, and makes it if it is nowhere, with the folder that one by name lies in. That folder goes when
+    /// somebody renames or deletes the database at this moment, and is made anew then.
     fn make(&self, selection: &Selection) -> Result<Result<Store, prontodb_core::Error>, Failure> {
         let folder = selection.path.parent().filter(|_| self.roots().is_by_name(&selection.path));
+        let is_settled = |opened: &Result<Store, _>| opened.is_ok() || folder.is_none_or(Path::exists);
+        match self.open_there(&selection.path, Access::Change) {
+            Err(error) if error.kind() == ErrorKind::NoDatabase => {}
+            opened if is_settled(&opened) => return Ok(opened),
+            _ => {}
+        }
         loop {
             if folder.is_some() {
                 make_folder(&selection.path)?;
             }
-            let opened = self.open(selection, Access::Write);
-            if opened.is_ok() || folder.is_none_or(Path::exists) {
+            let opened = engines::open(&self.open_options(selection.path.clone(), Access::Write));
+            if is_settled(&opened) {
                 return Ok(opened);
             }
         }
@@ -249,7 +259,7 @@ impl Context {
     pub fn open_if_there(&self) -> Result<Option<Session>, Failure> {
         let identity = self.local_identity()?;
         let selection = self.selection()?;
-        match self.open(selection, Access::Read) {
+        match self.open_there(&selection.path, Access::Read) {
             Ok(store) => {
                 selection.select(self.surroundings(), self.patience())?;
                 Ok(Some(self.configure(&selection.path, store, identity)))
@@ -286,6 +296,7 @@ impl Context {
     /// The same for one that is written, and made if need be.
     pub fn make_at(&self, path: &Path) -> Result<Session, Failure> {
         let identity = self.local_identity_at(path)?;
+        refuse_old_name(self.roots(), path)?;
         if self.roots().is_by_name(path) {
             make_folder(path)?;
         }
@@ -294,13 +305,16 @@ impl Context {
     }
 
     fn open_path(&self, path: &Path, access: Access) -> Result<Store, Failure> {
-        let opened = engines::open(&self.open_options(path.to_owned(), access));
+        let opened = match access {
+            Access::Write => engines::open(&self.open_options(path.to_owned(), access)),
+            access => self.open_there(path, access),
+        };
         opened.map_err(|error| self.with_hint(error.into()))
     }
 
     /// A database that is not there is an empty one; one that cannot be opened is not.
     fn open_or_empty(&self, path: &Path) -> Result<Store, Failure> {
-        match engines::open(&self.open_options(path.to_owned(), Access::Read)) {
+        match self.open_there(path, Access::Read) {
             Err(error) if error.kind() == ErrorKind::NoDatabase => Ok(Store::in_memory()),
             opened => opened.map_err(|error| self.with_hint(error.into())),
         }
@@ -393,8 +407,30 @@ impl Context {
         known.map_err(|error| secret::with_hint(self.with_hint(error.into()), credentials))
     }
 
-    fn open(&self, selection: &Selection, access: Access) -> Result<Store, prontodb_core::Error> {
-        engines::open(&self.open_options(selection.path.clone(), access))
+    /// Opens a database that has to be there, or that renaming has left elsewhere.
+    fn open_there(&self, path: &Path, access: Access) -> Result<Store, prontodb_core::Error> {
+        match engines::open(&self.open_options(path.to_owned(), access)) {
+            Err(error) if error.kind() == ErrorKind::NoDatabase => match self.renamed(path) {
+                Some(elsewhere) => engines::open(&self.open_options(elsewhere, access)),
+                None => Err(error),
+            },
+            opened => opened,
+        }
+    }
+
+    /// Where the selected database lies.
+    pub fn place(&self) -> Result<PathBuf, Failure> {
+        let path = &self.selection()?.path;
+        Ok(self.renamed(path).unwrap_or_else(|| path.clone()))
+    }
+
+    /// Where the database lies that was to be at `path`, if renaming it was interrupted, which is told.
+    fn renamed(&self, path: &Path) -> Option<PathBuf> {
+        let renamed = Renamed::from(self.roots(), path)?;
+        if !self.is_rename_told.replace(true) {
+            output::warn(&format!("{}; {}", renamed.message(), renamed.hint()));
+        }
+        Some(renamed.path)
     }
 
     /// How long to wait for others.
@@ -404,7 +440,7 @@ impl Context {
 
     /// A folder for unnamed files next to the database, or as near to it as there is one.
     pub fn spill_folder(&self) -> Result<PathBuf, Failure> {
-        Ok(paths::folder_near(&self.selection()?.path))
+        Ok(paths::folder_near(&self.place()?))
     }
 
     /// How the database at `path` is opened.

@@ -57,7 +57,7 @@ impl Explanation {
                 Line { name: "overruled", value: Some(failure.message), source: chooser.to_owned() }
             }
         });
-        Ok(Self { lines, exists: selection.path.is_file(), overruled: overruled.collect() })
+        Ok(Self { lines, exists: cx.place()?.is_file(), overruled: overruled.collect() })
     }
 
     /// A line for each.

@@ -56,6 +56,18 @@ pub fn metadata(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// Whether a file is at `path`, or at the end of the link there.
+///
+/// # Errors
+/// Those of the file system, where it cannot be told.
+pub fn is_file(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(about.is_file()),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Whether nothing is there; below a file that is no directory, nothing is.
 pub fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)

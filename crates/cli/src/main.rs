@@ -30,6 +30,7 @@ mod names;
 mod output;
 mod paths;
 mod prompt;
+mod renamed;
 mod replace;
 mod replica;
 mod run;

@@ -101,6 +101,37 @@ impl fmt::Debug for Roots<'_> {
     }
 }
 
+/// What there is of databases in the data directory.
+#[derive(Debug, Default)]
+pub struct Databases {
+    /// Their names and files, sorted.
+    pub found: Vec<(String, PathBuf)>,
+    /// Files of databases that may be there, and why that cannot be told.
+    hidden: Vec<(PathBuf, io::Error)>,
+}
+
+impl Databases {
+    /// This one alone.
+    pub fn of_one(name: String, path: PathBuf) -> Self {
+        Self { found: vec![(name, path)], ..Self::default() }
+    }
+
+    /// Whether there is none, as far as can be told.
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.hidden.is_empty()
+    }
+
+    /// A failure for each place that cannot be looked at.
+    pub fn hidden(&self) -> impl Iterator<Item = Failure> {
+        self.hidden.iter().map(|(path, error)| cannot_look(path, error))
+    }
+}
+
+/// The failure of a look for a database that the system does not allow.
+pub fn cannot_look(path: &Path, error: &io::Error) -> Failure {
+    Failure::io(format_args!("cannot tell whether {} is there", path.display()), error)
+}
+
 impl<'a> Roots<'a> {
     /// The directories in the environment `env`.
     pub fn new(env: Env<'a>) -> Self {
@@ -155,29 +186,32 @@ impl<'a> Roots<'a> {
         Ok(self.data_dir()?.join(RESERVED[1]))
     }
 
-    /// The databases of the data directory with their files, sorted by name. Other things may lie there too.
+    /// The databases of the data directory. Other things may lie there too.
     ///
     /// # Errors
     /// Those of [`Roots::data_dir`], and a directory that cannot be read.
-    pub fn databases(&self) -> Result<Vec<(String, PathBuf)>, Failure> {
+    pub fn databases(&self) -> Result<Databases, Failure> {
         let data = self.data_dir()?;
         let cannot = |error| Failure::io(format_args!("cannot read {}", data.display()), &error);
+        let mut databases = Databases::default();
         let entries = match fs::read_dir(&data) {
             Ok(entries) => entries,
-            Err(error) if files::is_absent(&error) => return Ok(Vec::new()),
+            Err(error) if files::is_absent(&error) => return Ok(databases),
             Err(error) => return Err(cannot(error)),
         };
-        let mut databases = Vec::new();
         for entry in entries {
             let Ok(name) = entry.map_err(cannot)?.file_name().into_string() else { continue };
-            // An empty file is what is left of one that could not be made.
-            if let Ok(path) = self.database_file(&name)
-                && path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0)
-            {
-                databases.push((name, path));
+            let Ok(path) = self.database_file(&name) else { continue };
+            match path.metadata() {
+                // An empty file is what is left of one that could not be made.
+                Ok(file) if file.is_file() && file.len() > 0 => databases.found.push((name, path)),
+                Ok(_) => {}
+                Err(error) if files::is_absent(&error) => {}
+                Err(error) => databases.hidden.push((path, error)),
             }
         }
-        databases.sort();
+        databases.found.sort();
+        databases.hidden.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(databases)
     }
 

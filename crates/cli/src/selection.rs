@@ -10,7 +10,9 @@ use crate::config::Source;
 use crate::cursors::{Cursor, Cursors, Selected, check_name};
 use crate::directory;
 use crate::exit::Failure;
+use crate::files;
 use crate::paths::{self, DEFAULT_DATABASE, Env, Roots, database_path};
+use crate::renamed::Renamed;
 use crate::user::User;
 
 /// A database, and what chose it.
@@ -180,7 +182,9 @@ pub fn find(given: Surroundings<'_>, word: &OsStr) -> Result<Selection, Failure>
         let memory = Memory::Cursor(name.into_owned());
         return Ok(Selection { memory, ..Selection::of_cursor(cursor, by) });
     }
-    let selection = Selection::of_database(given.roots().database_file(&name)?, Some(&name));
+    let path = given.roots().database_file(&name)?;
+    let path = Renamed::from(given.roots(), &path).map_or(path, |renamed| renamed.path);
+    let selection = Selection::of_database(path, Some(&name));
     if selection.is_missing() && Path::new(word).is_file() {
         let what = format!("there is no cursor and no database {name}; a file is named with a `/`");
         return Err(Failure::invalid(what).hint(format!("write ./{name}")));
@@ -199,7 +203,10 @@ impl Selection {
 
     /// A database that is to be selected.
     fn of_database(path: PathBuf, name: Option<&str>) -> Self {
-        let memory = Memory::Database { name: name.map(str::to_owned), is_there: path.is_file() };
+        let memory = Memory::Database {
+            name: name.map(str::to_owned),
+            is_there: files::is_file(&path).unwrap_or(true),
+        };
         Self { memory, ..Self::new(path, By::flag(SELECT)) }
     }
 

@@ -15,7 +15,7 @@ use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::report::array;
-use crate::paths::DEFAULT_DATABASE;
+use crate::paths::{DEFAULT_DATABASE, Databases, cannot_look};
 use crate::replica::{self, FollowFlags};
 use crate::{output, secret};
 
@@ -91,6 +91,7 @@ pub struct Backup {
 
 impl Run for Backup {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::undecided(globals)
@@ -99,6 +100,9 @@ impl Run for Backup {
     fn run(mut self, cx: &mut Context) -> Result<Code, Failure> {
         if let Some(file) = self.restore.take() {
             return Restore::of(file, self.to.take(), self.age_identity.take(), self.dry_run).run(cx);
+        }
+        if cx.globals.fence.is_some() {
+            return Err(Failure::usage("--fence goes with --restore: a backup changes nothing"));
         }
         if let Some(file) = &self.verify {
             restore::refuse_choice(cx, "--verify looks at a file")?;
@@ -155,7 +159,11 @@ impl Backup {
         let target = self.target(cx, recipients.is_some())?;
         let databases = self.databases(cx)?;
         let (mut done, mut late, mut failed) = (Vec::new(), Vec::new(), None);
-        for (name, path) in &databases {
+        for failure in databases.hidden() {
+            output::tell(&failure, cx.json());
+            failed = Some(failure.code);
+        }
+        for (name, path) in &databases.found {
             let order = Order { path, name, target: &target, recipients: recipients.as_ref() };
             let one = match self.dry_run {
                 true => would(cx, &order, rules),
@@ -166,7 +174,7 @@ impl Backup {
                     late.extend(answer.failure.take());
                     done.push(answer);
                 }
-                Err(failure) if databases.len() > 1 => {
+                Err(failure) if self.all => {
                     // The others are made all the same.
                     output::tell(&failure, cx.json());
                     failed = Some(failure.code);
@@ -263,18 +271,18 @@ impl Backup {
     }
 
     /// What is backed up: names and files.
-    fn databases(&self, cx: &Context) -> Result<Vec<(String, PathBuf)>, Failure> {
+    fn databases(&self, cx: &Context) -> Result<Databases, Failure> {
         if !self.all {
             let selection = cx.selection()?;
             selection.warning.iter().for_each(|warning| output::warn(warning));
             selection.require(cx.surroundings())?;
-            let path = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
-            if !path.exists() {
+            let path = absolute(cx.place()?).map_err(|error| Failure::io("no such path", &error))?;
+            if !path.try_exists().map_err(|error| cannot_look(&path, &error))? {
                 let what = format!("there is no database {} to back up yet", path.display());
                 return Err(Failure::new(Code::Error, "no_database", what));
             }
             selection.select(cx.surroundings(), cx.patience())?;
-            return Ok(vec![(backup::name_of(cx, &selection.path), path)]);
+            return Ok(Databases::of_one(backup::name_of(cx, &path), path));
         }
         restore::refuse_choice(cx, "--all is for every database")?;
         let found = cx.roots().databases()?;

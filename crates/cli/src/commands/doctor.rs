@@ -11,6 +11,7 @@ use crate::context::{Context, variable};
 use crate::engines::{self, Access, Durability, Report, library_version};
 use crate::exit::{Code, Failure};
 use crate::output::report::{self, Line, Value, number, text};
+use crate::renamed::Renamed;
 use crate::selection::Selection;
 
 /// Tell how things stand: versions, the database, what it lies on, sizes
@@ -33,7 +34,7 @@ impl Run for Doctor {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let selection = cx.selection();
         let mut lines = about_program(cx, selection.as_ref().ok().copied());
-        let looked = selection.and_then(|selection| look_into(cx, &selection.path, &mut lines));
+        let looked = selection.and_then(|_| look_into(cx, &cx.place()?, &mut lines));
         if let Err(failure) = &looked {
             lines.retain(|(name, _)| *name != "state");
             lines.push(("state", Value::Text(format!("bad: {}", failure.message))));
@@ -113,7 +114,12 @@ fn advice(cx: &Context) -> Vec<String> {
     advice.extend(data.iter().filter_map(|folder| about_mode(folder, 0o700)));
     advice.extend(configuration.iter().filter_map(|file| about_mode(file.parent()?, 0o700)));
     advice.extend(configuration.iter().filter_map(|file| about_mode(file, 0o600)));
-    for (_, database) in roots.databases().unwrap_or_default() {
+    let databases = roots.databases().unwrap_or_default();
+    advice.extend(databases.hidden().map(|failure| failure.message));
+    for (_, database) in databases.found {
+        advice.extend(
+            Renamed::to(roots, &database).map(|renamed| format!("{}; {}", renamed.message(), renamed.hint())),
+        );
         advice.extend(database.parent().and_then(|folder| about_mode(folder, 0o700)));
         advice.extend(about_mode(&database, 0o600));
     }

@@ -61,7 +61,7 @@ impl Run for ExportFs {
         let namespace = namespace(cx, self.ns.as_deref())?;
         let options = read_options(cx, &namespace, self.with_meta);
         let mut store = cx.open_existing()?;
-        if self.watch && !cx.selection()?.path.exists() {
+        if self.watch && !cx.place()?.exists() {
             return Err(
                 Failure::invalid("there is no database to watch yet").hint("the first write makes it")
             );

@@ -102,7 +102,7 @@ pub fn finish(
         let store = cx.open_to_look()?;
         return Ok(load.preview(&store)?);
     }
-    if !cx.selection()?.path.exists() {
+    if !cx.place()?.exists() {
         // What cannot be written does not make a database either.
         load.check(&Store::in_memory())?;
     }

@@ -44,6 +44,7 @@ pub struct Mcp {
 
 impl Run for Mcp {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let max_bytes = self.max_bytes.unwrap_or(MAX_BYTES);

@@ -86,6 +86,9 @@ pub trait Run: Args {
     /// Whether it changes entries, so that there can be a reason for it.
     const CHANGES_ENTRIES: bool = false;
 
+    /// Whether it heeds --fence: it changes what is in a database.
+    const IS_FENCED: bool = Self::ONCE || Self::CHANGES_ENTRIES;
+
     /// What it is given; commands that must work with a broken configuration ask for less.
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::new(globals)
@@ -103,6 +106,7 @@ pub struct Command {
     addressing: Addressing,
     is_once: bool,
     changes_entries: bool,
+    is_fenced: bool,
     run: fn(&clap::ArgMatches, Globals, bool) -> Result<Code, Failure>,
 }
 
@@ -113,6 +117,7 @@ const fn command<C: Run>(name: &'static str) -> Command {
         addressing: C::ADDRESSING,
         is_once: C::ONCE,
         changes_entries: C::CHANGES_ENTRIES,
+        is_fenced: C::IS_FENCED,
         run: run::<C>,
     }
 }
@@ -125,6 +130,9 @@ fn run<C: Run>(matches: &clap::ArgMatches, globals: Globals, has_dashes: bool) -
     }
     if globals.reason.is_some() && !C::CHANGES_ENTRIES {
         return Err(Failure::usage("--reason means nothing to this command"));
+    }
+    if globals.fence.is_some() && !C::IS_FENCED {
+        return Err(Failure::usage("--fence means nothing to this command"));
     }
     let mut cx = C::context(globals)?;
     if C::CHANGES_ENTRIES {
@@ -172,6 +180,8 @@ impl Addressing {
 const OP_ID: &str = "op_id";
 /// And --reason.
 const REASON: &str = "reason";
+/// And --fence.
+const FENCE: &str = "fence";
 
 /// All commands, in the order in which help shows them.
 static COMMANDS: &[Command] = &[
@@ -382,6 +392,7 @@ impl Command {
         let own = (self.define)(clap::Command::new(self.name));
         let definition = self.addressing.hide_refused(help::style(Globals::augment_args(own), self.name));
         let definition = definition.mut_arg(REASON, |arg| arg.hide(!self.changes_entries));
+        let definition = definition.mut_arg(FENCE, |arg| arg.hide(!self.is_fenced));
         self.with_examples(definition.mut_arg(OP_ID, |arg| arg.hide(!self.is_once)))
     }
 
@@ -406,6 +417,7 @@ impl Command {
             !self.addressing.refused().contains(&name)
                 && (self.is_once || name != OP_ID)
                 && (self.changes_entries || name != REASON)
+                && (self.is_fenced || name != FENCE)
         };
         shared.get_arguments().filter(is_heeded).cloned().collect()
     }

@@ -12,6 +12,7 @@ use crate::context::{Context, text};
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
 use crate::output::report::array;
+use crate::renamed::{self, refuse_old_name};
 use crate::replica;
 use crate::{output, secret};
 
@@ -55,6 +56,7 @@ impl Restore {
 
 impl Run for Restore {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::undecided(globals)
@@ -69,6 +71,9 @@ impl Run for Restore {
         let given = Given { place: &self.file, until: self.until()?, unlock: &unlock };
         let is_folder = self.to.as_deref().is_some_and(restore::is_folder);
         let target = self.target(cx)?;
+        if cx.globals.fence.is_some() && !target.is_file() {
+            return Err(Failure::usage("--fence means nothing where no database is replaced"));
+        }
         if self.dry_run {
             let would = match is_folder {
                 true => restore::would_fill(cx, &given, &target)?,
@@ -76,6 +81,7 @@ impl Run for Restore {
             };
             return tell_what_would(cx, &would).map(|()| Code::Done);
         }
+        renamed::finish(cx, &target)?;
         let restored = match &self.to {
             Some(_) if is_folder => restore::folder(cx, &given, &target)?,
             Some(_) => restore::database(cx, &given, &target)?,
@@ -91,8 +97,11 @@ impl Restore {
     fn target(&self, cx: &Context) -> Result<PathBuf, Failure> {
         let path = match &self.to {
             Some(word) if restore::is_folder(word) => PathBuf::from(word),
-            Some(word) => return cx.roots().database_file(text(word)?),
-            None => cx.selection()?.path.clone(),
+            Some(word) => {
+                let path = cx.roots().database_file(text(word)?)?;
+                return refuse_old_name(cx.roots(), &path).map(|()| path);
+            }
+            None => cx.place()?,
         };
         absolute(path).map_err(|error| Failure::io("no such path", &error))
     }

@@ -203,7 +203,7 @@ impl<'c> Writing<'c> {
     }
 
     fn open(&mut self) -> Result<Session, Failure> {
-        if !self.cx.selection()?.path.exists() {
+        if !self.cx.place()?.exists() {
             // What cannot be written does not make a database either.
             self.load.check(&Store::in_memory())?;
         }

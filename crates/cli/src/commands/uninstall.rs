@@ -101,7 +101,10 @@ impl Uninstall {
             if io::stdin().is_terminal() {
                 list(&plan).iter().for_each(|line| output::note(line));
             }
-            confirm("Remove the program, and all of this?", false)?;
+            confirm(&question(&plan), false).map_err(|failure| Failure {
+                hint: failure.hint.as_ref().map(|hint| format!("--dry-run lists it all; {hint}")),
+                ..failure
+            })?;
             // Somebody may have come while it was asked, or may not any more.
             require_admin(cx, &plan)?;
             plan.refuse_open()?;
@@ -126,18 +129,31 @@ fn require_admin(cx: &Context, plan: &Plan) -> Result<(), Failure> {
 fn list(plan: &Plan) -> Vec<String> {
     let mut lines: Vec<_> =
         plan.databases.iter().map(|path| format!("the database {} would go", path.display())).collect();
+    lines.extend(small(plan).iter().map(|files| format!("{files} would go")));
+    lines.extend(plan.foreign.iter().map(|path| stays(path)));
+    lines
+}
+
+/// How much there is of all but databases.
+fn small(plan: &Plan) -> Vec<String> {
     let counts = plan.counts;
-    for (number, one, many) in [
+    let all = [
         (counts.cursors, "cursor or allowed directory", "cursors and allowed directories"),
         (counts.backups, "backup", "backups"),
         (counts.configuration, "configuration file", "configuration files"),
-    ] {
-        if number > 0 {
-            lines.push(format!("{} would go", counted(number, one, many)));
-        }
+    ];
+    let there = all.into_iter().filter(|(number, ..)| *number > 0);
+    there.map(|(number, one, many)| counted(number, one, many)).collect()
+}
+
+fn question(plan: &Plan) -> String {
+    let mut parts = vec!["Remove the program".to_owned()];
+    match plan.databases.len() as u64 {
+        0 => {}
+        databases => parts.push(counted(databases, "database", "databases")),
     }
-    lines.extend(plan.foreign.iter().map(|path| stays(path)));
-    lines
+    parts.extend(small(plan));
+    format!("{}?", parts.join(", "))
 }
 
 fn stays(path: &Path) -> String {
@@ -146,8 +162,9 @@ fn stays(path: &Path) -> String {
 
 fn tell_purged(plan: &Plan, done: &mut Done) {
     done.told.extend(plan.databases.iter().map(|path| format!("removed the database {}", path.display())));
-    if !plan.is_empty() {
-        done.told.push("removed cursors, backups and the configuration".to_owned());
+    done.told.extend(small(plan).iter().map(|files| format!("removed {files}")));
+    if done.told.is_empty() && plan.has_emptied() {
+        done.told.push("removed directories that were empty".to_owned());
     }
     done.told.extend(plan.foreign.iter().map(|path| stays(path)));
 }

@@ -411,12 +411,14 @@ impl Turn<'_> {
     /// # Errors
     /// Those of the file system.
     pub fn fall_back(&self, selection: &Lead, main: &Path) -> Result<(), Failure> {
-        match selection.owner() {
-            Some(_) => remove(&selection.path),
-            None => write(
-                &selection.path,
-                &Selected { name: None, cursor: Cursor::new(main.to_owned(), None) }.to_json()?,
-            ),
+        if selection.owner().is_some() {
+            return remove(&selection.path);
+        }
+        let text = Selected { name: None, cursor: Cursor::new(main.to_owned(), None) }.to_json()?;
+        match write(&selection.path, &text) {
+            // Where nothing is selected, it is main as well.
+            Err(failure) if failure.kind == "no_space" => remove(&selection.path),
+            written => written,
         }
     }
 

@@ -67,7 +67,7 @@ impl FollowFlags {
         let selection = cx.selection()?;
         selection.warning.iter().for_each(|warning| output::warn(warning));
         selection.require(cx.surroundings())?;
-        let path = absolute(&selection.path).map_err(|error| Failure::io("no such path", &error))?;
+        let path = absolute(cx.place()?).map_err(|error| Failure::io("no such path", &error))?;
         let store = cx.open_at(&path)?;
         store.note("follow", &folder.display().to_string())?;
         selection.select(cx.surroundings(), cx.patience())?;

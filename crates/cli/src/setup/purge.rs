@@ -92,9 +92,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Whether there is nothing to remove.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.directories.is_empty()
+    /// Whether a directory of it has gone.
+    pub fn has_emptied(&self) -> bool {
+        self.directories.iter().any(|directory| !directory.exists())
     }
 
     /// Refuses to remove databases that others have open.

@@ -9,10 +9,11 @@ use std::thread;
 
 use prontodb_testkit::sandbox::Sandbox;
 
+use crate::backup::backup;
 use crate::bad_luck::{OrdinaryUser, set_mode};
 use crate::common::{
-    assert_whole, contents, data_folder, database_file, json_of, mode_of, refused, refuses, sandbox,
-    sandbox_with, side_file,
+    assert_whole, contents, data_folder, database_file, error_of, json_of, mode_of, refused, refuses,
+    sandbox, sandbox_with, side_file,
 };
 use crate::many_processes::{Dice, kill_at_some_moment, kills_of_a_worker};
 
@@ -115,6 +116,36 @@ fn what_cannot_be_opened_is_listed_without_a_schema() {
 }
 
 #[test]
+fn what_may_not_be_looked_at_is_told_and_does_not_count_as_absent() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    user.run(&["set", "p.n.k", "1"]).prints("");
+    user.run(&["--database", "two", "set", "p.n.k", "1"]).prints("");
+    let folder = data_folder(&s).join("two");
+    set_mode(&folder, 0o000);
+    user.run(&["admin", "list-dbs"]).fails(5).stdout_is("main\n").stderr_has("pronto.two.prdb");
+    user.run(&["admin", "list-dbs", "--long"]).fails(5).stdout_has("main\n").stderr_has("pronto.two.prdb");
+    let listed = user.run(&["admin", "list-dbs", "--json"]).fails(5).stdout_has("\"main\"");
+    assert_eq!(error_of(listed)["kind"], "denied");
+    for args in [
+        &["admin", "describe-db", "two"][..],
+        &["admin", "switch-db", "two"],
+        &["admin", "delete-db", "two", "--force"],
+        &["admin", "rename-db", "two", "three"],
+        &["admin", "create-db", "two"],
+    ] {
+        user.run(args).fails(5).stdout_is("").stderr_has("two").stderr_lacks("no database");
+    }
+    user.run(&["doctor"]).succeeds().stdout_has("cannot tell whether").stdout_has("pronto.two.prdb");
+    set_mode(data_folder(&s).join("main"), 0o000);
+    user.run(&["admin", "list-dbs"]).fails(5).stdout_is("").stderr_lacks("no databases yet");
+    for name in ["main", "two"] {
+        set_mode(data_folder(&s).join(name), 0o700);
+    }
+    user.run(&["admin", "list-dbs"]).prints("main\ntwo\n").stderr_is("");
+}
+
+#[test]
 fn a_database_is_described() {
     let s = with_old();
     let about = json_of(s.run(["admin", "describe-db", "old", "--json"]));
@@ -183,19 +214,98 @@ fn a_database_that_others_have_open_is_neither_renamed_nor_removed() {
     s.run(["admin", "rename-db", "old", "new"]).succeeds();
 }
 
-#[test]
-fn a_rename_that_was_interrupted_is_finished_when_it_is_said_again() {
+/// The same when a process has died that renamed it to `new`, once the file had its new name.
+fn with_half_renamed() -> Sandbox {
     let s = with_old();
     let (old, new) = (database_file(&s, "old"), database_file(&s, "new"));
-    // As it is when the process dies once the file has its new name.
     s.run(["admin", "vacuum"]).succeeds();
     fs::create_dir(new.parent().unwrap()).unwrap();
+    set_mode(new.parent().unwrap(), 0o700);
     let inode = fs::metadata(&old).unwrap().ino();
     fs::write(new.with_file_name(".renamed-from"), format!("old {inode}")).unwrap();
     for suffix in ["-wal", "-shm"] {
         fs::remove_file(side_file(&old, suffix)).unwrap();
     }
     fs::rename(&old, &new).unwrap();
+    s
+}
+
+#[test]
+fn a_database_whose_renaming_was_interrupted_is_found_by_its_old_name() {
+    let s = with_half_renamed();
+    let told = "prontodb admin rename-db old new";
+    let before = contents(&s);
+    s.run(["get", "p.n.k"]).prints("v\n").stderr_has(told);
+    s.run(["--cursor", "work", "get", "n.k"]).prints("v\n").stderr_has(told);
+    s.run(["--user", "ann", "keys", "p.n"]).prints("k\n").stderr_has(told);
+    s.run(["doctor"]).succeeds().stdout_has("state: good").stdout_has(told);
+    s.run(["admin", "status"]).succeeds().stdout_has("entries: 1");
+    s.run(["context"]).succeeds();
+    assert!(contents(&s) == before, "reads write nothing");
+    s.run(["set", "p.n.k", "w"]).prints("").stderr_has(told);
+    s.run(["incr", "p.n.i", "--database", "old"]).prints("1\n");
+    s.run(["backup"]).succeeds().stdout_has("prontodb_new_");
+    assert!(!database_file(&s, "old").exists());
+    s.run(["admin", "rename-db", "old", "new"]).succeeds().stderr_lacks("warning");
+    for call in [s.run(["get", "p.n.k"]), s.run(["--cursor", "work", "get", "n.k"])] {
+        call.prints("w\n").stderr_is("");
+    }
+    s.run(["doctor"]).succeeds().stdout_has("advice: none");
+}
+
+#[test]
+fn the_old_name_is_not_taken_before_a_rename_is_finished() {
+    let s = with_half_renamed();
+    let archive = backup(&s, &["--database", "new"]);
+    for args in [
+        &["admin", "create-db", "old"][..],
+        &["admin", "describe-db", "old"],
+        &["admin", "delete-db", "old", "--force"],
+        &["admin", "rename-db", "old", "third"],
+        &["restore", archive.to_str().unwrap(), "--to", "old"],
+    ] {
+        refused(&s, args, 3, "conflict").stderr_has("prontodb admin rename-db old new");
+    }
+    // The file is another one then, of which the mark knows nothing.
+    let restore = ["restore", archive.to_str().unwrap(), "--to", "new"];
+    s.run(restore).succeeds().stdout_has("pronto.new.prdb");
+    s.run(["get", "p.n.k"]).prints("v\n").stderr_is("");
+    let s = with_half_renamed();
+    s.run(["cursor", "old"]).succeeds().stderr_has("pronto.new.prdb");
+    s.run(["get", "p.n.k"]).prints("v\n").stderr_is("");
+}
+
+#[test]
+fn whoever_may_nothing_may_nothing_by_an_old_name() {
+    let s = with_half_renamed();
+    let get = || s.run(["get", "p.n.k"]).env("PRONTO_SECURITY_LOCAL", "true");
+    get().fails(5).stdout_is("");
+    get().env("PRONTO_API_KEY", "sk_nobody").fails(5).stdout_is("");
+    let before = fs::read_dir(data_folder(&s)).unwrap().count();
+    let set = s.run(["set", "p.n.k", "w"]).env("PRONTO_SECURITY_LOCAL", "true");
+    set.fails(5).stdout_is("");
+    assert_eq!(fs::read_dir(data_folder(&s)).unwrap().count(), before);
+}
+
+#[test]
+fn an_interrupted_rename_is_finished_before_the_database_moves_on_or_goes() {
+    let s = with_half_renamed();
+    s.run(["admin", "rename-db", "new", "third"]).succeeds();
+    s.run(["get", "p.n.k"]).prints("v\n").stderr_is("");
+    assert!(!data_folder(&s).join("new").exists());
+    let s = with_half_renamed();
+    s.run(["admin", "rename-db", "new", "old"]).succeeds();
+    s.run(["get", "p.n.k"]).prints("v\n").stderr_is("");
+    assert!(!data_folder(&s).join("new").exists());
+    let s = with_half_renamed();
+    s.run(["admin", "delete-db", "new", "--force"]).succeeds().stderr_has("main is selected now");
+    s.run(["get", "p.n.k"]).fails(2).stderr_has("pronto.main.prdb");
+}
+
+#[test]
+fn a_rename_that_was_interrupted_is_finished_when_it_is_said_again() {
+    let s = with_half_renamed();
+    let new = database_file(&s, "new");
     s.run(["admin", "rename-db", "other", "new"]).fails(1);
     s.run(["admin", "rename-db", "old", "new"]).succeeds();
     s.run(["get", "p.n.k"]).prints("v\n");
@@ -216,6 +326,9 @@ fn a_rename_that_is_killed_loses_nothing_and_can_be_said_again() {
     for _ in 0..2 * kills_of_a_worker() {
         let code = kill_at_some_moment(s.spawn(["admin", "rename-db", from, to]), &mut dice, time);
         kills += u64::from(code.is_none());
+        // Before anybody says it again: whatever happened, it is found by what led to it.
+        s.run(["get", "p.n.k"]).prints("v\n");
+        s.run(["incr", "p.n.i"]).succeeds();
         let is_there = [from, to].map(|name| database_file(&s, name).is_file());
         assert!(is_there[0] != is_there[1], "{code:?} {is_there:?}");
         if code != Some(0) {

@@ -180,6 +180,28 @@ fn all_databases_get_an_archive_each() {
 }
 
 #[test]
+fn a_database_whose_folder_may_not_be_read_is_not_left_out_in_silence() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    for name in ["main", "two", "zoo"] {
+        user.run(&["--database", name, "set", "p.n.k", "1"]).prints("");
+    }
+    let hide = |name: &str, mode| set_mode(data_folder(&s).join(name), mode);
+    hide("two", 0o000);
+    let outcome = user.run(&["backup", "--all"]).fails(5).stderr_has("pronto.two.prdb");
+    assert_eq!(outcome.stdout().lines().count(), 2);
+    let outcome = user.run(&["backup", "--all", "--json"]).fails(5);
+    let made: Value = serde_json::from_slice(outcome.stdout_bytes()).unwrap();
+    assert_eq!((made.as_array().unwrap().len(), &error_of(outcome)["kind"]), (2, &"denied".into()));
+    user.run(&["backup", "--database", "two"]).fails(5).stdout_is("").stderr_has("pronto.two.prdb");
+    hide("main", 0o000);
+    hide("zoo", 0o000);
+    user.run(&["backup", "--all"]).fails(5).stdout_is("").stderr_lacks("no database");
+    ["main", "two", "zoo"].iter().for_each(|name| hide(name, 0o700));
+    assert_eq!(user.run(&["backup", "--all"]).succeeds().stdout().lines().count(), 3);
+}
+
+#[test]
 fn a_database_whose_parts_do_not_fit_is_not_backed_up() {
     for (statement, why) in [
         ("DROP TABLE sys_caches", "sys_caches"),

@@ -9,7 +9,7 @@ use prontodb_testkit::sandbox::{Call, Sandbox};
 
 use crate::common::{
     LockHolder, assert_whole, data_folder, database_file, databases, error_of, fold_log, refuses, sandbox,
-    sandbox_with,
+    sandbox_with, side_file,
 };
 
 // Readers that go away, and a stdout that takes nothing.
@@ -186,6 +186,30 @@ fn a_database_that_may_not_be_written_can_still_be_read() {
 }
 
 #[test]
+fn a_database_in_a_folder_that_may_not_be_written_can_be_read() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    let file = s.path("ro/pronto.main.prdb");
+    fs::create_dir(s.path("ro")).unwrap();
+    set_mode(s.path("ro"), 0o777);
+    user.run(&["-d", file.to_str().unwrap(), "set", "p.n.k", "1"]).prints("");
+    fold_log(&s, &file);
+    set_mode(&file, 0o666);
+    std::os::unix::fs::symlink("ro/pronto.main.prdb", s.path("link.prdb")).unwrap();
+    set_mode(s.path("ro"), 0o555);
+    for path in ["ro/pronto.main.prdb", "link.prdb"] {
+        user.run(&["-d", path, "get", "p.n.k"]).prints("1\n");
+        user.run(&["-d", path, "keys", "p.n"]).prints("k\n");
+        user.run(&["-d", path, "doctor"]).succeeds().stdout_has("state: good");
+        let set = user.run(&["--json", "-d", path, "set", "p.n.k", "2"]).fails(5).stdout_is("");
+        assert_eq!(error_of(set)["kind"], "denied");
+    }
+    assert!(["-wal", "-shm"].iter().all(|suffix| !side_file(&file, suffix).exists()));
+    set_mode(s.path("ro"), 0o777);
+    user.run(&["-d", "ro/pronto.main.prdb", "get", "p.n.k"]).prints("1\n");
+}
+
+#[test]
 fn an_input_or_output_that_may_not_be_touched_is_denied() {
     let s = sandbox();
     let user = OrdinaryUser::of(&s);
@@ -317,6 +341,32 @@ fn a_database_can_be_removed_from_a_full_disk() {
         return say_skipped();
     };
     reports(&report, &[("rename", "1"), ("get", "v"), ("delete", "0"), ("files", "0"), ("gone", "2")]);
+}
+
+const DELETE_THE_SELECTED_ON_A_FULL_DISK: &str = r#"
+    exec 2>&1
+    mount -t tmpfs -o size=700k none "$HOME" || exit 1
+    for name in main store; do
+        "$0" --database "$name" set p.n.k v
+        "$0" cursor "$name"
+        head -c 2000000 /dev/zero > "$HOME/filler"
+        "$0" admin delete-db "$name" --force
+        echo "delete $name: $?"
+        "$0" context | grep -c pronto.main.prdb
+        rm "$HOME/filler"
+        "$0" get p.n.k
+        echo "get $name: $?"
+    done
+"#;
+
+#[test]
+fn the_selected_database_can_be_removed_from_a_full_disk() {
+    let s = sandbox();
+    let Some(report) = in_own_mounts(&s, DELETE_THE_SELECTED_ON_A_FULL_DISK) else {
+        return say_skipped();
+    };
+    reports(&report, &[("delete main", "0"), ("get main", "2"), ("delete store", "0"), ("get store", "2")]);
+    assert!(report.lines().filter(|line| *line == "1").count() == 2, "main is selected:\n{report}");
 }
 
 const READ_ONLY_MOUNT: &str = r#"

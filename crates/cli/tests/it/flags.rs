@@ -100,6 +100,42 @@ fn shared_flags_work_on_every_command_before_and_after_it() {
     }
 }
 
+#[test]
+fn a_fence_is_heeded_or_refused() {
+    let mut wrong = Vec::new();
+    for command in COMMANDS {
+        let words: Vec<_> = command.split(' ').chain(arguments_of(command).iter().copied()).collect();
+        let s = a_place();
+        let chosen = if is_about_selections(command) { &[][..] } else { &SHARED_FLAGS[..2] };
+        let rest = ["--ns-delim=|", "--json", "--fence", "999"];
+        let call = s.run([chosen, &words, &rest].concat());
+        let mut outcome = made_ready(&s, &["--database", "other"], command, call).ends();
+        let help = s.run(command.split(' ').chain(["--help"])).succeeds().stdout();
+        let is_heeded = help.contains("--fence <TOKEN>");
+        let (code, why) = if is_heeded {
+            (3, "the lease of the token 999")
+        } else {
+            (64, "--fence means nothing to this command")
+        };
+        // Of an empty tree there is nothing to write.
+        let is_idle = command == "import-fs" && outcome.code() == Some(0);
+        if !is_idle && (outcome.code() != Some(code) || !outcome.stderr().contains(why)) {
+            wrong.push(format!("{command}: {:?} {}", outcome.code(), outcome.stderr()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join(""));
+}
+
+#[test]
+fn a_fence_of_the_environment_is_for_what_heeds_it() {
+    let s = a_place();
+    let run = |args: &[&str]| s.run(args).env("PRONTO_FENCE", "999");
+    run(&["--database", "other", "get", "p.n.k"]).prints("1\n");
+    run(&["admin", "create-db", "new"]).prints("");
+    run(&["backup", "--database", "other"]).succeeds();
+    run(&["--database", "other", "set", "p.n.k", "2"]).fails(3);
+}
+
 /// Commands that say what is selected, and so take no flag that does, and those about the program itself.
 fn is_about_selections(command: &str) -> bool {
     command.starts_with("cursor")

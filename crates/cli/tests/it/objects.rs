@@ -278,6 +278,21 @@ fn projects_that_were_made_are_there_without_namespaces() {
 }
 
 #[test]
+fn what_is_empty_is_dropped_unasked() {
+    let s = sandbox();
+    follow(&s, &["admin project create e", "admin namespace create e.n"]);
+    s.run(["admin", "namespace", "drop", "e.n"]).prints("").stderr_has("dropped the namespace e.n");
+    follow(&s, &["admin namespace create e.n", "admin project drop e"]);
+    s.run(["nss"]).prints("");
+    // What was deleted is in the history.
+    follow(
+        &s,
+        &["admin namespace create h.n", "admin namespace set h.n history=5", "set h.n.k 1", "del h.n.k"],
+    );
+    s.run(["admin", "namespace", "drop", "h.n"]).fails(1).stderr_has("nothing was changed");
+}
+
+#[test]
 fn without_a_terminal_nothing_is_dropped_but_by_force() {
     let s = a_place();
     let before = s.run(["nss", "--json"]).succeeds().stdout();
@@ -314,6 +329,8 @@ fn a_dry_run_tells_what_would_go_and_drops_nothing() {
     ] {
         s.run(line.split(' ')).prints(shown).stderr_has("nothing was dropped");
     }
+    let full = s.run(["admin", "table", "drop", "hot", "--dry-run"]).succeeds();
+    full.stderr_has("with --force the table hot would go");
     let told = json_of(s.run(["admin", "table", "drop", "hot", "--dry-run", "--json"]));
     assert_eq!(told, json!({"dropped": false, "namespaces": [{"name": "q.n", "keys": 1, "bytes": 4}]}));
     assert_eq!(s.run(["nss", "--json"]).succeeds().stdout(), before);

@@ -284,6 +284,22 @@ fn what_is_foreign_stays_and_is_named() {
 }
 
 #[test]
+fn only_what_was_there_is_said_to_be_removed() {
+    let s = sandbox();
+    let folder = data_folder(&s).join("backups");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("notes"), "mine").unwrap();
+    let outcome = s.run(["uninstall", "--purge", "--force"]).succeeds();
+    outcome.stderr_has("notes stays").stderr_lacks("removed");
+    fs::remove_file(folder.join("notes")).unwrap();
+    s.run(["uninstall", "--purge", "--force"]).succeeds().stderr_has("removed directories");
+    s.run(["uninstall", "--purge", "--force"]).succeeds().stderr_has("nothing was removed");
+    s.run(["set", "k", "v"]).prints("");
+    let outcome = s.run(["uninstall", "--purge", "--force"]).succeeds();
+    outcome.stderr_has("removed the database").stderr_has("removed 1 cursor").stderr_lacks("backup");
+}
+
+#[test]
 fn a_data_directory_that_is_a_link_is_not_followed() {
     let s = sandbox();
     fs::create_dir_all(s.path("elsewhere/main")).unwrap();
@@ -310,7 +326,11 @@ fn without_a_yes_nothing_is_removed() {
         fs::remove_file(s.path("screen")).unwrap();
         assert!(before == contents(&s), "something was removed");
     }
-    refuses(&s, s.run(["uninstall", "--purge"]), 1).stderr_has("--force");
+    refuses(&s, s.run(["uninstall", "--purge"]), 1)
+        .stderr_has("Remove the program, 3 databases, ")
+        .stderr_has("3 backups")
+        .stderr_has("--dry-run lists it all")
+        .stderr_has("--force");
     refuses(&s, s.run(["uninstall", "--purge"]).stdin("y\n"), 1).stderr_has("--force");
     let mut terminal = Terminal::run(&s, "exec \"$P\" uninstall --purge");
     terminal.answer("[y/N] ", "y\n");

@@ -36,7 +36,8 @@ impl Run for Check {
             checked.problems.iter().for_each(|problem| cx.out.line(&printable(problem)));
         }
         cx.out.flush()?;
-        let path = cx.selection()?.path.display();
+        let path = cx.place()?;
+        let path = path.display();
         if !checked.sealed.is_empty() {
             let spaces = checked.sealed.join(", ");
             output::note(&format!(

@@ -25,6 +25,7 @@ pub struct CreateCache {
 
 impl Run for CreateCache {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, settings) = namespace_and_settings(cx, &self.words)?;

@@ -28,6 +28,7 @@ pub struct DropCache {
 
 impl Run for DropCache {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if cx.notation.short == Short::Keys && self.cache.is_some() {

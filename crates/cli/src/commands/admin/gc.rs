@@ -21,6 +21,7 @@ pub struct Gc {
 
 impl Run for Gc {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.dry.dry_run {

@@ -23,6 +23,7 @@ pub struct Grant {
 
 impl Run for Grant {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let role: Role = self.role.parse()?;

@@ -27,7 +27,7 @@ impl Run for Migrate {
         let store = cx.open_existing()?;
         store.require_admin().map_err(explain)?;
         store.revision().map_err(explain)?;
-        let path = cx.selection()?.path.clone();
+        let path = cx.place()?;
         if !path.exists() {
             return Ok(Code::Done);
         }

@@ -20,6 +20,7 @@ pub struct Revoke {
 
 impl Run for Revoke {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let pattern = Pattern::parse(&self.pattern, cx.notation.delimiter)?;

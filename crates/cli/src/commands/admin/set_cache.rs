@@ -22,6 +22,7 @@ pub struct SetCache {
 
 impl Run for SetCache {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, settings) = namespace_and_settings(cx, &self.words)?;

@@ -27,7 +27,7 @@ impl Run for Status {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let census = cx.open_existing()?.census().map_err(|error| cx.with_hint(error.into()))?;
-        let path = cx.selection()?.path.clone();
+        let path = cx.place()?;
         let mut lines = vec![
             ("prontodb", text(env!("CARGO_PKG_VERSION"))),
             ("sqlite", text(library_version())),

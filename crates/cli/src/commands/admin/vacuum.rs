@@ -19,12 +19,13 @@ pub struct Vacuum {
 
 impl Run for Vacuum {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let explain = |error: prontodb_core::Error| cx.with_hint(error.into());
         let store = cx.open_existing()?;
         store.require_admin().map_err(explain)?;
-        if !cx.selection()?.path.exists() {
+        if !cx.place()?.exists() {
             return Ok(Code::Done);
         }
         let before = report_of(cx)?;
@@ -52,7 +53,7 @@ impl Run for Vacuum {
 }
 
 fn report_of(cx: &Context) -> Result<Report, Failure> {
-    let path = cx.selection()?.path.clone();
+    let path = cx.place()?;
     engines::report(&cx.open_options(path, Access::Read)).map_err(|error| cx.with_hint(error.into()))
 }
 

@@ -65,10 +65,10 @@ impl Run for Under {
         let ttl = lasts(&self.ttl)?;
         let wait = span_of("--wait", self.wait.as_deref())?;
         let mut store = cx.open_to_write()?;
-        let database = &cx.selection()?.path;
+        let database = cx.place()?;
         let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;
         // Whatever fails from here on, the lock is given back.
-        let given = Given::within(cx.fence.as_ref(), lock.fence, database);
+        let given = Given::within(cx.fence.as_ref(), lock.fence, &database);
         let mut command = Command::new(program);
         command.args(arguments).env(fence::VARIABLE, given.to_variable()).env(VARIABLE, &lock.name);
         let mut hold = Hold { store, lock, ttl, patience: LOOK, lost: None };

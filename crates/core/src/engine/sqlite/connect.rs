@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::mem;
+use std::mem::{self, ManuallyDrop};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,19 +26,23 @@ const OLDEST_SQLITE: i32 = 3_051_003;
 /// A database has at least one page, and the smallest page SQLite knows has so many bytes.
 const SMALLEST_DATABASE: u64 = 512;
 
+/// Where the header of a database has the version that its writers must know, and which one writes to a log first.
+const WRITE_VERSION: u64 = 18;
+const LOGGED: u8 = 2;
+
 /// Opens the database, and makes it first when it is to be written and is not there.
 ///
-/// A file that this process may only read, and that has no log, comes with its state: SQLite reads it without locks, and
-/// whoever reads has to see that nobody wrote meanwhile.
+/// A file that this process may only read, or that it may put no log beside, comes with its state where it has no log: SQLite
+/// reads it without locks, and whoever reads has to see that nobody wrote meanwhile.
 pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenState>)> {
     refuse_old_sqlite()?;
     refuse_shared_file_system(&options.path)?;
     match (look_at(&options.path)?, options.access) {
         (Place::Taken, _) => {}
         (Place::Free, Access::Write) => create(options)?,
-        (Place::Free, Access::Read) => return Err(no_database(&options.path)),
+        (Place::Free, Access::Read | Access::Change) => return Err(no_database(&options.path)),
     }
-    if options.access == Access::Read && !sys::is_writable(&options.path) {
+    if options.access == Access::Read && !can_have_log(&options.path) {
         let state = FrozenState::of(&options.path);
         if state.log_bytes == 0 {
             return Ok((connect_frozen(&options.path)?, Some(state)));
@@ -46,11 +50,18 @@ pub(super) fn open(options: &OpenOptions) -> Result<(Connection, Option<FrozenSt
     }
     let connection = connect(options).map_err(|error| match (error.kind(), options.access) {
         // It was there a moment ago, and somebody has moved it.
-        (ErrorKind::NoDatabase, Access::Write) => moved(&options.path),
+        (ErrorKind::NoDatabase, Access::Change | Access::Write) => moved(&options.path),
         _ => error,
     })?;
     set_durability(&connection, options.durability).map_err(|e| translate(e, &options.path))?;
     Ok((connection, None))
+}
+
+/// Whether SQLite can read a file as one that others write: it needs the log and its index, or makes them. Where they are
+/// there, as is usual, one look tells.
+fn can_have_log(path: &Path) -> bool {
+    sys::is_writable(&side_file(path, "-shm"))
+        || sys::is_writable(path) && sys::is_writable(folder_of(&real_path(path)))
 }
 
 /// Opens a file that has to be there, and may be empty, without any access to it.
@@ -167,6 +178,18 @@ pub(super) fn connect_frozen(path: &Path) -> Result<Connection> {
     Connection::open_with_flags(uri(&path), flags).map_err(|e| why_not_opened(e, &path))
 }
 
+/// Whether the header of a file says that what is written to it goes to a log first.
+///
+/// The descriptor stays open for good, as in [`make_file`].
+pub(super) fn is_marked_as_logged(path: &Path) -> Result<bool> {
+    let mut version = [0];
+    let read = File::open(path).map(ManuallyDrop::new).and_then(|file| {
+        file.read_exact_at(&mut version, WRITE_VERSION)?;
+        Ok(version == [LOGGED])
+    });
+    read.map_err(|e| file_error(format!("cannot read {}", path.display()), e))
+}
+
 /// The name by which SQLite takes a file for one that nobody writes.
 fn uri(path: &Path) -> PathBuf {
     let mut uri = b"file://".to_vec();
@@ -208,6 +231,10 @@ fn create(options: &OpenOptions) -> Result<()> {
     let turnstile = Turnstile::of(&path);
     let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
     let mut connection = connect(options)?;
+    if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+        // Whoever still has a file open that had this name would take a journal beside the new one for its own, and undo.
+        connection.execute_batch(sql::JOURNAL_IN_MEMORY).map_err(|e| translate(e, &path))?;
+    }
     migrate(&connection, &path, Earlier::Kept)?;
     // Closing would copy the log back and remove it, only for the next connection to make it again.
     Log::watch(&mut connection, options.lifetime).map_err(|e| translate(e, &path))?.settle(&connection);

@@ -74,6 +74,8 @@ pub struct OpenOptions {
 pub enum Access {
     /// Reading; a database that is not there is an error of kind [`ErrorKind::NoDatabase`].
     Read,
+    /// Writing; a database that is not there is such an error, too.
+    Change,
     /// Writing; a database that is not there is made.
     Write,
 }
@@ -186,16 +188,12 @@ impl SqliteEngine {
         let path = &self.options.path;
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
         let (real_path, frames) = (self.real_path(), self.log_frames());
-        let journal_mode = self
-            .connection
-            .query_row(sql::JOURNAL_MODE, [], |row| row.get(0))
-            .map_err(|e| error::translate(e, path))?;
         Ok(Report {
             sqlite: library_version(),
             file_system: sys::file_system(path).ok(),
             schema: connect::schema_version(&self.connection, path)?,
             latest_schema: schema::LATEST as u64,
-            journal_mode,
+            journal_mode: self.journal_mode()?,
             database_bytes: size(path),
             log_bytes: size(&side_file(&real_path, "-wal")),
             free_bytes: sys::free_bytes(path).ok(),
@@ -205,6 +203,15 @@ impl SqliteEngine {
             turn_holder: sys::lock_holder(&side_file(&real_path, "-turn")),
             write_lock_holder: sys::record_lock_holder(&side_file(&real_path, "-shm"), WRITE_LOCK),
         })
+    }
+
+    /// SQLite's journal mode. Without locks SQLite knows of none, and the file says it.
+    fn journal_mode(&self) -> Result<String> {
+        if self.frozen.is_some() && connect::is_marked_as_logged(&self.real_path())? {
+            return Ok("wal".to_owned());
+        }
+        let mode = self.connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0));
+        mode.map_err(|e| error::translate(e, &self.options.path))
     }
 
     /// Bytes in pages that hold nothing.
@@ -247,9 +254,7 @@ impl SqliteEngine {
         if self.frozen.is_some() {
             return Ok(false);
         }
-        let mode: rusqlite::Result<String> =
-            self.connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0));
-        mode.map(|mode| mode == "wal").map_err(|e| error::translate(e, &self.options.path))
+        self.journal_mode().map(|mode| mode == "wal")
     }
 
     /// The files, to be read without SQLite.

@@ -22,6 +22,9 @@ pub(super) const FREE_PAGES: &str = "PRAGMA freelist_count";
 /// How many frames the log has, and how many of them have been copied back. Does nothing else.
 pub(super) const LOG_FRAMES: &str = "PRAGMA wal_checkpoint(NOOP)";
 
+/// Leaves no journal beside a file that nothing is in yet.
+pub(super) const JOURNAL_IN_MEMORY: &str = "PRAGMA journal_mode = MEMORY";
+
 pub(super) const SCHEMA_VERSION: &str = "PRAGMA user_version";
 pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
 pub(super) const COUNT_SCHEMA: &str = "SELECT count(*) FROM sqlite_schema";

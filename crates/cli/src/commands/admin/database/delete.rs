@@ -12,6 +12,7 @@ use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::report::{self, Value};
 use crate::paths::DEFAULT_DATABASE;
+use crate::renamed::finish_in_turn;
 
 /// Remove a database and all that is in it
 ///
@@ -35,6 +36,7 @@ pub struct Delete {
 
 impl Run for Delete {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::without_database(globals)
@@ -53,6 +55,7 @@ impl Run for Delete {
         cx.require_admin_at(&path)?;
         let cursors = cx.cursors()?;
         let turn = cursors.turn(cx.patience())?;
+        finish_in_turn(cx, &turn, &path)?;
         let leads = cursors.leading_to(&path)?;
         let alone = cx.hold_to_remove(&path)?;
         let selections: Vec<_> = leads.iter().filter(|lead| lead.is_selection()).collect();

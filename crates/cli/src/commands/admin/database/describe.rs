@@ -27,7 +27,7 @@ impl Run for Describe {
         let file = engines::report(&cx.open_options(path.clone(), Access::Read));
         let file = file.map_err(|error| cx.with_hint(error.into()))?;
         let cursors = names(&cx.cursors()?.leading_to(&path)?);
-        let is_selected = cx.selection().is_ok_and(|selection| selection.path == path);
+        let is_selected = cx.place().is_ok_and(|selected| selected == path);
         let lines = [
             ("name", text(self.name)),
             ("path", text(path.display().to_string())),

@@ -39,36 +39,46 @@ impl Run for List {
     }
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
-        let found = cx.roots().databases()?;
-        if found.is_empty() {
+        let databases = cx.roots().databases()?;
+        if databases.is_empty() {
             output::note("there are no databases yet; the first write makes one");
         }
-        if !self.long && !cx.json() {
-            found.iter().for_each(|(name, _)| cx.out.line(name));
-            return cx.out.flush().map(|()| Code::Done);
+        match self.long || cx.json() {
+            true => show(cx, &databases.found)?,
+            false => databases.found.iter().for_each(|(name, _)| cx.out.line(name)),
         }
-        // A selection that cannot be read selects none of them.
-        let selected = cx.selection().ok().map(|selection| selection.path.clone());
-        let describe = |(name, path): (String, PathBuf)| {
-            let report = engines::report(&cx.open_options(path.clone(), Access::Read));
-            Ok(Database {
-                name,
-                bytes: bytes_of(&path),
-                schema: report.ok().map(|report| report.schema),
-                is_selected: selected.as_ref() == Some(&path),
-                cursors: names(&cx.cursors()?.leading_to(&path)?),
-                path,
-            })
-        };
-        let databases: Vec<_> = found.into_iter().map(describe).collect::<Result<_, Failure>>()?;
-        let is_json = cx.json();
-        cx.out.list(is_json, &databases, |out, database| match is_json {
-            true => database.push_json(out),
-            false => out.line(&database.line()),
-        });
         cx.out.flush()?;
-        Ok(Code::Done)
+        let mut code = Code::Done;
+        for failure in databases.hidden() {
+            output::tell(&failure, cx.json());
+            code = failure.code;
+        }
+        Ok(code)
     }
+}
+
+/// Shows databases with all that is known of them.
+fn show(cx: &mut Context, found: &[(String, PathBuf)]) -> Result<(), Failure> {
+    // A selection that cannot be read selects none of them.
+    let selected = cx.place().ok();
+    let describe = |(name, path): &(String, PathBuf)| {
+        let report = engines::report(&cx.open_options(path.clone(), Access::Read));
+        Ok(Database {
+            name: name.clone(),
+            bytes: bytes_of(path),
+            schema: report.ok().map(|report| report.schema),
+            is_selected: selected.as_ref() == Some(path),
+            cursors: names(&cx.cursors()?.leading_to(path)?),
+            path: path.clone(),
+        })
+    };
+    let databases: Vec<_> = found.iter().map(describe).collect::<Result<_, Failure>>()?;
+    let is_json = cx.json();
+    cx.out.list(is_json, &databases, |out, database| match is_json {
+        true => database.push_json(out),
+        false => out.line(&database.line()),
+    });
+    Ok(())
 }
 
 impl Database {

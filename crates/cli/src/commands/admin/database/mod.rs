@@ -13,11 +13,18 @@ use std::path::{Path, PathBuf};
 use crate::context::Context;
 use crate::cursors::Lead;
 use crate::exit::{Code, Failure};
+use crate::files;
+use crate::paths::cannot_look;
+use crate::renamed::Renamed;
 
 /// The file of a database that has to be there.
 fn existing(cx: &Context, name: &str) -> Result<PathBuf, Failure> {
     let path = cx.roots().database_file(name)?;
-    if path.is_file() { Ok(path) } else { Err(unknown(name)) }
+    match files::is_file(&path) {
+        Ok(true) => Ok(path),
+        Ok(false) => Err(Renamed::from(cx.roots(), &path).map_or_else(|| unknown(name), |it| it.failure())),
+        Err(error) => Err(cannot_look(&path, &error)),
+    }
 }
 
 /// The same for one that is to be moved or removed: the file itself, and not a link to one.

@@ -1,6 +1,5 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{names, own, remove_empty_folder, taken, told, unknown};
 use crate::args::Globals;
@@ -8,9 +7,8 @@ use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::cursors::{Lead, Turn};
 use crate::exit::{Code, Failure};
-use crate::files;
 use crate::output::report::{self, Value};
-use crate::paths::RENAME_MARK;
+use crate::renamed::{Renamed, finish_in_turn, mark_beside, mark_of};
 use crate::replace::Replacement;
 
 /// Give a database another name; cursors and selections that lead to it follow
@@ -31,6 +29,7 @@ pub struct Rename {
 
 impl Run for Rename {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn context(globals: Globals) -> Result<Context, Failure> {
         Context::without_database(globals)
@@ -38,8 +37,8 @@ impl Run for Rename {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (from, to) = (cx.roots().database_file(&self.old)?, cx.roots().database_file(&self.new)?);
-        let mark = mark_beside(&to);
-        if !from.is_file() && is_marked(&mark, &self.old, &to) {
+        let is_begun = Renamed::from(cx.roots(), &from).is_some_and(|renamed| renamed.path == to);
+        if is_begun {
             return self.finish(cx, &from, &to);
         }
         own(cx, &self.old)?;
@@ -49,11 +48,12 @@ impl Run for Rename {
         cx.require_admin_at(&from)?;
         let cursors = cx.cursors()?;
         let turn = cursors.turn(cx.patience())?;
+        finish_in_turn(cx, &turn, &from)?;
         // Afterwards nothing tells which of them lead there by way of a link.
         let leads = cursors.leading_to(&from)?;
         let alone = cx.hold_alone(&from)?;
         // From here on, whoever says it again is understood.
-        let text = mark_of(&self.old, &from).unwrap_or_default();
+        let (mark, text) = (mark_beside(&to), mark_of(&self.old, &from).unwrap_or_default());
         Replacement::begin(&mark)?.finish_private(text.as_bytes())?;
         if let Err(error) = alone.rename(&to) {
             let _ = fs::remove_file(&mark);
@@ -108,19 +108,4 @@ fn follow(turn: &Turn<'_>, leads: &[Lead], from: &Path, to: &Path) -> Result<(),
     let _ = fs::remove_file(mark_beside(to));
     remove_empty_folder(from);
     Ok(())
-}
-
-fn mark_beside(database: &Path) -> PathBuf {
-    database.with_file_name(RENAME_MARK)
-}
-
-/// The name that a database had, and which file it is: so an old mark beside another file means nothing.
-fn mark_of(old: &str, file: &Path) -> Option<String> {
-    let inode = file.metadata().ok()?.ino();
-    Some(format!("{old} {inode}"))
-}
-
-fn is_marked(mark: &Path, old: &str, file: &Path) -> bool {
-    let held = files::read_small(mark).ok().flatten();
-    held.is_some() && held == mark_of(old, file).map(String::into_bytes)
 }

@@ -36,7 +36,8 @@ impl Dropping {
         if self.dry_run {
             return tell(cx, what, doomed);
         }
-        confirm(&format!("Drop {what}, and {entries}?"), self.force)?;
+        let is_empty = !doomed.iter().any(holds_data);
+        confirm(&format!("Drop {what}, and {entries}?"), self.force || is_empty)?;
         // An answer may have taken long.
         store.renew_identity().and_then(|()| drop(store)).map_err(|error| cx.with_hint(error.into()))?;
         if cx.json() {
@@ -46,6 +47,11 @@ impl Dropping {
         }
         Ok(Code::Done)
     }
+}
+
+/// Whether something is lost with a namespace: entries, or what their history keeps.
+fn holds_data(info: &NamespaceInfo) -> bool {
+    info.totals.keys > 0 || info.totals.bytes > 0 || info.space.history.is_some()
 }
 
 /// Tells what would go.

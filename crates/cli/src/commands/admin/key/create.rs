@@ -35,6 +35,8 @@ pub struct Create {
 }
 
 impl Run for Create {
+    const IS_FENCED: bool = true;
+
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.value.is_some() && (self.role.is_some() || self.ttl.is_some()) {
             return Err(Failure::usage("--role and --ttl are for API keys, which take one word"));

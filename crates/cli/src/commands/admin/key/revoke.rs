@@ -16,6 +16,7 @@ pub struct Revoke {
 
 impl Run for Revoke {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.dry.dry_run {

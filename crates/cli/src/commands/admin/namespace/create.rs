@@ -24,6 +24,7 @@ pub struct Create {
 
 impl Run for Create {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (_, words) = cx.take_namespace(&self.words)?;

@@ -22,6 +22,7 @@ pub struct Drop {
 
 impl Run for Drop {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = only_namespace(cx, &self.words)?;

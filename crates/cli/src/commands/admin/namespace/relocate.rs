@@ -26,6 +26,7 @@ pub struct Move {
 
 impl Run for Move {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = only_namespace(cx, &self.words)?;

@@ -25,6 +25,7 @@ pub struct Rewrap {
 
 impl Run for Rewrap {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let namespace = only_namespace(cx, &self.words)?;

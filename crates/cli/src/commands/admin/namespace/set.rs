@@ -37,6 +37,7 @@ pub struct Set {
 
 impl Run for Set {
     const ADDRESSING: Addressing = Addressing::Namespace;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (namespace, settings) = cx.take_namespace(&self.words)?;

@@ -18,6 +18,7 @@ pub struct Create {
 
 impl Run for Create {
     const ADDRESSING: Addressing = Addressing::Project;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let project = project_of(cx, self.name.as_deref())?;

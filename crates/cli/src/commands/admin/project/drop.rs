@@ -23,6 +23,7 @@ pub struct Drop {
 
 impl Run for Drop {
     const ADDRESSING: Addressing = Addressing::Project;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let name = project_of(cx, self.name.as_deref())?;

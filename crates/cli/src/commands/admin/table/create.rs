@@ -16,6 +16,7 @@ pub struct Create {
 
 impl Run for Create {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         parse(&self.name)?;

@@ -19,6 +19,7 @@ pub struct Drop {
 
 impl Run for Drop {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         parse(&self.name)?;
@@ -30,7 +31,9 @@ impl Run for Drop {
         }
         let (_, doomed) =
             store.describe_table(&name).map_err(|error| explained(cx.with_hint(error.into())))?;
-        let what = format!("the table {name}");
+        // Without --force it is refused.
+        let force = if dropping.force || doomed.is_empty() { "" } else { "with --force " };
+        let what = format!("{force}the table {name}");
         dropping.run(cx, &mut store, &what, &doomed, |store| store.drop_table(&name, true))
     }
 }

@@ -30,6 +30,7 @@ pub struct Add {
 
 impl Run for Add {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let role = self.role.as_deref().map(str::parse::<Role>).transpose()?;

@@ -18,6 +18,7 @@ pub struct Del {
 
 impl Run for Del {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         if self.dry.dry_run {

@@ -23,6 +23,7 @@ pub struct Passwd {
 
 impl Run for Passwd {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let question = format!("new password of {}", shown(&self.name));

@@ -21,6 +21,7 @@ pub struct SetRole {
 
 impl Run for SetRole {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let role = match self.role.as_str() {
