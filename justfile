@@ -36,6 +36,10 @@ crash kills="2500":
 power cuts="10000" stride="1":
     PRONTODB_TEST_CUTS={{ cuts }} PRONTODB_TEST_FAULT_STRIDE={{ stride }} cargo test --release --package prontodb-core --test power -- --nocapture
 
+# Goes through all states that so many clients of one lock or item can come to.
+leases clients="4":
+    PRONTODB_TEST_CLIENTS={{ clients }} cargo test --release --package prontodb-core --test lease -- --nocapture
+
 # Tries random histories: many, and others every time.
 properties times="50":
     PRONTODB_TEST_TIMES={{ times }} cargo test --release --package prontodb-core --test it -- agree accounts

@@ -47,7 +47,8 @@ fn only_the_sqlite_engine_and_its_test_disk_know_rusqlite() {
     let homes = ["core/src/engine/sqlite", "testkit/src/disk/vfs.rs"];
     for folder in ["core/src", "cli/src", "testkit/src"] {
         expect_none(folder, |line| {
-            !homes.iter().any(|home| line.file.starts_with(home)) && line.has_word(&["rusqlite", "libsqlite3_sys"])
+            !homes.iter().any(|home| line.file.starts_with(home))
+                && line.has_word(&["rusqlite", "libsqlite3_sys"])
         });
     }
 }
