@@ -3,6 +3,7 @@
 //! A model checker goes through all states that can be reached (docs/design/0026-leases-are-model-checked.md).
 
 #![allow(clippy::unwrap_used, reason = "a test that meets what it does not expect has failed")]
+#![allow(clippy::print_stdout, reason = "a search says how far it went")]
 
 mod lock;
 mod queue;

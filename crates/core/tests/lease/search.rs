@@ -188,11 +188,14 @@ fn act<P: Promise>(promise: &P, act: Act<P::Op>, scene: &Scene, pause: Arc<Pause
     }
 }
 
+/// An act, and what its client has heard.
+type Told<P> = (Act<<P as Promise>::Op>, Option<<P as Promise>::Heard>);
+
 /// What is promised after it.
-fn hear<P: Promise>(promise: &P, act: Act<P::Op>, heard: Option<&P::Heard>) -> Result<P, Breach> {
-    match (act, heard) {
-        (Act::Client(client, op), Some(heard)) => promise.hear(client, op, heard),
-        (Act::Event(event), _) => Ok(promise.after(event)),
+fn hear<P: Promise>(promise: &P, told: &Told<P>) -> Result<P, Breach> {
+    match told {
+        (Act::Client(client, op), Some(heard)) => promise.hear(*client, *op, heard),
+        (Act::Event(event), _) => Ok(promise.after(*event)),
         (Act::Client(..), None) => Ok(promise.clone()),
     }
 }
@@ -228,22 +231,16 @@ impl<P: Promise> Model for Search<P> {
 
     fn next_state(&self, state: &State<P>, action: Self::Action) -> Option<State<P>> {
         let (scene, before) = (state.world.play(), &state.promise);
-        let (outer, heard, inner) = happen(before, action, &scene);
-        let judge = |order: [(Act<P::Op>, Option<&P::Heard>); 2]| {
-            let [first, second] = order;
-            let promise = hear(&hear(before, first.0, first.1)?, second.0, second.1)?;
-            promise.look(&scene).map(|()| promise)
+        let (outer, inner) = happen(before, action, &scene);
+        let judge = |order: &[&Told<P>]| {
+            let heard = order.iter().try_fold(before.clone(), |promise, told| hear(&promise, told))?;
+            heard.look(&scene).map(|()| heard)
         };
+        // Two things at a time are as one after the other, in one order or the other.
         let judged = match &inner {
-            None => hear(before, outer, heard.as_ref()).and_then(|promise| {
-                promise.look(&scene)?;
-                Ok(promise)
-            }),
-            // Two things at a time are as one after the other, in one order or the other.
-            Some((inner, told)) => {
-                judge([(*inner, told.as_ref()), (outer, heard.as_ref())]).or_else(|breach| {
-                    judge([(outer, heard.as_ref()), (*inner, told.as_ref())]).map_err(|_| breach)
-                })
+            None => judge(&[&outer]),
+            Some(inner) => {
+                judge(&[inner, &outer]).or_else(|breach| judge(&[&outer, inner]).map_err(|_| breach))
             }
         };
         let (promise, breach) = match judged {
@@ -258,17 +255,10 @@ impl<P: Promise> Model for Search<P> {
     }
 }
 
-/// What a client hears of an act.
-type Told<P> = (Act<<P as Promise>::Op>, Option<<P as Promise>::Heard>);
-
-/// Has an action happen: the act and what is heard of it, and the same of what came between.
-fn happen<P: Promise>(
-    promise: &P,
-    action: Action<P::Op>,
-    scene: &Scene,
-) -> (Act<P::Op>, Option<P::Heard>, Option<Told<P>>) {
+/// Has an action happen: what came of it, and of what came between.
+fn happen<P: Promise>(promise: &P, action: Action<P::Op>, scene: &Scene) -> (Told<P>, Option<Told<P>>) {
     let Some((unit, inner)) = action.meanwhile else {
-        return (action.act, act(promise, action.act, scene, Arc::default()), None);
+        return ((action.act, act(promise, action.act, scene, Arc::default())), None);
     };
     let told = Arc::new(Mutex::new(None));
     let (slot, stage, known) = (Arc::clone(&told), scene.clone(), promise.clone());
@@ -277,5 +267,5 @@ fn happen<P: Promise>(
     });
     let heard = act(promise, action.act, scene, Arc::new(pause));
     let told = told.lock().unwrap().take();
-    (action.act, heard, told)
+    ((action.act, heard), told)
 }
