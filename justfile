@@ -24,6 +24,10 @@ package *arguments:
 bench *arguments:
     bin/bench.sh {{ arguments }}
 
+# Everything at a time for so long; fails where anything is lost, done twice or grows.
+soak minutes="60":
+    bin/soak.sh {{ minutes }}
+
 # Instructions and system calls, which must not grow.
 counts *arguments:
     bin/counts.sh {{ arguments }}
