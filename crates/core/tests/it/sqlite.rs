@@ -45,6 +45,24 @@ fn looking_whether_others_are_there_leaves_no_files_open() {
 }
 
 #[test]
+fn a_log_that_a_long_reader_let_grow_is_cut_though_others_are_there() {
+    let dir = TempDir::new().unwrap();
+    let (reader, writer) = (open(&dir), open(&dir));
+    let space = create_space(&writer);
+    let length = || dir.path().join("test.prdb-wal").metadata().unwrap().len();
+    let write = |times: u8| (0..times).for_each(|byte| put(&writer, &space, &vec![byte; 200_000]));
+    let read = reader.read(&mut |view| {
+        view.revision()?;
+        write(120);
+        Ok(())
+    });
+    read.unwrap();
+    assert!(length() > 20_000_000, "{}", length());
+    write(60);
+    assert!(length() < 10_000_000, "{}", length());
+}
+
+#[test]
 fn a_read_keeps_its_state_while_another_engine_writes() {
     let dir = TempDir::new().unwrap();
     let (reader, writer) = (open(&dir), open(&dir));
