@@ -24,6 +24,10 @@ package *arguments:
 bench *arguments:
     bin/bench.sh {{ arguments }}
 
+# Everything at a time for so long; fails where anything is lost, done twice or grows.
+soak minutes="60":
+    bin/soak.sh {{ minutes }}
+
 # Instructions and system calls, which must not grow.
 counts *arguments:
     bin/counts.sh {{ arguments }}
@@ -39,6 +43,10 @@ kills times="200":
 # Cuts the power, and fails each call to the disk.
 power cuts="10000" stride="1":
     PRONTODB_TEST_CUTS={{ cuts }} PRONTODB_TEST_FAULT_STRIDE={{ stride }} cargo test --release --package prontodb-core --test power -- --nocapture
+
+# Goes through all states that so many clients of one lock or item can come to.
+leases clients="4":
+    PRONTODB_TEST_CLIENTS={{ clients }} cargo test --release --package prontodb-core --test lease -- --nocapture
 
 # Tries random histories: many, and others every time.
 properties times="50":

@@ -5,21 +5,29 @@
 #   bin/bench.sh                  all benchmarks; takes some minutes
 #   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing, bulk, lifecycle, fleet, watch
 #   bin/bench.sh retries          100,000 operations under ids, with kills; takes some minutes, and is not among all
+#   bin/bench.sh soak 60          everything at a time for so many minutes, as bin/soak.sh does
 #   bin/bench.sh counts           what bin/counts.sh runs
 #   bin/bench.sh oneshot --quick  everything smaller, to see that it works; the numbers mean little, and are not kept
+#
+# PRONTODB=path tries another binary than the release one, and keeps nothing.
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 name=${1:-all}
 quick=${2:-}
-case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | watch | retries | counts | all) ;; *) die "no benchmark $name" ;; esac
+minutes=60
+if [ "$name" = soak ]; then
+    minutes=${2:-60} quick=''
+    [[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ ]] || die "$minutes is not a number of minutes"
+fi
+case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | watch | retries | soak | counts | all) ;; *) die "no benchmark $name" ;; esac
 case $quick in '' | --quick) ;; *) die "unknown argument $quick" ;; esac
 
 # Prints the path of the benchmarks' program. What it takes itself matters to nobody who only counts, and the tests
 # have built the parts of the other one.
 build_benches() {
     local profile=release
-    [ "$name" != counts ] || profile=dev
+    [ "$name" != counts ] && [ -z "${PRONTODB:-}" ] || profile=dev
     cargo build --profile "$profile" --package prontodb-benches --message-format=json-render-diagnostics |
         sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }
@@ -60,7 +68,7 @@ describe_end() {
     printf '\nload after: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
 
-prontodb=$(bin/build.sh)
+prontodb=$(if [ -n "${PRONTODB:-}" ]; then cd "$called_from" && realpath "$PRONTODB"; else bin/build.sh; fi)
 case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
 benches=$(build_benches)
 scratch=$(mktemp -d "$(dirname "$benches")/bench.XXXXXX")
@@ -69,12 +77,15 @@ floor=$(dirname "$benches")/floor-${compiler[0]}
 sqlite3=$(command -v sqlite3 || true)
 if [ "$name" != counts ]; then
     [ -n "$sqlite3" ] || die 'no sqlite3 to compare with (Debian: sqlite3)'
-    build_floor
+    [ "$name" = soak ] || build_floor
 fi
 
 # Nothing of the user's surroundings reaches the programs.
 run=(env -i PATH="$PATH" HOME="$scratch" "$benches" "$name" "$prontodb" "$floor" "$sqlite3" "$scratch")
-if [ -n "$quick" ]; then
+[ "$name" != soak ] || run+=("$minutes")
+if [ -n "${PRONTODB:-}" ] && [ -z "$quick" ]; then
+    describe && "${run[@]}" && describe_end
+elif [ -n "$quick" ]; then
     "${run[@]}" --quick
 elif [ "$name" = counts ]; then
     "${run[@]}"

@@ -4,6 +4,7 @@
 //! - [`lab`] knows the programs, [`rivals`] gives each of them the same entries, [`contest`] runs them in turn.
 //! - [`oneshot`], [`flat`], [`contention`], [`listing`], [`bulk`], [`lifecycle`], [`fleet`], [`watch`] are the benchmarks, [`counts`] the gate that no load disturbs.
 //! - [`retries`] does operations under ids, with kills: a proof more than a measurement.
+//! - [`soak`] does everything at a time for long, and fails where anything is lost or grows.
 //! - [`contexts`] is the part of the gate about cursors, users and the like.
 //! - [`worker`] is what further processes of this program do.
 
@@ -23,6 +24,7 @@ mod oneshot;
 mod process;
 mod retries;
 mod rivals;
+mod soak;
 mod stats;
 mod table;
 mod trace;
@@ -37,7 +39,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 const USAGE: &str = "usage: prontodb-benches oneshot|flat|contention|listing|bulk|lifecycle|fleet|watch|retries|counts|all \
-                     PRONTODB FLOOR SQLITE3 FOLDER [--quick]";
+                     PRONTODB FLOOR SQLITE3 FOLDER [--quick]\n       \
+                     prontodb-benches soak PRONTODB FLOOR SQLITE3 FOLDER MINUTES";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +57,9 @@ fn run(args: &[String]) -> Result {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
         [worker::WORD, ref task @ ..] => worker::run(task),
+        ["soak", prontodb, floor, sqlite, folder, minutes] => {
+            soak::run(&Lab::new([prontodb, floor, sqlite, folder], false), minutes.parse()?)
+        }
         [name, prontodb, floor, sqlite, folder] => {
             bench(name, &Lab::new([prontodb, floor, sqlite, folder], false))
         }

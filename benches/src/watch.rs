@@ -188,7 +188,7 @@ fn end(mut watcher: Child) -> Result {
     Ok(())
 }
 
-fn kill_after(pid: u32, life: Duration) -> Result {
+pub(crate) fn kill_after(pid: u32, life: Duration) -> Result {
     thread::sleep(life);
     Command::new("kill").args(["-KILL", &pid.to_string()]).status()?;
     Ok(())
@@ -204,7 +204,7 @@ fn key_of(line: &str) -> Result<String> {
     member(line, "k").map(str::to_owned)
 }
 
-fn position_of(line: &str) -> Result<(u64, u64)> {
+pub(crate) fn position_of(line: &str) -> Result<(u64, u64)> {
     let (revision, number) = member(line, "position")?.split_once('.').ok_or("no position")?;
     Ok((revision.parse()?, number.parse()?))
 }

@@ -13,7 +13,7 @@ use prontodb_core::{Address, Notation, Store};
 
 use crate::rivals::{Database, key, namespace, value};
 use crate::stats::Dice;
-use crate::{Result, fleet, process};
+use crate::{Result, fleet, process, soak};
 
 /// What makes this program a worker.
 pub(crate) const WORD: &str = "worker";
@@ -31,6 +31,7 @@ pub(crate) fn run(task: &[&str]) -> Result {
         ["set", times, program, file, address, ref flags @ ..] => {
             run_sets(times.parse()?, program, file, address, flags)
         }
+        ["soak", ref task @ ..] => soak::work(task),
         ref other => fleet::work(other),
     }
 }

@@ -115,8 +115,8 @@ fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Whether a process other than this one has the WAL index `shm` mapped.
 ///
-/// The descriptor that it takes to ask is never closed: POSIX would drop SQLite's own locks on the file with it. Only
-/// for processes that end soon.
+/// The descriptor that it takes to ask is never closed: POSIX would drop SQLite's own locks on the file with it. There is one for
+/// each file.
 pub(crate) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
     platform::is_attached_elsewhere(shm)
 }
@@ -229,13 +229,14 @@ mod platform {
     use std::fs::{self, File};
     use std::io;
     use std::mem::{self, MaybeUninit};
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
     use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::process::CommandExt;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
     use std::ptr;
+    use std::sync::{Mutex, PoisonError};
     use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -461,10 +462,26 @@ mod platform {
         }
     }
 
-    pub(super) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
-        let file = File::options().read(true).write(true).open(shm)?;
+    /// The files that have been asked about; never closed.
+    static ASKED: Mutex<Vec<(PathBuf, File)>> = Mutex::new(Vec::new());
+
+    /// A descriptor of a file, the same as long as its path leads to that file.
+    fn lasting(path: &Path) -> io::Result<RawFd> {
+        let mut asked = ASKED.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, file) in asked.iter().filter(|(of, _)| of == path) {
+            let (there, ours) = (path.metadata()?, file.metadata()?);
+            if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) {
+                return Ok(file.as_raw_fd());
+            }
+        }
+        let file = File::options().read(true).write(true).open(path)?;
         let descriptor = file.as_raw_fd();
-        mem::forget(file);
+        asked.push((path.to_owned(), file));
+        Ok(descriptor)
+    }
+
+    pub(super) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
+        let descriptor = lasting(shm)?;
         // SAFETY: all zeros is a valid flock; the descriptor stays open for good.
         let lock = unsafe {
             let mut lock: libc::flock = mem::zeroed();

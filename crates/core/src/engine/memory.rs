@@ -44,6 +44,14 @@ impl MemoryEngine {
     }
 }
 
+/// Keeps the same, and goes its own way from then on.
+impl Clone for MemoryEngine {
+    fn clone(&self) -> Self {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { state: RwLock::new(state), ..Self::default() }
+    }
+}
+
 impl Engine for MemoryEngine {
     fn read(&self, body: &mut dyn FnMut(&dyn View) -> Result<()>) -> Result<()> {
         // A write that panics poisons the lock, but is undone before it lets go of it.
@@ -106,7 +114,7 @@ impl Drop for Attempt<'_> {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     /// The version of the last write.
     revision: u64,
@@ -135,7 +143,7 @@ type PastKey = (u64, String, u64);
 type Kept = (Past, Option<Vec<u8>>);
 
 /// What the write under way has replaced; empty between writes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Journal {
     /// The revision before this write, once it has asked for its version.
     revision: Option<u64>,
@@ -143,6 +151,7 @@ struct Journal {
 }
 
 /// One change, with what was there before it.
+#[derive(Clone)]
 enum Change {
     Space { namespace: Namespace, before: Option<Space> },
     Entry { space: u64, name: String, before: Option<Record> },

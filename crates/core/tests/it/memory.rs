@@ -12,6 +12,32 @@ fn random_histories_agree_with_the_model() {
 }
 
 #[test]
+fn a_clone_keeps_the_same_and_goes_its_own_way() {
+    let engine = MemoryEngine::new();
+    let made = create_space(&engine);
+    let clone = engine.clone();
+    assert_eq!(spaces(&clone), [made]);
+    remove_spaces(&clone);
+    assert_eq!((spaces(&engine).len(), spaces(&clone).len()), (1, 0));
+}
+
+fn spaces(engine: &MemoryEngine) -> Vec<Space> {
+    let mut spaces = Vec::new();
+    let read = engine.read(&mut |view| {
+        spaces = view.spaces(None)?;
+        Ok(())
+    });
+    read.unwrap();
+    spaces
+}
+
+fn remove_spaces(engine: &MemoryEngine) {
+    let remove =
+        engine.write(&mut |txn| txn.spaces(None)?.iter().try_for_each(|space| txn.drop_space(space)));
+    remove.unwrap();
+}
+
+#[test]
 fn a_space_of_a_failed_write_is_no_later_space() {
     let engine = MemoryEngine::new();
     let failed = space_of_a_failed_write(&engine);

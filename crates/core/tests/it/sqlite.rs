@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use prontodb_core::engine::sqlite::{OpenOptions, SqliteEngine};
+use prontodb_core::engine::sqlite::{Lifetime, OpenOptions, SqliteEngine};
 use prontodb_core::engine::{Awaited, Engine, Mark, Space, Txn, View, Wait};
 use prontodb_core::store::{HistorySettings, Query, SetOptions};
 use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Record, Result, Store, Version};
@@ -24,6 +24,42 @@ fn what_was_committed_outlives_the_engine() {
     put(&engine, &space, b"value");
     drop(engine);
     assert_eq!(value(&open(&dir), &space).as_deref(), Some(&b"value"[..]));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn looking_whether_others_are_there_leaves_no_files_open() {
+    let dir = TempDir::new().unwrap();
+    let options = OpenOptions::new(dir.path().join("test.prdb"));
+    let engine = SqliteEngine::open(OpenOptions { lifetime: Lifetime::OneShot, ..options }).unwrap();
+    let space = create_space(&engine);
+    let index = dir.path().canonicalize().unwrap().join("test.prdb-shm");
+    let opened = || {
+        let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        files.filter(|file| file.path().read_link().is_ok_and(|path| path == index)).count()
+    };
+    (0..100).for_each(|_| put(&engine, &space, b"value"));
+    let before = opened();
+    (0..1000).for_each(|_| put(&engine, &space, b"value"));
+    assert_eq!(opened(), before);
+}
+
+#[test]
+fn a_log_that_a_long_reader_let_grow_is_cut_though_others_are_there() {
+    let dir = TempDir::new().unwrap();
+    let (reader, writer) = (open(&dir), open(&dir));
+    let space = create_space(&writer);
+    let length = || dir.path().join("test.prdb-wal").metadata().unwrap().len();
+    let write = |times: u8| (0..times).for_each(|byte| put(&writer, &space, &vec![byte; 200_000]));
+    let read = reader.read(&mut |view| {
+        view.revision()?;
+        write(120);
+        Ok(())
+    });
+    read.unwrap();
+    assert!(length() > 20_000_000, "{}", length());
+    write(60);
+    assert!(length() < 10_000_000, "{}", length());
 }
 
 #[test]

@@ -23,6 +23,8 @@ const FRAMES_IN_COMPANY: i32 = 1000;
 
 /// A log of so many bytes has some [`FRAMES_IN_COMPANY`] frames of the usual size.
 const LONG_LOG_BYTES: u64 = FRAMES_IN_COMPANY as u64 * 4096;
+/// One that is longer was kept from being begun anew by a long reader, and is cut as soon as nobody reads: no later one needs its length.
+const OVERLONG_LOG_BYTES: u64 = 4 * LONG_LOG_BYTES;
 
 /// Counts the frames of one connection's log, and copies them back in time.
 pub(super) struct Log {
@@ -46,22 +48,22 @@ impl Log {
     /// can be copied back whole.
     ///
     /// A process that is alone empties a log of some length; in company, a long one is copied back without waiting for
-    /// readers.
+    /// readers, and one that is too long is cut when there are none at the moment.
     pub(super) fn shorten(&self, connection: &Connection) {
         let frames = self.frames.load(Ordering::Relaxed);
         if self.lifetime == Lifetime::OneShot && frames >= FRAMES_WHEN_ALONE && is_alone(connection) {
             self.checkpoint(connection, CheckpointMode::TRUNCATE);
         } else if frames >= FRAMES_IN_COMPANY {
-            self.checkpoint(connection, CheckpointMode::PASSIVE);
+            let is_overlong = bytes_of_log(connection) > OVERLONG_LOG_BYTES;
+            let mode = if is_overlong { CheckpointMode::TRUNCATE } else { CheckpointMode::PASSIVE };
+            self.checkpoint(connection, mode);
         }
     }
 
     /// To be called when a long reader is done, during which nobody could begin the log anew: copies back a log that has grown
     /// meanwhile, so that no writer stops for that. Nobody waits for it.
     pub(super) fn fold(&self, connection: &Connection) {
-        let log = connection.path().map(|path| side_file(Path::new(path), "-wal"));
-        let bytes = log.and_then(|log| log.metadata().ok()).map_or(0, |log| log.len());
-        if bytes < LONG_LOG_BYTES {
+        if bytes_of_log(connection) < LONG_LOG_BYTES {
             return;
         }
         let _ = connection.busy_timeout(std::time::Duration::ZERO);
@@ -108,6 +110,11 @@ pub(super) fn name(connection: &Connection) -> Result<()> {
         sys::mark(&log);
     }
     Ok(())
+}
+
+fn bytes_of_log(connection: &Connection) -> u64 {
+    let log = connection.path().map(|path| side_file(Path::new(path), "-wal"));
+    log.and_then(|log| log.metadata().ok()).map_or(0, |log| log.len())
 }
 
 fn is_alone(connection: &Connection) -> bool {
