@@ -6,13 +6,14 @@
 #   bin/bench.sh oneshot          one of them: oneshot, flat, contention, listing, bulk, lifecycle, fleet, watch
 #   bin/bench.sh retries          100,000 operations under ids, with kills; takes some minutes, and is not among all
 #   bin/bench.sh counts           what bin/counts.sh runs
+#   bin/bench.sh scoreboard       the same work by others that anyone can install; takes about an hour, and is not among all
 #   bin/bench.sh oneshot --quick  everything smaller, to see that it works; the numbers mean little, and are not kept
 
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 name=${1:-all}
 quick=${2:-}
-case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | watch | retries | counts | all) ;; *) die "no benchmark $name" ;; esac
+case $name in oneshot | flat | contention | listing | bulk | lifecycle | fleet | watch | retries | counts | scoreboard | all) ;; *) die "no benchmark $name" ;; esac
 case $quick in '' | --quick) ;; *) die "unknown argument $quick" ;; esac
 
 # Prints the path of the benchmarks' program. What it takes itself matters to nobody who only counts, and the tests
@@ -53,14 +54,74 @@ describe() {
     echo "load before: $(cut -d ' ' -f 1-3 /proc/loadavg)"
     echo "rust: $(rustc --version)"
     echo "prontodb: $("$prontodb" --version), linked by ${compiler[*]}"
-    echo "sqlite3: $(sqlite3 --version | cut -d ' ' -f 1,2)"
+    echo "sqlite3: $(sqlite3 --version 2>/dev/null | cut -d ' ' -f 1,2)"
 }
 
 describe_end() {
     printf '\nload after: %s\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 }
 
+# What the scoreboard compares with: command, Debian package. It leaves out what is not there.
+RIVALS='
+sqlite3       sqlite3
+redis-server  redis-server
+redis-cli     redis-tools
+etcd          etcd-server
+etcdctl       etcd-client
+node          nodejs
+npm           npm
+time          time
+'
+
+# Installs what can be had: from Debian as root, from PyPI and npm into target/scoreboard. Servers that Debian's packages
+# may start are left alone; the scoreboard starts its own.
+install_rivals() {
+    local command package packages=''
+    while read -r command package; do
+        [ -n "$(type -P "$command")" ] || packages+=" $package"
+    done < <(grep . <<<"$RIVALS")
+    if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && have apt-get; then
+        apt_install "$packages" >&2 </dev/null || say 'apt-get did not install all of it'
+    elif [ -n "$packages" ]; then
+        say "bench.sh: left out for want of packages; on Debian, as root: apt-get install$packages"
+    fi
+    python3 -m venv "$board/venv" && "$board/venv/bin/pip" install -q sqlite-utils diskcache >&2 ||
+        say 'bench.sh: PyPI did not give all of it'
+    ! have npm || npm install --prefix "$board/npm" --no-fund --no-audit --silent @modelcontextprotocol/server-memory >&2 ||
+        say 'bench.sh: npm did not give all of it'
+}
+
+run_scoreboard() {
+    local python=python3
+    [ ! -x "$board/venv/bin/python" ] || python=$board/venv/bin/python
+    env -i PATH="$PATH" HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 \
+        "$python" benches/scoreboard "$prontodb" "$board/npm" "$scratch" "$@"
+}
+
+# Keeps what a benchmark prints, unless it is a quick run.
+keep() {
+    mkdir -p benches/runs
+    { describe && "$@" && describe_end; } | tee "benches/runs/$(date -u +%F)-$name.txt"
+}
+
 prontodb=$(bin/build.sh)
+if [ "$name" = scoreboard ]; then
+    have python3 || die 'no python3, which the scoreboard is written in'
+    board=target/scoreboard
+    mkdir -p "$board"
+    install_rivals
+    scratch=$(mktemp -d "$PWD/$board/bench.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
+    if [ -n "$quick" ]; then
+        run_scoreboard --quick
+    else
+        keep run_scoreboard
+        say "bench.sh: python3 benches/scoreboard --write-docs benches/runs/$(date -u +%F)-$name.txt puts it into the documentation"
+    fi
+    exit
+fi
+
 case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
 benches=$(build_benches)
 scratch=$(mktemp -d "$(dirname "$benches")/bench.XXXXXX")
@@ -79,6 +140,5 @@ if [ -n "$quick" ]; then
 elif [ "$name" = counts ]; then
     "${run[@]}"
 else
-    mkdir -p benches/runs
-    { describe && "${run[@]}" && describe_end; } | tee "benches/runs/$(date -u +%F)-$name.txt"
+    keep "${run[@]}"
 fi
