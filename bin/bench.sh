@@ -76,10 +76,11 @@ time          time
 # Installs what can be had: from Debian as root, from PyPI and npm into target/scoreboard. Servers that Debian's packages
 # may start are left alone; the scoreboard starts its own.
 install_rivals() {
-    local command package packages=''
+    local board=$1 command package packages=''
     while read -r command package; do
         [ -n "$(type -P "$command")" ] || packages+=" $package"
     done < <(grep . <<<"$RIVALS")
+    python3 -c 'import ensurepip' 2>/dev/null || packages+=' python3-venv'
     if [ -n "$packages" ] && [ "$(id -u)" = 0 ] && have apt-get; then
         apt_install "$packages" >&2 </dev/null || say 'apt-get did not install all of it'
     elif [ -n "$packages" ]; then
@@ -91,38 +92,38 @@ install_rivals() {
         say 'bench.sh: npm did not give all of it'
 }
 
-run_scoreboard() {
-    local python=python3
-    [ ! -x "$board/venv/bin/python" ] || python=$board/venv/bin/python
-    env -i PATH="$PATH" HOME="$scratch" PYTHONDONTWRITEBYTECODE=1 \
-        "$python" benches/scoreboard "$prontodb" "$board/npm" "$scratch" "$@"
-}
-
-# Keeps what a benchmark prints, unless it is a quick run.
+# Keeps what a benchmark prints.
+kept=benches/runs/$(date -u +%F)-$name.txt
 keep() {
     mkdir -p benches/runs
-    { describe && "$@" && describe_end; } | tee "benches/runs/$(date -u +%F)-$name.txt"
+    { describe && "$@" && describe_end; } | tee "$kept"
+}
+
+# Measures with the environment of Python that has been installed, if there is one.
+run_scoreboard() {
+    local board=target/scoreboard python=python3
+    have python3 || die 'no python3, which the scoreboard is written in'
+    mkdir -p "$board"
+    install_rivals "$board"
+    [ ! -x "$board/venv/bin/python" ] || python=$board/venv/bin/python
+    scratch=$(mktemp -d "$PWD/$board/bench.XXXXXX")
+    trap 'rm -rf "$scratch"' EXIT
+    run=(env -i PATH="$PATH" HOME="$scratch" PYTHONDONTWRITEBYTECODE=1
+        "$python" benches/scoreboard "$prontodb" "$board/npm" "$scratch")
+    if [ -n "$quick" ]; then
+        "${run[@]}" --quick
+    else
+        keep "${run[@]}"
+        say "bench.sh: python3 benches/scoreboard --write-docs $kept puts the figures into the documentation"
+    fi
 }
 
 prontodb=$(bin/build.sh)
+case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
 if [ "$name" = scoreboard ]; then
-    have python3 || die 'no python3, which the scoreboard is written in'
-    board=target/scoreboard
-    mkdir -p "$board"
-    install_rivals
-    scratch=$(mktemp -d "$PWD/$board/bench.XXXXXX")
-    trap 'rm -rf "$scratch"' EXIT
-    case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
-    if [ -n "$quick" ]; then
-        run_scoreboard --quick
-    else
-        keep run_scoreboard
-        say "bench.sh: python3 benches/scoreboard --write-docs benches/runs/$(date -u +%F)-$name.txt puts it into the documentation"
-    fi
+    run_scoreboard
     exit
 fi
-
-case $prontodb in *-linux-musl/*) compiler=(musl-gcc -static) ;; *) compiler=(cc) ;; esac
 benches=$(build_benches)
 scratch=$(mktemp -d "$(dirname "$benches")/bench.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT

@@ -7,6 +7,7 @@
 
 import argparse
 import os
+import signal
 import sys
 
 import docs
@@ -56,6 +57,8 @@ def measure(given):
 
 def main():
     given = arguments()
+    # Whoever ends this program ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if given.write_docs:
         docs.write(given.write_docs, ROOT)
     else:
