@@ -63,7 +63,7 @@ def contention(board):
         if rate is not None and lost:
             says = f"{rate:,.0f} a second, {lost[0]:,} lost, {failed[0]:,} failed"
             bars.append((name, rate, says, bool(lost[0] or failed[0])))
-    note = "What was acknowledged a second, and how much of it was not there afterwards. Longer is better."
+    note = "Acknowledged a second; longer is better. diskcache and the memories stay running, the others start each time."
     return draw("32 processes add to one counter", note, bars)
 
 

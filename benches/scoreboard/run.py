@@ -20,6 +20,7 @@ class Run(NamedTuple):
     took: float
     status: int
     output: bytes
+    errors: bytes
 
 
 def found(program):
@@ -31,7 +32,7 @@ def run(command, stdout=None):
     """Runs a command; what it prints is kept in memory, or put into the file `stdout`."""
     out = os.open(stdout, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600) if stdout else os.memfd_create("out")
     into = os.memfd_create("in") if command.stdin else os.open(os.devnull, os.O_RDONLY)
-    errors = os.open(os.devnull, os.O_WRONLY)
+    errors = os.memfd_create("errors")
     try:
         if command.stdin:
             write_all(into, command.stdin)
@@ -41,17 +42,21 @@ def run(command, stdout=None):
         child = os.posix_spawn(command.argv[0], command.argv, environment, file_actions=actions)
         _, status = os.waitpid(child, 0)
         took = time.perf_counter() - begun
-        output = b"" if stdout else os.pread(out, os.fstat(out).st_size, 0)
-        return Run(took, os.waitstatus_to_exitcode(status), output)
+        output = b"" if stdout else content(out)
+        return Run(took, os.waitstatus_to_exitcode(status), output, content(errors))
     finally:
         for fd in (out, into, errors):
             os.close(fd)
 
 
-def write_all(fd, content):
+def content(fd):
+    return os.pread(fd, os.fstat(fd).st_size, 0)
+
+
+def write_all(fd, text):
     """Writes to a file of memory, and goes back to its beginning."""
     with os.fdopen(os.dup(fd), "wb") as file:
-        file.write(content)
+        file.write(text)
     os.lseek(fd, 0, os.SEEK_SET)
 
 
@@ -59,7 +64,8 @@ def must(command, stdout=None):
     """Runs a command that has to succeed."""
     done = run(command, stdout)
     if done.status != 0:
-        raise RuntimeError(f"{' '.join(command.argv)[:200]}: exit code {done.status}")
+        said = done.errors.decode(errors="replace").strip().partition("\n")[0]
+        raise RuntimeError(f"{' '.join(command.argv)[:200]}: exit code {done.status}; {said[:200]}")
     return done
 
 

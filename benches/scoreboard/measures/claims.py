@@ -7,7 +7,7 @@ LINES = ["claims_one", "claims_none", "claims_most"]
 
 
 def measure(lab, board):
-    tasks = lab.scaled(500, 20)
+    tasks = lab.scaled(200, 20)
     for rival in lab.able(board, LINES):
         if winners := lab.attempt(board, rival, LINES, lambda: in_lab(lab, rival, tasks)):
             figures = [[winners.count(1), tasks], [winners.count(0), tasks], max(winners)]
