@@ -33,12 +33,13 @@ class PatientSqlite(Rival):
         super().__init__(tools, folder, durable)
         self.file = os.path.join(folder, "store.db")
 
-    def command(self, *args):
-        level = "FULL" if self.durable else "NORMAL"
-        return Command([found("sqlite3"), *self.waits, "-cmd", f"PRAGMA synchronous = {level}", *args])
+    def sql(self, text, *options):
+        return Command([found("sqlite3"), *self.waits, *options, self.file, text])
 
-    def sql(self, text, *args):
-        return self.command(*args, self.file, text)
+    def change(self, text):
+        """SQL that writes; reading has no use for the pragma, and would pay for it."""
+        level = "FULL" if self.durable else "NORMAL"
+        return self.sql(text, "-cmd", f"PRAGMA synchronous = {level}")
 
     def version(self):
         return must(Command([found("sqlite3"), "--version"])).output.decode().split()[0]
@@ -50,16 +51,16 @@ class PatientSqlite(Rival):
         return self.sql(f"SELECT value FROM entries WHERE key = '{key}'")
 
     def set(self, key, value):
-        return self.sql(UPSERT.format(key, value))
+        return self.change(UPSERT.format(key, value))
 
     def increment(self):
-        return self.sql(INCREMENT)
+        return self.change(INCREMENT)
 
     def add_tasks(self, count):
-        must(self.sql(tasks(count)))
+        must(self.change(tasks(count)))
 
     def claim(self, task, who):
-        return self.sql(CLAIM.format(who, task))
+        return self.change(CLAIM.format(who, task))
 
     def has_won(self, run):
         return run.status == 0 and bool(run.output.strip())
@@ -82,7 +83,7 @@ class PatientSqlite(Rival):
             csv.writer(out, lineterminator="\n").writerows(rows)
 
     def bulk_in(self, file):
-        return self.sql(f".import --csv {file} entries")
+        return self.change(f".import --csv {file} entries")
 
     def program(self):
         return [found("sqlite3")]
