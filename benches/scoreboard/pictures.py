@@ -27,7 +27,8 @@ def draw(title, note, bars):
     longest = max((number for _, number, _, _ in bars), default=0) or 1
     height = TOP + len(bars) * (BAR + GAP) + GAP
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img">',
         f"<title>{escape(title)}</title>",
         f"<style>{STYLE}</style>",
         f'<text class="title" x="8" y="22">{escape(title)}</text>',
@@ -52,7 +53,8 @@ def draw_bar(top, name, part, says, bad):
 
 def cold(board, what, title):
     line = f"{what}_median"
-    bars = [(name, time, show("time", time), False) for name in board.rivals if (time := board.value(line, name))]
+    times = [(name, board.value(line, name)) for name in board.rivals]
+    bars = [(name, time, show("time", time), False) for name, time in times if time]
     return draw(title, "Median time from start to end of one command, in turns. Shorter is better.", bars)
 
 
@@ -63,7 +65,7 @@ def contention(board):
         if rate is not None and lost:
             says = f"{rate:,.0f} a second, {lost[0]:,} lost, {failed[0]:,} failed"
             bars.append((name, rate, says, bool(lost[0] or failed[0])))
-    note = "Acknowledged a second; longer is better. diskcache and the memories stay running, the others start each time."
+    note = "Acknowledged a second; longer is better. diskcache and the memories stay running, others start each time."
     return draw("32 processes add to one counter", note, bars)
 
 

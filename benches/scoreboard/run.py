@@ -1,4 +1,4 @@
-"""Runs programs to their end, at the least cost: `posix_spawn`, and output into memory that nobody has to read meanwhile."""
+"""Runs programs to their end, at the least cost: `posix_spawn`, and output into memory that is read afterwards."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The scoreboard finds what it looks for, and what it writes is what it has measured: python3 benches/scoreboard/tests.py"""
+"""The scoreboard finds what it looks for, and what it writes is what it has measured."""
 
 import json
 import os
@@ -112,7 +112,8 @@ class Writes(unittest.TestCase):
 
     def raw(self):
         cells = "\n".join(json.dumps(cell) for cell in self.board().cells.values())
-        return f"processor: A Chip, 2 cores\n\nrival: prontodb 1: as it comes\nleft out: etcd; there is no etcd\n\n{cells}\n"
+        said = "rival: prontodb 1: as it comes\nleft out: etcd; there is no etcd"
+        return f"processor: A Chip, 2 cores\n\n{said}\n\n{cells}\n"
 
     def test_a_raw_file_reads_as_the_board_that_wrote_it(self):
         self.assertEqual(read(self.raw()).table(), self.board().table())

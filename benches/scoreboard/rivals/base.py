@@ -9,8 +9,8 @@ from run import found, must, run
 class Rival:
     """A program that keeps entries in a folder of its own.
 
-    Whatever is done once is a `Command`; whatever many processes do at the same time is asked of a `worker`, of which each
-    process has one.
+    Whatever is done once is a `Command`; whatever many processes do at the same time is asked of a `worker`, of which
+    each process has one.
     """
 
     name = ""

@@ -1,10 +1,8 @@
 """DiskCache of PyPI: a library for Python on SQLite. Workers use it in their own process, as programs do."""
 
-import os
-import shlex
 import sys
 
-from run import Command, must
+from run import Command
 
 from . import python
 from .base import Rival
@@ -25,7 +23,10 @@ for key in cache:
 
 class DiskCache(Rival):
     name = "diskcache"
-    settings = "as it comes: WAL, synchronous=NORMAL (power cuts: FULL), waits 60 s; evicts nothing; a library, used in process"
+    settings = (
+        "as it comes: WAL, synchronous=NORMAL (power cuts: FULL), waits 60 s; evicts nothing; "
+        "a library, used in process"
+    )
     without = {"memory_service": "no service", "answer_tools": "no MCP"}
 
     @classmethod

@@ -9,7 +9,10 @@ class Nothing(Rival):
     name = "/bin/true"
     settings = "does nothing; what starting a program costs"
     without = dict.fromkeys(
-        ["set_durable", "own_failed", "own_lost", "counter", "claims", "crash", "bulk", "answer", "memory_service", "size"],
+        [
+            "set_durable", "own_failed", "own_lost", "counter", "claims", "crash", "bulk", "answer", "memory_service",
+            "size",
+        ],
         "",
     )
 

@@ -84,8 +84,11 @@ class Redis(Rival):
         return Command(["/bin/sh", "-c", script], b"", {"CLI": found("redis-cli"), "SOCKET": self.socket})
 
     def entries(self):
-        lines = must(self.listing()).output.decode().splitlines()
-        there = {}
+        return self.pairs(must(self.listing()).output)
+
+    def pairs(self, output):
+        """Of a listing; a scan may tell of a key twice."""
+        lines, there = output.decode().splitlines(), {}
         for begin in range(0, len(lines), 2 * TOGETHER):
             block = lines[begin:begin + 2 * TOGETHER]
             half = len(block) // 2
@@ -93,7 +96,8 @@ class Redis(Rival):
         return there
 
     def count_out(self, file):
-        return super().count_out(file) // 2
+        with open(file, "rb") as listing:
+            return len(self.pairs(listing.read()))
 
     def counter(self):
         return int(must(self.command("GET", "counter")).output)
