@@ -8,7 +8,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 exec </dev/null
 
-ALL_STEPS=(tools format lint test s3 mcp docs build counts deny)
+ALL_STEPS=(tools format lint test scoreboard s3 mcp docs build counts deny)
 
 step_tools() {
     have cargo || die 'no cargo; install Rust, see https://rustup.rs'
@@ -34,6 +34,15 @@ step_lint() {
 }
 
 step_test() { cargo test --workspace; }
+
+# Whether the scoreboard finds what is lost, and writes down what it has measured; measuring itself is no test.
+step_scoreboard() {
+    if have python3; then
+        python3 -B benches/scoreboard/tests.py
+    else
+        leave_out 'there is no python3'
+    fi
+}
 
 # The object store is a server on this machine, whose program comes from PyPI.
 step_s3() {
