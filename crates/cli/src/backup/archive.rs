@@ -282,13 +282,25 @@ impl<R: BufRead> Reader<'_, R> {
         self.from.read_exact(&mut ending).map_err(|error| Broken::reading(&error, self.path))?;
         nothing_but_zeros(&ending)?;
         loop {
-            let piece = self.piece()?;
-            if piece.is_empty() {
-                return Ok(());
-            }
-            nothing_but_zeros(piece)?;
+            let piece = match self.from.fill_buf() {
+                Ok([]) => return Ok(()),
+                Ok(piece) => piece,
+                Err(error) => return Err(self.behind_end(&error)),
+            };
+            nothing_but_zeros(piece).map_err(|_| Broken::damaged(BEHIND_END))?;
             let length = piece.len();
             self.from.consume(length);
+        }
+    }
+
+    /// What it means that something behind the end cannot be read: a few bytes may be the beginning of anything.
+    fn behind_end(&self, error: &io::Error) -> Broken {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => {
+                Broken::damaged(format!("the last of it has been cut off, or {BEHIND_END}"))
+            }
+            _ if error.to_string().contains("header") => Broken::damaged(BEHIND_END),
+            _ => Broken::reading(error, self.path),
         }
     }
 
@@ -297,6 +309,9 @@ impl<R: BufRead> Reader<'_, R> {
         self.from.fill_buf().map_err(|error| Broken::reading(&error, self.path))
     }
 }
+
+/// What is wrong with an archive that somebody has appended to.
+const BEHIND_END: &str = "other bytes stand behind its end";
 
 fn size_of(header: &Header) -> Result<u64, Broken> {
     header.entry_size().map_err(|_| Broken::damaged("a header of tar is not right"))

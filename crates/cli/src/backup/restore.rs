@@ -185,6 +185,10 @@ pub fn require_admin_of(cx: &Context, path: &Path) -> Result<(), Failure> {
 }
 
 fn refuse_filled(folder: &Path) -> Result<(), Failure> {
+    if folder.metadata().is_ok_and(|there| !there.is_dir()) {
+        let what = format!("{} is there already, and is no folder", folder.display());
+        return Err(Failure::invalid(what).hint("name a folder that is empty or not there yet"));
+    }
     let mut entries = fs::read_dir(folder).map_err(|error| cannot_read(folder, &error))?;
     match entries.next() {
         None => Ok(()),

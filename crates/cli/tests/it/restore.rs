@@ -774,3 +774,30 @@ fn a_dry_run_checks_all_of_it_and_changes_nothing() {
     refused(&s, &["restore", "bad.tar.gz", "--dry-run"], 7, "damaged");
     assert!(contents(&s) == before, "a file was changed");
 }
+
+#[test]
+fn bytes_behind_a_backup_are_told_as_what_they_are() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let whole = fs::read(backup(&s, &[])).unwrap();
+    for (more, why) in [
+        (&b"garbage\n"[..], "or other bytes stand behind its end"),
+        (b"garbage, and more of it\n", "; other bytes stand behind its end"),
+        (&whole, "; other bytes stand behind its end"),
+    ] {
+        fs::write(s.path("more.tar.gz"), [&whole, more].concat()).unwrap();
+        refused(&s, &["backup", "--verify", "more.tar.gz"], 7, "damaged").stderr_has(why);
+        refused(&s, &["restore", "more.tar.gz"], 7, "damaged").stderr_has(why);
+    }
+    fs::write(s.path("cut.tar.gz"), &whole[..whole.len() / 2]).unwrap();
+    refused(&s, &["restore", "cut.tar.gz"], 7, "damaged").stderr_has("; it has been cut off");
+}
+
+#[test]
+fn a_file_where_a_folder_is_wanted_is_told_as_one() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let archive = backup(&s, &[]);
+    fs::write(s.path("x"), "mine").unwrap();
+    fs::create_dir_all(s.path("a/b")).unwrap();
+    let call = s.run(["restore", archive.to_str().unwrap(), "--to", "../../x"]).current_dir("a/b");
+    call.fails(1).stdout_is("").stderr_has("../../x is there already, and is no folder");
+}
