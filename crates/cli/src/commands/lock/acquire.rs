@@ -27,7 +27,6 @@ pub struct Acquire {
 impl Run for Acquire {
     const ADDRESSING: Addressing = Addressing::Nothing;
     const ONCE: bool = true;
-    const IS_FENCED: bool = false;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let ttl = lasts(&self.ttl)?;

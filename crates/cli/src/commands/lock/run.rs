@@ -57,6 +57,7 @@ pub struct Under {
 
 impl Run for Under {
     const ADDRESSING: Addressing = Addressing::Nothing;
+    const IS_FENCED: bool = true;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let [program, arguments @ ..] = &self.command[..] else {

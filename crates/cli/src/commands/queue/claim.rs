@@ -37,7 +37,6 @@ pub struct Claim {
 impl Run for Claim {
     const ADDRESSING: Addressing = Addressing::Namespace;
     const ONCE: bool = true;
-    const IS_FENCED: bool = false;
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;

@@ -95,7 +95,8 @@ impl Log {
 
 /// Copies the log back. What fails is done by a later writer; what was committed is safe in the log.
 pub(super) fn copy_back(connection: &Connection, mode: CheckpointMode) -> bool {
-    name(connection).is_ok() && connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok()
+    name_if_possible(connection);
+    connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok()
 }
 
 /// Makes sure that the name of the log is on disk. Without that a power cut may lose all that was synced
@@ -110,6 +111,12 @@ pub(super) fn name(connection: &Connection) -> Result<()> {
         sys::mark(&log);
     }
     Ok(())
+}
+
+/// The same before the log is copied back. In a folder that cannot be synced that has to do without, as in SQLite: the log must not grow
+/// for ever.
+pub(super) fn name_if_possible(connection: &Connection) {
+    let _ = name(connection);
 }
 
 fn bytes_of_log(connection: &Connection) -> u64 {

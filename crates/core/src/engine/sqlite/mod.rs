@@ -492,7 +492,7 @@ impl Engine for SqliteEngine {
         self.set_busy_timeout(patience)?;
         self.refuse_narrow_disk()?;
         let rebuilt = self.run(sql::REBUILD);
-        log::name(&self.connection)?;
+        log::name_if_possible(&self.connection);
         let emptied = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
         drop(turn);
         // Also when that failed: what it wrote to the log is of no use, and others may need the room.
