@@ -158,8 +158,8 @@ impl Request {
             Some(Presence::Absent) => 1,
             Some(Presence::Present) => 2,
         });
-        // No entry has the version 0.
-        self.part(&version.map_or(0, |version| version.0).to_le_bytes()).flag(value.is_some());
+        self.flag(version.is_some()).part(&version.map_or(0, |version| version.0).to_le_bytes());
+        self.flag(value.is_some());
         match value {
             Some(value) => self.value(value),
             None => self,

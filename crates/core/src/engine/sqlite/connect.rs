@@ -16,7 +16,7 @@ use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 use super::error::translate;
 use super::log::Log;
 use super::turn::Turnstile;
-use super::{Access, Durability, OpenOptions, copy, layout, schema, side_file, sql};
+use super::{Access, Durability, OpenOptions, copy, layout, schema, side_file, sql, torn};
 use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::sys;
 
@@ -100,7 +100,7 @@ fn refuse_shared_file_system(path: &Path) -> Result<()> {
 
 /// What is at the place of a database.
 enum Place {
-    /// Nothing, or an empty file, which SQLite takes for an empty database too.
+    /// Nothing, or an empty file, which SQLite takes for an empty database too, or what a power cut has left of its first page.
     Free,
     /// A file that may be a database.
     Taken,
@@ -123,6 +123,7 @@ fn look_at(path: &Path) -> Result<Place> {
             Err(Error::new(ErrorKind::Unsupported, what))
         }
         Ok(meta) if meta.len() == 0 => Ok(Place::Free),
+        Ok(meta) if meta.len() <= torn::MOST_BYTES && torn::is_torn(path).unwrap_or(false) => Ok(Place::Free),
         // SQLite takes them for empty, and would write over them.
         Ok(meta) if meta.len() < SMALLEST_DATABASE => Err(Error::new(
             ErrorKind::Damaged,
@@ -230,7 +231,13 @@ fn create(options: &OpenOptions) -> Result<()> {
     }
     let turnstile = Turnstile::of(&path);
     let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
+    // Nobody else is about to write the first page.
+    if turn.is_some() && torn::is_torn(&path).unwrap_or(false) {
+        torn::clear(&path).map_err(cannot)?;
+    }
     let mut connection = connect(options)?;
+    // The schema is the beginning of the log: were a first sync of that to fail later, all that follows would hang in the air.
+    set_durability(&connection, options.durability).map_err(|e| translate(e, &path))?;
     if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
         // Whoever still has a file open that had this name would take a journal beside the new one for its own, and undo.
         connection.execute_batch(sql::JOURNAL_IN_MEMORY).map_err(|e| translate(e, &path))?;

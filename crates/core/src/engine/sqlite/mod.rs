@@ -22,6 +22,7 @@ mod schema;
 mod segment;
 mod snapshot;
 mod sql;
+mod torn;
 mod turn;
 mod verify;
 mod view;

@@ -437,7 +437,9 @@ fn check(condition: &Condition, old: Option<&Record>) -> Result<(), ErrorKind> {
         Some(Presence::Absent) => old.is_none(),
         Some(Presence::Present) => old.is_some(),
         None => true,
-    } && condition.version.is_none_or(|version| old.map(|old| old.head.version) == Some(version))
+    } && condition
+        .version
+        .is_none_or(|version| old.map_or(Version(0), |old| old.head.version) == version)
         && condition.value.as_ref().is_none_or(|value| old.map(|old| &old.value) == Some(value));
     if holds { Ok(()) } else { Err(ErrorKind::Conflict) }
 }

@@ -10,7 +10,7 @@ use prontodb_core::store::{
     LoadOptions, MAX_OP_ID, OnConflict, OpId, Place as Line, Presence, PushOptions, Query, Scope, SetOptions,
     Step, Transacted, Transaction,
 };
-use prontodb_core::{EntryName, Error, ErrorKind, Listing, Result, Store};
+use prontodb_core::{EntryName, Error, ErrorKind, Listing, Result, Store, Version};
 
 use super::coding::recipients;
 use super::{Lab, Place, address, namespace, ttl};
@@ -143,6 +143,9 @@ fn the_same_id_for_another_request_is_a_conflict(lab: &Lab) {
     conflict(set(b"1", "a.b.kk", &SetOptions::default()), "another operation");
     conflict(set(b"1", "a.bb.k", &SetOptions::default()), "another operation");
     conflict(set(b"1", "a.b.k", &old), "another operation");
+    let nothing = Condition { version: Some(Version(0)), ..Condition::default() };
+    let nothing = SetOptions { condition: nothing, ..SetOptions::default() };
+    conflict(set(b"1", "a.b.k", &nothing), "another operation");
     conflict(set(b"1", "a.b.k", &present), "another operation");
     assert_eq!(lab.store.revision().unwrap().0, before.0 + 1);
     assert_eq!(lab.value("a.b.k").unwrap(), b"1");
