@@ -113,6 +113,11 @@ fn look_and_rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
+/// Reads the beginning of a file, through a descriptor that is never closed, as in [`is_attached_elsewhere`].
+pub(crate) fn peek(path: &Path, bytes: &mut [u8]) -> io::Result<usize> {
+    platform::peek(path, bytes)
+}
+
 /// Whether a process other than this one has the WAL index `shm` mapped.
 ///
 /// The descriptor that it takes to ask is never closed: POSIX would drop SQLite's own locks on the file with it. There is one for
@@ -480,6 +485,12 @@ mod platform {
         Ok(descriptor)
     }
 
+    pub(super) fn peek(path: &Path, bytes: &mut [u8]) -> io::Result<usize> {
+        // SAFETY: the descriptor stays open for good.
+        let file = unsafe { BorrowedFd::borrow_raw(lasting(path)?) };
+        Ok(rustix::io::pread(file, bytes, 0)?)
+    }
+
     pub(super) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
         let descriptor = lasting(shm)?;
         // SAFETY: all zeros is a valid flock; the descriptor stays open for good.
@@ -746,6 +757,10 @@ mod platform {
     }
 
     pub(super) fn exchange(_one: &Path, _other: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn peek(_path: &Path, _bytes: &mut [u8]) -> io::Result<usize> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -256,7 +256,7 @@ impl File<'_> {
             match (loss, event) {
                 (Loss::Any, event) => apply_in_part(&mut self.synced, event, dice),
                 (Loss::Tail, Event::Write { offset, bytes, .. }) if place == kept => {
-                    write(&mut self.synced, *offset, &bytes[..dice.below(bytes.len())]);
+                    write_part(&mut self.synced, *offset, bytes, 0..dice.below(bytes.len()));
                 }
                 _ if place < kept => apply_whole(&mut self.synced, event),
                 _ => {}
@@ -283,14 +283,22 @@ fn apply_in_part(content: &mut Vec<u8>, event: &Event, dice: &mut Dice) {
                 let end = (at + SECTOR - (offset + at) % SECTOR).min(bytes.len());
                 match dice.below(8) {
                     0..4 => {}
-                    4 => write(content, offset + at, &bytes[at..at + dice.below(end - at)]),
-                    _ => write(content, offset + at, &bytes[at..end]),
+                    4 => write_part(content, *offset, bytes, at..at + dice.below(end - at)),
+                    _ => write_part(content, *offset, bytes, at..end),
                 }
                 at = end;
             }
         }
         event if dice.below(2) == 0 => apply_whole(content, event),
         _ => {}
+    }
+}
+
+/// Writes a part of what was to be written. The length of a file is that behind all of it: it is kept apart from what is in the file.
+fn write_part(content: &mut Vec<u8>, offset: usize, bytes: &[u8], part: std::ops::Range<usize>) {
+    if !part.is_empty() {
+        content.resize(content.len().max(offset + bytes.len()), 0);
+        write(content, offset + part.start, &bytes[part]);
     }
 }
 

@@ -1,33 +1,32 @@
 //! A new file whose first page a power cut has torn. Nothing was ever in it, so it is taken for an empty one.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::mem;
 use std::path::Path;
 
-/// A longer file is none: what SQLite writes into an empty one is a page.
-pub(super) const MOST_BYTES: u64 = PAGE as u64;
-/// It has so many bytes,
+use crate::sys;
+
+/// What SQLite writes into an empty file is a page of so many bytes. It
 const PAGE: usize = 4096;
 /// begins like this (its name, the size of pages, the mode with a log, and three constants)
 const BEGINNING: &[u8] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
 /// and has nothing but zeros from here on.
 const END: usize = 106;
 
-/// Whether the file is a part of such a page: a beginning that breaks off, and zeros; or zeros alone.
+/// Whether the file, which has so many bytes, is a part of such a page: a beginning that breaks off, and zeros; or zeros alone.
 ///
 /// # Errors
 /// Those of reading.
-pub(super) fn is_torn(path: &Path) -> io::Result<bool> {
-    let mut bytes = Vec::with_capacity(PAGE + 1);
-    File::open(path)?.take(PAGE as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(is_part(&bytes))
+pub(super) fn is_torn(path: &Path, length: u64) -> io::Result<bool> {
+    let mut bytes = [0; PAGE];
+    Ok(length == PAGE as u64 && sys::peek(path, &mut bytes)? == PAGE && is_part(&bytes))
 }
 
 fn is_part(bytes: &[u8]) -> bool {
     let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let known = written.min(BEGINNING.len());
-    bytes.len() <= PAGE && written < END && bytes[..known] == BEGINNING[..known]
+    bytes.len() == PAGE && written < END && bytes[..known] == BEGINNING[..known]
 }
 
 /// Makes an empty file of it. Its descriptor stays open for good, as in [`connect`](super::connect).
@@ -58,8 +57,7 @@ mod tests {
         assert!(page.len() == PAGE && !is_part(&page), "a whole page is an empty database");
         for kept in 0..END {
             let torn = [&page[..kept], &vec![0; PAGE - kept]].concat();
-            let is_whole = torn == page;
-            assert_eq!((is_part(&torn), is_part(&page[..kept])), (!is_whole, true), "{kept} bytes");
+            assert_eq!((is_part(&torn), is_part(&page[..kept])), (torn != page, false), "{kept} bytes");
         }
         for other in [
             &b"some text"[..],
