@@ -44,6 +44,7 @@ pub(super) fn clear(path: &Path) -> io::Result<()> {
 mod tests {
     use rusqlite::Connection;
 
+    use super::super::sql;
     use super::*;
 
     #[test]
@@ -51,7 +52,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch("PRAGMA journal_mode = MEMORY; PRAGMA journal_mode = WAL").unwrap();
+        [sql::JOURNAL_IN_MEMORY, sql::USE_WAL].map(|text| connection.execute_batch(text).unwrap());
         drop(connection);
         let page = std::fs::read(&path).unwrap();
         assert!(page.len() == PAGE && !is_part(&page), "a whole page is an empty database");
