@@ -52,7 +52,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         let connection = Connection::open(&path).unwrap();
-        [sql::JOURNAL_IN_MEMORY, sql::USE_WAL].map(|text| connection.execute_batch(text).unwrap());
+        connection.execute_batch(sql::JOURNAL_IN_MEMORY).unwrap();
+        connection.execute_batch(sql::USE_WAL).unwrap();
         drop(connection);
         let page = std::fs::read(&path).unwrap();
         assert!(page.len() == PAGE && !is_part(&page), "a whole page is an empty database");
