@@ -123,7 +123,9 @@ fn look_at(path: &Path) -> Result<Place> {
             Err(Error::new(ErrorKind::Unsupported, what))
         }
         Ok(meta) if meta.len() == 0 => Ok(Place::Free),
-        Ok(meta) if torn::is_torn(path, meta.len()).unwrap_or(false) => Ok(Place::Free),
+        Ok(meta) if meta.len() == torn::LENGTH && torn::is_torn(path, meta.len()).unwrap_or(false) => {
+            Ok(Place::Free)
+        }
         // SQLite takes them for empty, and would write over them.
         Ok(meta) if meta.len() < SMALLEST_DATABASE => Err(Error::new(
             ErrorKind::Damaged,

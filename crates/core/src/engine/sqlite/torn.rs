@@ -7,7 +7,9 @@ use std::path::Path;
 
 use crate::sys;
 
-/// What SQLite writes into an empty file is a page of so many bytes. It
+/// How long such a file is: what SQLite writes into an empty one is a page.
+pub(super) const LENGTH: u64 = PAGE as u64;
+/// It has so many bytes,
 const PAGE: usize = 4096;
 /// begins like this (its name, the size of pages, the mode with a log, and three constants)
 const BEGINNING: &[u8] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
@@ -18,6 +20,9 @@ const END: usize = 106;
 ///
 /// # Errors
 /// Those of reading.
+// A page on the stack of every open would be one to be fetched.
+#[cold]
+#[inline(never)]
 pub(super) fn is_torn(path: &Path, length: u64) -> io::Result<bool> {
     let mut bytes = [0; PAGE];
     Ok(length == PAGE as u64 && sys::peek(path, &mut bytes)? == PAGE && is_part(&bytes))
