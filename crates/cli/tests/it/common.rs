@@ -238,7 +238,8 @@ impl LockHolder {
         let held = s.path("held");
         let mut child =
             Command::new("sqlite3").arg(database_file(s, "main")).stdin(Stdio::piped()).spawn().unwrap();
-        let script = format!("BEGIN IMMEDIATE;\n.shell touch '{}'\n", held.display());
+        let script =
+            format!(".bail on\n.timeout 60000\nBEGIN IMMEDIATE;\n.shell touch '{}'\n", held.display());
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), script.as_bytes()).unwrap();
         wait_until("the lock is held", || held.exists());
         fs::remove_file(held).unwrap();
