@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
+use prontodb_core::auth::shown;
+use prontodb_core::clock::TtlError;
 use prontodb_core::engine::{Awaited, Mark, Wait};
 use prontodb_core::{Store, Ttl};
 
@@ -19,7 +21,7 @@ pub struct Waiting {
 impl Waiting {
     /// Begins now.
     pub fn begin(limit: Option<Ttl>) -> Self {
-        Self { limit: limit.map_or(Duration::ZERO, span), begun: Instant::now() }
+        Self { limit: limit.map_or(Duration::ZERO, duration), begun: Instant::now() }
     }
 
     /// What is left of the time.
@@ -76,7 +78,28 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The shortest pause: what was to be there by now comes with the next millisecond.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// A time to wait.
-pub fn span(ttl: Ttl) -> Duration {
+/// A time to wait, as the system takes it.
+pub fn duration(ttl: Ttl) -> Duration {
     Duration::from_millis(ttl.millis().unsigned_abs())
+}
+
+/// Reads how long to wait; none for zero, which is not at all.
+pub fn span(flag: &str, text: &str) -> Result<Option<Ttl>, Failure> {
+    let why = match Ttl::parse(text) {
+        Ok(span) => return Ok(Some(span)),
+        Err(TtlError::Zero) => return Ok(None),
+        Err(TtlError::TooLong) => "a time must be at most 100 years".to_owned(),
+        Err(TtlError::Syntax(text)) => {
+            format!(
+                "`{}` is not a time: seconds (90) or a duration with units (90s, 15m, 2h) are",
+                shown(&text)
+            )
+        }
+    };
+    Err(Failure::invalid(format!("{flag}: {why}")))
+}
+
+/// The same of a flag that need not be there; without it nobody waits either.
+pub fn span_of(flag: &str, text: Option<&str>) -> Result<Option<Ttl>, Failure> {
+    text.map_or(Ok(None), |text| span(flag, text))
 }

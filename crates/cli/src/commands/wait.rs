@@ -10,7 +10,6 @@ use prontodb_core::{Address, Version};
 
 use super::Run;
 use super::get::{Form, render};
-use super::lock::span;
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
@@ -58,7 +57,7 @@ pub struct Wait {
 impl Run for Wait {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let address = cx.take_only_address(&self.addresses)?;
-        let timeout = self.timeout.as_deref().map(|text| span("--timeout", text)).transpose()?;
+        let timeout = self.timeout.as_deref().map(|text| waiting::span("--timeout", text)).transpose()?;
         let waiting = timeout.map(Waiting::begin);
         let until = self.until();
         let left = || waiting.as_ref().map_or(Duration::MAX, Waiting::left);

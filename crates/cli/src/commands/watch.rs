@@ -9,7 +9,6 @@ use prontodb_core::store::{Event, Op, Position, Query, Scope, Sink, Watch as Wat
 use prontodb_core::{Delimiter, Error, ErrorKind, Head, Namespace, Result as CoreResult, Version};
 
 use super::Run;
-use super::lock::span;
 use crate::context::{Context, Session};
 use crate::engines::Lifetime;
 use crate::exit::{Code, Failure};
@@ -56,8 +55,8 @@ pub struct Watch {
 impl Run for Watch {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let scope = cx.scope(self.prefix.as_deref())?;
-        let timeout = self.timeout.as_deref().map(|text| span("--timeout", text)).transpose()?;
-        let timeout = timeout.map(|timeout| timeout.map_or(Duration::ZERO, waiting::span));
+        let timeout = self.timeout.as_deref().map(|text| waiting::span("--timeout", text)).transpose()?;
+        let timeout = timeout.map(|timeout| timeout.map_or(Duration::ZERO, waiting::duration));
         let from = self.from.as_deref().map(str::parse::<Position>).transpose();
         let from = from.map_err(|error| Failure::usage(format!("--from: {error}")))?;
         cx.lifetime = Lifetime::Long;

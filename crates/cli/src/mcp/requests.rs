@@ -6,8 +6,8 @@
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientRequest, DiscoverRequest, DiscoverRequestParams, ErrorCode,
     ErrorData, GetExtensions as _, InitializeRequest, JsonObject, ListResourceTemplatesRequest,
-    ListResourcesRequest, ListToolsRequest, NumberOrString, PaginatedRequestParams, ReadResourceRequest,
-    Request, RequestId, RequestMetaObject, SubscriptionsListenRequest,
+    ListResourcesRequest, ListToolsRequest, NumberOrString, ReadResourceRequest, Request, RequestId,
+    RequestMetaObject, SubscriptionsListenRequest,
 };
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -84,14 +84,14 @@ static METHODS: &[Method] = &[
     Method { name: "initialize", read: |params| Some(InitializeRequest::new(typed(params)?).into()) },
     Method { name: "server/discover", read: |_| Some(DiscoverRequest::new(DiscoverRequestParams {}).into()) },
     Method { name: "tools/call", read: call_of_tool },
-    Method { name: "tools/list", read: |params| Some(ListToolsRequest::with_param(page(params)?).into()) },
+    Method { name: "tools/list", read: |params| Some(ListToolsRequest::with_param(typed(params)?).into()) },
     Method {
         name: "resources/list",
-        read: |params| Some(ListResourcesRequest::with_param(page(params)?).into()),
+        read: |params| Some(ListResourcesRequest::with_param(typed(params)?).into()),
     },
     Method {
         name: "resources/templates/list",
-        read: |params| Some(ListResourceTemplatesRequest::with_param(page(params)?).into()),
+        read: |params| Some(ListResourceTemplatesRequest::with_param(typed(params)?).into()),
     },
     Method { name: "resources/read", read: |params| Some(ReadResourceRequest::new(typed(params)?).into()) },
     Method {
@@ -140,11 +140,6 @@ fn call_of_tool(params: &[u8]) -> Option<ClientRequest> {
     let mut request = CallToolRequest::new(CallToolRequestParams::new(text(name?)?));
     request.extensions.insert(Arguments(arguments.starts_with(b"{").then(|| arguments.to_vec())?));
     Some(request.into())
-}
-
-/// Which page of a list is asked for.
-fn page(params: &[u8]) -> Option<PaginatedRequestParams> {
-    typed(params)
 }
 
 /// Reads an object; types of the SDK would take an array, too.

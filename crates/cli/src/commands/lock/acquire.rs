@@ -1,7 +1,8 @@
-use super::{acquire, lasts, push_json, span_of};
+use super::{acquire, lasts, push_json};
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
+use crate::waiting;
 
 /// Take a lock for a while, and print the token of the lease
 ///
@@ -30,7 +31,7 @@ impl Run for Acquire {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let ttl = lasts(&self.ttl)?;
-        let wait = span_of("--wait", self.wait.as_deref())?;
+        let wait = waiting::span_of("--wait", self.wait.as_deref())?;
         let mut store = cx.open_to_write()?;
         let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;
         if cx.json() {

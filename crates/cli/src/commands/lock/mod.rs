@@ -7,7 +7,6 @@ pub mod renew;
 pub mod run;
 
 use prontodb_core::auth::shown;
-use prontodb_core::clock::TtlError;
 use prontodb_core::store::{Acquired, Fence, Lock};
 use prontodb_core::{Error, Ttl};
 
@@ -20,27 +19,6 @@ use crate::waiting::Waiting;
 /// Reads how long a lease lasts.
 pub fn lasts(text: &str) -> Result<Ttl, Failure> {
     Ttl::parse(text).map_err(|error| Failure::invalid(format!("--ttl: {error}")))
-}
-
-/// Reads how long to wait; none for zero, which is not at all.
-pub fn span(flag: &str, text: &str) -> Result<Option<Ttl>, Failure> {
-    let why = match Ttl::parse(text) {
-        Ok(span) => return Ok(Some(span)),
-        Err(TtlError::Zero) => return Ok(None),
-        Err(TtlError::TooLong) => "a time must be at most 100 years".to_owned(),
-        Err(TtlError::Syntax(text)) => {
-            format!(
-                "`{}` is not a time: seconds (90) or a duration with units (90s, 15m, 2h) are",
-                shown(&text)
-            )
-        }
-    };
-    Err(Failure::invalid(format!("{flag}: {why}")))
-}
-
-/// The same of a flag that need not be there; without it nobody waits either.
-pub fn span_of(flag: &str, text: Option<&str>) -> Result<Option<Ttl>, Failure> {
-    text.map_or(Ok(None), |text| span(flag, text))
 }
 
 /// Asks for a lock until it is granted or the time is over; without a `wait`, once.

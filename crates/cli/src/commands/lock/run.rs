@@ -8,12 +8,13 @@ use prontodb_core::store::Lock;
 use prontodb_core::{Clock as _, Ending, Endings, ErrorKind, HowToEnd, SystemClock, Ttl};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{acquire, lasts, span_of};
+use super::{acquire, lasts};
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::fence::{self, Given};
 use crate::output;
+use crate::waiting;
 
 /// The variable that names the lock for the command.
 const VARIABLE: &str = "PRONTO_LOCK";
@@ -64,7 +65,7 @@ impl Run for Under {
             return Err(Failure::usage("the command is missing"));
         };
         let ttl = lasts(&self.ttl)?;
-        let wait = span_of("--wait", self.wait.as_deref())?;
+        let wait = waiting::span_of("--wait", self.wait.as_deref())?;
         let mut store = cx.open_to_write()?;
         let database = cx.place()?;
         let lock = acquire(cx, &mut store, &self.name, ttl, wait)?;

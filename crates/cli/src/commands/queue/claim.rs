@@ -5,13 +5,13 @@ use prontodb_core::store::Claimed;
 use prontodb_core::{Error, Namespace, Ttl};
 
 use super::only_queue;
-use crate::commands::lock::{lasts, span_of};
+use crate::commands::lock::lasts;
 use crate::commands::{Addressing, Run};
 use crate::context::{Context, Session};
 use crate::exit::{Code, Failure};
 use crate::output;
 use crate::output::json::Object;
-use crate::waiting::Waiting;
+use crate::waiting::{self, Waiting};
 
 /// Take the next item of a queue for a while
 ///
@@ -41,7 +41,7 @@ impl Run for Claim {
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let queue = only_queue(cx, &self.words)?;
         let ttl = lasts(&self.ttl)?;
-        let wait = span_of("--wait", self.wait.as_deref())?;
+        let wait = waiting::span_of("--wait", self.wait.as_deref())?;
         // Who waits for the first item may be here before the database is.
         let mut store = if wait.is_some() { cx.open_to_write()? } else { cx.open_to_change()? };
         let claimed = claim(cx, &mut store, &queue, ttl, wait)?;

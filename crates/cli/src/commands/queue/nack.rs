@@ -3,11 +3,12 @@ use std::ffi::OsString;
 use prontodb_core::store::QueuePlace;
 
 use super::only_queue;
-use crate::commands::lock::{span_of, token};
+use crate::commands::lock::token;
 use crate::commands::{Addressing, Run};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output;
+use crate::waiting;
 
 /// Give a claimed item back
 ///
@@ -30,7 +31,7 @@ impl Run for Nack {
 
     fn run(self, cx: &mut Context) -> Result<Code, Failure> {
         let (queue, fence) = (only_queue(cx, &self.words)?, token(cx)?);
-        let delay = span_of("--delay", self.delay.as_deref())?;
+        let delay = waiting::span_of("--delay", self.delay.as_deref())?;
         let place = cx.open_to_change()?.nack(&queue, fence, delay);
         if place.map_err(|error| cx.with_hint(error.into()))? == QueuePlace::Dead {
             output::note("the item is dead now: it has been claimed as often as it may be");

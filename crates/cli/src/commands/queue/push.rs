@@ -3,11 +3,11 @@ use std::path::PathBuf;
 
 use prontodb_core::store::{DEFAULT_PRIORITY, DEFAULT_TRIES, PushOptions};
 
-use crate::commands::lock::span_of;
 use crate::commands::{Addressing, Run, set};
 use crate::context::Context;
 use crate::exit::{Code, Failure};
 use crate::output::json::Object;
+use crate::waiting;
 
 /// Put an item into a queue, and print its id
 ///
@@ -52,7 +52,7 @@ impl Run for Push {
             [word] => Some(word.clone()),
             _ => return Err(Failure::usage("one value is wanted")),
         };
-        let delay = span_of("--delay", self.delay.as_deref())?;
+        let delay = waiting::span_of("--delay", self.delay.as_deref())?;
         let value = set::bytes(cx, word, self.file.as_deref())?;
         let options = PushOptions { priority: self.priority, delay, tries: self.tries };
         let id = cx.open_to_write()?.push(&queue, &value, &options);

@@ -123,9 +123,7 @@ fn look_at(path: &Path) -> Result<Place> {
             Err(Error::new(ErrorKind::Unsupported, what))
         }
         Ok(meta) if meta.len() == 0 => Ok(Place::Free),
-        Ok(meta) if meta.len() == torn::LENGTH && torn::is_torn(path, meta.len()).unwrap_or(false) => {
-            Ok(Place::Free)
-        }
+        Ok(meta) if torn::is_torn(path, meta.len()) => Ok(Place::Free),
         // SQLite takes them for empty, and would write over them.
         Ok(meta) if meta.len() < SMALLEST_DATABASE => Err(Error::new(
             ErrorKind::Damaged,
@@ -234,9 +232,7 @@ fn create(options: &OpenOptions) -> Result<()> {
     let turnstile = Turnstile::of(&path);
     let turn = turnstile.wait(options.busy_timeout / 2).map_err(cannot)?;
     // Nobody else is about to write the first page.
-    if turn.is_some()
-        && fs::metadata(&path).and_then(|meta| torn::is_torn(&path, meta.len())).unwrap_or(false)
-    {
+    if turn.is_some() && fs::metadata(&path).is_ok_and(|meta| torn::is_torn(&path, meta.len())) {
         torn::clear(&path).map_err(cannot)?;
     }
     let mut connection = connect(options)?;

@@ -7,9 +7,7 @@ use std::path::Path;
 
 use crate::sys;
 
-/// How long such a file is: what SQLite writes into an empty one is a page.
-pub(super) const LENGTH: u64 = PAGE as u64;
-/// It has so many bytes,
+/// What SQLite writes into an empty file is a page of so many bytes. It
 const PAGE: usize = 4096;
 /// begins like this (its name, the size of pages, the mode with a log, and three constants)
 const BEGINNING: &[u8] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
@@ -17,15 +15,16 @@ const BEGINNING: &[u8] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
 const END: usize = 106;
 
 /// Whether the file, which has so many bytes, is a part of such a page: a beginning that breaks off, and zeros; or zeros alone.
-///
-/// # Errors
-/// Those of reading.
-// A page on the stack of every open would be one to be fetched.
+pub(super) fn is_torn(path: &Path, length: u64) -> bool {
+    length == PAGE as u64 && holds_part(path)
+}
+
+// Apart, for every open would have its buffer on the stack, which is a page more to be fetched.
 #[cold]
 #[inline(never)]
-pub(super) fn is_torn(path: &Path, length: u64) -> io::Result<bool> {
+fn holds_part(path: &Path) -> bool {
     let mut bytes = [0; PAGE];
-    Ok(length == PAGE as u64 && sys::peek(path, &mut bytes)? == PAGE && is_part(&bytes))
+    sys::peek(path, &mut bytes).is_ok_and(|read| read == PAGE) && is_part(&bytes)
 }
 
 fn is_part(bytes: &[u8]) -> bool {
