@@ -101,6 +101,12 @@ pub(crate) fn open(file: &Path) -> Result<Store> {
     Ok(Store::new(SqliteEngine::open(OpenOptions::new(file))?))
 }
 
+/// The same for whoever waits for others that were stopped in the midst of a transaction, or is stopped itself while it waits.
+pub(crate) fn open_with_patience(file: &Path) -> Result<Store> {
+    let options = OpenOptions { busy_timeout: Duration::from_secs(60), ..OpenOptions::new(file) };
+    Ok(Store::new(SqliteEngine::open(options)?))
+}
+
 /// A process that says when it is ready, begins when its input ends, writes for some seconds, and prints its tally.
 pub(crate) fn writer(database: &Database, index: usize, seconds: u64) -> Result<Command> {
     let mut command = command("write")?;

@@ -193,7 +193,7 @@ pub(super) fn push(file: &Path, items: u64) -> Result {
 
 /// Claims tasks and does them until there are none: the deed is an entry that nobody may have made before.
 pub(super) fn work(file: &Path, ledger: &Path, ttl: u64) -> Result {
-    let (mut store, queue, mut ledger) = (worker::open(file)?, queue()?, Ledger::open(ledger)?);
+    let (mut store, queue, mut ledger) = (worker::open_with_patience(file)?, queue()?, Ledger::open(ledger)?);
     let ttl = Ttl::from_millis(ttl)?;
     loop {
         let asked = uptime()?;
