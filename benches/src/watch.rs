@@ -43,7 +43,7 @@ pub(crate) fn run(lab: &Lab) -> Result {
 
 /// Between the end of a `set` and its line: less than nothing where the line was quicker than the end of the process.
 fn latency(lab: &Lab, file: &Path, pause: Duration) -> Result<Samples> {
-    let (watcher, lines) = start(lab, file, "0")?;
+    let (watcher, lines, _) = begin(lab, file)?;
     let sets = lab.scaled(SETS);
     let seen = thread::spawn(move || {
         let events = lines.lines().take((WRITERS * sets) as usize);
@@ -92,9 +92,9 @@ fn idle(lab: &Lab) -> Result<f64> {
 fn resumes(lab: &Lab) -> Result<Vec<Row>> {
     let file = lab.folder("watch-resumes")?.join("store.prdb");
     let each = lab.scaled(CHANGES) / STREAMS;
-    let (watcher, _) = start(lab, &file, "0")?;
+    let (watcher, _, mut position) = begin(lab, &file)?;
     end(watcher)?;
-    let (mut seen, mut position, mut kills) = (vec![0_u8; (STREAMS * each) as usize], "0".to_owned(), 0_u64);
+    let (mut seen, mut kills) = (vec![0_u8; (STREAMS * each) as usize], 0_u64);
     let (mut repeats, mut disorder) = (0_u64, 0_u64);
     let begun = Instant::now();
     thread::scope(|scope| -> Result {
@@ -163,23 +163,31 @@ fn write_stream(lab: &Lab, file: &Path, stream: u64, changes: u64) -> Result {
     if child.wait()?.success() { Ok(()) } else { Err("a stream has failed".into()) }
 }
 
-/// A watch, and what it prints.
-fn start(lab: &Lab, file: &Path, from: &str) -> Result<(Child, BufReader<std::process::ChildStdout>)> {
+/// What a watch prints.
+type Lines = BufReader<std::process::ChildStdout>;
+
+/// A database with a watch, and the place where the changes begin that are kept for it.
+fn begin(lab: &Lab, file: &Path) -> Result<(Child, Lines, String)> {
+    let first = ["set", "bench.first.k", "v", "--return", "version"];
+    let position = process::output(&mut lab.prontodb(file, first))?.trim().to_owned();
+    let (child, lines) = start(lab, file, &position)?;
+    while !is_watched(lab, file)? {
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok((child, lines, position))
+}
+
+fn start(lab: &Lab, file: &Path, from: &str) -> Result<(Child, Lines)> {
     let mut command = lab.prontodb(file, ["watch", "--jsonl", "--from", from]);
     let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn()?;
     let stdout = child.stdout.take().ok_or("no pipe from a watch")?;
-    // Until it has made the database and the log of changes.
-    while from == "0" && !is_watched(lab, file)? {
-        thread::sleep(Duration::from_millis(5));
-    }
     Ok((child, BufReader::new(stdout)))
 }
 
 /// Whether changes are kept by now.
 fn is_watched(lab: &Lab, file: &Path) -> Result<bool> {
     let mut query = lab.patient_sqlite(file, "SELECT changes IS NOT NULL FROM sys_state");
-    let output = if file.exists() { query.stderr(Stdio::null()).output()?.stdout } else { Vec::new() };
-    Ok(output.starts_with(b"1"))
+    Ok(query.stderr(Stdio::null()).output()?.stdout.starts_with(b"1"))
 }
 
 fn end(mut watcher: Child) -> Result {
