@@ -64,6 +64,14 @@ backups times="1000":
 fuzz seconds="60" *targets:
     bin/fuzz.sh {{ seconds }} {{ targets }}
 
+# Changes the code in one place at a time, and names the changes that no test notices.
+mutants *groups:
+    bin/mutants.sh {{ groups }}
+
+# How much of each file the tests run.
+coverage *arguments:
+    bin/coverage.sh {{ arguments }}
+
 # Formats the code.
 fmt:
     cargo fmt --all

@@ -27,7 +27,9 @@ fuzz_target!(|input: (char, &str, &str)| {
         assert_eq!(Namespace::parse(&namespace.display(delimiter), delimiter), Ok(namespace));
     }
     if let Ok(Listing::Within { namespace, prefix }) = notation.listing(Some(first)) {
-        let shown = format!("{}{}{prefix}", namespace.display(delimiter), character);
+        // Without a prefix there is no delimiter behind the namespace either.
+        let between = if prefix.is_empty() { String::new() } else { character.to_string() };
+        let shown = format!("{}{between}{prefix}", namespace.display(delimiter));
         assert_eq!(notation.listing(Some(&shown)), Ok(Listing::Within { namespace, prefix }));
     }
 });

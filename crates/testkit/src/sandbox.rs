@@ -110,7 +110,9 @@ impl Sandbox {
             ("LANG", "C.UTF-8".into()),
             ("USER", "tester".into()),
         ];
-        variables.into_iter().map(|(name, value)| (name.into(), value)).collect()
+        // Where bin/coverage.sh has the counters of a process written to.
+        let counters = env::var_os("LLVM_PROFILE_FILE").map(|place| ("LLVM_PROFILE_FILE", place));
+        variables.into_iter().chain(counters).map(|(name, value)| (name.into(), value)).collect()
     }
 }
 
