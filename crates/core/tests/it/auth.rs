@@ -314,6 +314,28 @@ fn the_known_password_is_known_whoever_has_it() {
 }
 
 #[test]
+fn grants_stand_side_by_side_and_are_taken_back_one_by_one() {
+    let (store, _) = with_sam();
+    store.create_api_key("ci", None, None).unwrap();
+    let pattern = |text: &str| Pattern::parse(text, Delimiter::default()).unwrap();
+    let grant = |who: &str, role, text: &str| Grant { who: who.to_owned(), role, pattern: pattern(text) };
+    let given = [
+        grant("ci", Role::Read, "a.*"),
+        grant("sam", Role::Read, "a.*"),
+        grant("sam", Role::Read, "a.b"),
+        grant("sam", Role::Write, "b.*"),
+    ];
+    for Grant { who, role, pattern } in given.iter().rev() {
+        store.grant(who, *role, pattern).unwrap();
+    }
+    assert_eq!(store.grants().unwrap(), given);
+    store.revoke_grant("sam", &pattern("a.*")).unwrap();
+    let error = store.revoke_grant("sam", &pattern("a.*")).unwrap_err();
+    assert_eq!(error.to_string(), "nothing is granted to sam by a.*");
+    assert_eq!(store.grants().unwrap(), [&given[..1], &given[2..]].concat());
+}
+
+#[test]
 fn nothing_is_granted_by_patterns_with_control_characters() {
     let (store, _) = with_sam();
     for text in ["a\n.b", "a.b\tc", "a.\u{9b}*"] {
@@ -425,5 +447,31 @@ fn patterns_are_read_in_the_delimiter_in_use() {
     assert_eq!(parse("*", ".").unwrap().display(Delimiter::default()), "*.*");
     for bad in ["", "a", "a.", ".a", "a.b.c", "a.[b"] {
         assert_eq!(parse(bad, ".").unwrap_err().kind(), ErrorKind::Invalid, "{bad}");
+    }
+}
+
+#[test]
+fn a_refusal_names_the_deed_the_place_and_the_role() {
+    let place = Namespace::new("p", "n").unwrap();
+    for (action, place, role, expected) in [
+        (
+            Action::Write,
+            Some(&place),
+            Some(Role::Read),
+            "write in namespace n of project p; sam has the role read there",
+        ),
+        (
+            Action::Admin,
+            None,
+            Some(Role::Write),
+            "administer in the database as a whole; sam has the role write there",
+        ),
+        (Action::Read, Some(&place), None, "read in namespace n of project p; sam has no role there"),
+    ] {
+        let decision = policy::decide(&Identity::vouched_for("sam", role, Vec::new()), action, place);
+        assert_eq!(decision, Decision::Denied(format!("sam may not {expected}")));
+    }
+    for role in [Role::Read, Role::Write, Role::Admin] {
+        assert_eq!(role.to_string().parse::<Role>().unwrap(), role);
     }
 }
