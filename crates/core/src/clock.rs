@@ -231,6 +231,12 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_ttl_is_a_hundred_years() {
+        assert_eq!(Ttl::parse("3162240000").map(Ttl::millis), Ok(3_162_240_000_000));
+        assert_eq!(Ttl::parse("3162240000s 1ms"), Err(TtlError::TooLong));
+    }
+
+    #[test]
     fn ttl_prints_what_it_reads() {
         for ttl in [1, 999, 1000, 1500, 3_600_000] {
             let ttl = Ttl::from_millis(ttl).unwrap();
