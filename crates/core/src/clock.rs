@@ -242,15 +242,17 @@ mod tests {
             let ttl = Ttl::from_millis(ttl).unwrap();
             assert_eq!(Ttl::parse(&ttl.to_string()), Ok(ttl));
         }
+        assert_eq!(["90", "1500ms"].map(|text| Ttl::parse(text).unwrap().to_string()), ["90s", "1500ms"]);
     }
 
     #[test]
     fn the_clock_that_nobody_sets_goes_on_until_the_machine_starts_anew() {
-        let clock = ManualClock::at(Millis(1_000_000));
+        let clock = std::sync::Arc::new(ManualClock::at(Millis(1_000_000)));
         let second = Ttl::from_millis(1000).unwrap();
         let later = clock.uptime().unwrap().after(second);
         assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_secs(1)));
         clock.set(-86_400_000);
+        assert_eq!(clock.now(), Millis(1_000_000 - 86_400_000));
         assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_secs(1)));
         clock.advance(999);
         assert_eq!(clock.uptime().unwrap().until(later), Some(Duration::from_millis(1)));
@@ -271,6 +273,8 @@ mod tests {
     #[test]
     fn moments_print_as_rfc_3339() {
         assert_eq!(Millis(1_795_253_400_123).to_string(), "2026-11-21T09:30:00.123Z");
+        assert_eq!(Millis::parse("2026-11-21T09:30:00.123Z"), Some(Millis(1_795_253_400_123)));
+        assert_eq!(["yesterday", "1969-12-31T23:59:59Z"].map(Millis::parse), [None, None]);
         assert_eq!(Millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
         assert_eq!(Millis(i64::MIN).to_string(), "1970-01-01T00:00:00.000Z");
