@@ -3,7 +3,7 @@
 # least first. Who is killed, or may not write where the counters are kept, tells nothing, so what only such processes do looks as if it
 # were never run; and tests of those who may not write fail, for they find a message about it.
 #
-#   bin/coverage.sh            all tests
+#   bin/coverage.sh            all tests; takes half an hour, and 16 GB in target/llvm-cov-target
 #   bin/coverage.sh ARG...     those that `cargo test ARG...` runs
 #
 # `cargo llvm-cov report --failure-mode all --html` makes pages of it afterwards, in target/llvm-cov/html.
@@ -12,12 +12,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cargo llvm-cov --version >/dev/null 2>&1 || cargo install --locked cargo-llvm-cov
 rustup component add llvm-tools
-# Processes add to what those before have counted; a file of its own for each would be 15 GB.
-export LLVM_PROFILE_FILE_NAME=prontodb-%16m.profraw
 others='/(tests|testkit|benches)/'
 [ $# -gt 0 ] || set -- --package prontodb --package prontodb-core
 cargo llvm-cov --no-report --ignore-run-fail "$@"
-# A process that is killed as it adds to a file breaks that file.
+# Each process has a file of its own, since one that is killed as it writes breaks its file.
 cargo llvm-cov report --failure-mode all --json --summary-only --ignore-filename-regex "$others" | python3 -c '
 import json, os, sys
 
