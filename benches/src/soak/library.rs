@@ -9,12 +9,12 @@ use std::thread;
 use std::time::Duration;
 
 use prontodb_core::engine::Row;
-use prontodb_core::store::{Query, SetOptions, Sink};
+use prontodb_core::store::{OpId, Query, SetOptions, Sink};
 use prontodb_core::{Namespace, Notation};
 
 use super::Soak;
 use super::hands::{Written, value};
-use crate::{Result, worker};
+use crate::{Result, process, worker};
 
 const KEYS: u64 = 300;
 const PAUSE: Duration = Duration::from_millis(25);
@@ -23,6 +23,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 pub(crate) fn work(task: &[&str]) -> Result {
     match *task {
         ["write", file] => write(Path::new(file)),
+        ["remember", file, operations] => do_under_ids(Path::new(file), operations.parse()?),
         ["pin", file, seconds] => pin(Path::new(file), Duration::from_secs_f64(seconds.parse()?)),
         _ => Err("no such task of a soak".into()),
     }
@@ -67,6 +68,21 @@ fn write(file: &Path) -> Result {
         println!("{serial}");
         Ok(())
     })
+}
+
+/// Does so many operations under ids, which are remembered.
+pub(super) fn remember(soak: &Soak<'_>, operations: u64) -> Result {
+    process::output(task("remember", &soak.file)?.arg(operations.to_string()))?;
+    Ok(())
+}
+
+fn do_under_ids(file: &Path, operations: u64) -> Result {
+    let (mut store, address) = (worker::open(file)?, Notation::default().address("soak.before.sum")?);
+    for number in 0..operations {
+        store = store.with_op(Some(OpId::new(&format!("before/{number}"), None)?));
+        store.increment(&address, 1)?;
+    }
+    Ok(())
 }
 
 /// A process that reads for so long, and keeps its transaction open meanwhile.

@@ -3,8 +3,8 @@
 //! there, nothing may have been done twice, and what the long-lived processes and the files take may not have grown.
 //!
 //! **Flat** is what is, in the last quarter of the run, at most what it was in the second, and a little more: a tenth and a
-//! megabyte for the median of memory and of the database; nothing for the most handles; a quarter and a megabyte for the longest log; two for
-//! the most processes. In the third quarter the log is pinned, and may grow.
+//! megabyte for the median of the memory that a process has for itself, and of the database; nothing for the most handles; a
+//! quarter and a megabyte for the longest log; two for the most processes. In the third quarter the log is pinned, and may grow.
 //!
 //! - [`hands`] write, [`jobs`] has the queue, [`eyes`] watch, [`samples`] measure.
 
@@ -34,6 +34,8 @@ pub(crate) use library::work;
 const CHANGES_KEPT: u64 = 100_000;
 /// How many more there may be for a moment.
 const CHANGES_MORE: u64 = 128;
+/// How many operations are remembered that had an id: as many are done before anything is measured.
+const OPERATIONS_REMEMBERED: u64 = 100_000;
 const BACKUPS_KEPT: usize = 3;
 /// How many versions are kept of entries with a history.
 const VERSIONS: &str = "history=5";
@@ -78,6 +80,7 @@ impl<'l> Soak<'l> {
         soak.must(&["create-cache", "soak.cache", &items])?;
         soak.must(&["admin", "namespace", "set", "soak.told", VERSIONS])?;
         soak.fill_changes()?;
+        library::remember(&soak, OPERATIONS_REMEMBERED)?;
         soak.origin = soak.must(&["set", "soak.first.k", "1", "--return", "version"])?.trim().to_owned();
         soak.begun = Instant::now();
         Ok(soak)

@@ -15,7 +15,6 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How many samples there are at the least.
 const AT_LEAST: u32 = 60;
 const MEGABYTE: f64 = 1e6;
-const PAGE: f64 = 4096.0;
 
 /// What things took at one moment.
 pub(super) struct Sample {
@@ -55,12 +54,14 @@ impl Sample {
     }
 }
 
-/// The memory and the handles of a process, if it is there.
+/// The memory that a process has for itself, and its handles, if it is there. What it maps of files counts for all who do: the program,
+/// and the index of the log, which stays as long as the longest log has made it.
 fn resident(pid: u32) -> Option<(f64, f64)> {
-    let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: f64 = pages.split_whitespace().nth(1)?.parse().ok()?;
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let own = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    let kibibytes: f64 = own.trim().strip_suffix(" kB")?.parse().ok()?;
     let handles = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
-    Some((pages * PAGE, handles as f64))
+    Some((kibibytes * 1024.0, handles as f64))
 }
 
 /// How many processes run the program.
