@@ -500,6 +500,21 @@ fn what_a_killed_program_left_behind_does_not_matter() {
 }
 
 #[test]
+fn a_database_whose_first_page_was_torn_is_made_anew() {
+    let s = sandbox_with([("p.n.k", "1")]);
+    let file = database_file(&s, "main");
+    let page = fs::read(&file).unwrap()[..4096].to_vec();
+    for kept in [0, 1, 16, 40, 99] {
+        fold_log(&s, &file);
+        fs::write(&file, [&page[..kept], &vec![0; 4096 - kept]].concat()).unwrap();
+        s.run(["get", "p.n.k"]).fails(2);
+        s.run(["set", "p.n.k", "2"]).prints("");
+        s.run(["get", "p.n.k"]).prints("2\n");
+        assert_whole(&s, &file);
+    }
+}
+
+#[test]
 fn an_answer_that_cannot_be_written_says_that_the_change_is_made() {
     let s = sandbox_with([("p.n.n", "1")]);
     let full = || File::options().write(true).open("/dev/full").unwrap();
