@@ -9,7 +9,6 @@ use std::io::{self, BufRead, Read as _};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use rmcp::model::{
     CancelledNotification, CancelledNotificationParam, ClientJsonRpcMessage, ErrorCode, ErrorData,
@@ -17,8 +16,8 @@ use rmcp::model::{
 };
 use rmcp::service::RoleServer;
 use rmcp::transport::Transport;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::mpsc::error::TrySendError;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::{Calls, MOST_BYTES, Refusal, Ticket};
@@ -30,8 +29,6 @@ use crate::output::Out;
 const QUEUED: usize = 2;
 /// How many bytes of answers that are made here may wait to be written while more is read.
 const MOST_REPLIES: usize = 1024 * 1024;
-/// How often the reader looks whether the input has ended while nobody takes what it has read.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The frames of a session.
 pub struct Frames {
@@ -112,10 +109,16 @@ impl Frames {
         let (outgoing, written) = mpsc::channel(QUEUED);
         let (end, ended) = watch::channel(false);
         let (done, all_written) = oneshot::channel();
+        let seen = end.clone();
         spawn("mcp-in", move || {
-            let stdin = io::stdin();
-            read_lines(stdin.lock(), max_frame, |line| hand_on(line, &lines, &stdin, &end));
+            read_lines(io::stdin().lock(), max_frame, |line| lines.blocking_send(line).is_ok());
             end.send_replace(true);
+        })?;
+        // While nobody takes what was read, the reader does not come to the end.
+        spawn("mcp-end", move || {
+            if is_closed(&io::stdin()) {
+                seen.send_replace(true);
+            }
         })?;
         spawn("mcp-out", move || {
             write_all(written);
@@ -278,29 +281,15 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fai
     spawned.map(drop).map_err(|error| Failure::io("cannot begin to serve", &error))
 }
 
-/// Hands on a line; whether anybody wants more. While nobody takes it, it is noticed that the input has ended behind it.
-fn hand_on(line: Line, lines: &mpsc::Sender<Line>, input: impl AsFd, end: &watch::Sender<bool>) -> bool {
-    let mut line = line;
-    loop {
-        line = match lines.try_send(line) {
-            Ok(()) => return true,
-            Err(TrySendError::Closed(_)) => return false,
-            Err(TrySendError::Full(line)) => line,
-        };
-        if is_closed_within(&input, LOOK) {
-            end.send_replace(true);
-            return lines.blocking_send(line).is_ok();
-        }
-    }
-}
-
-/// Waits for so long, or until whoever writes an input has closed it, though not all may have been read; whether that is so.
-fn is_closed_within(input: &impl AsFd, pause: Duration) -> bool {
+/// Waits until whoever writes an input has closed it, though not all may have been read; false when the system cannot tell.
+fn is_closed(input: &impl AsFd) -> bool {
     let mut polled = [PollFd::new(input, CLOSED)];
-    let pause = Timespec { tv_sec: 0, tv_nsec: pause.subsec_nanos().into() };
-    match poll(&mut polled, Some(&pause)) {
-        Ok(_) => polled[0].revents().intersects(CLOSED | PollFlags::HUP),
-        Err(_) => false,
+    loop {
+        match poll(&mut polled, None) {
+            Ok(_) => return polled[0].revents().intersects(CLOSED | PollFlags::HUP),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
     }
 }
 
@@ -395,9 +384,9 @@ mod tests {
         for write in [&mut writer as &mut dyn Write, &mut peer] {
             write.write_all(b"x").unwrap();
         }
-        assert!(!is_closed_within(&reader, Duration::from_millis(1)));
-        assert!(!is_closed_within(&socket, Duration::from_millis(1)));
+        let waiting = thread::spawn(move || is_closed(&reader) && is_closed(&socket));
+        assert!(!waiting.is_finished());
         drop((writer, peer));
-        assert!(is_closed_within(&reader, LOOK) && is_closed_within(&socket, LOOK));
+        assert!(waiting.join().unwrap());
     }
 }
