@@ -13,6 +13,8 @@ from lab import FAILURES
 from stats import value
 
 LINES = ["crash_lost", "crash_whole"]
+# Seconds.
+PATIENCE = 10
 
 
 def measure(lab, board):
@@ -60,12 +62,16 @@ def crash(store, number, dice):
 
 
 def opened_again(store):
-    """The entries that are there, or None when it does not open."""
-    try:
-        store.reopen()
-        return store.entries()
-    except FAILURES:
-        return None
+    """The entries that are there, or None when it does not open. What was killed may hold a lock for a moment longer."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            store.reopen()
+            return store.entries()
+        except FAILURES:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(0.1)
 
 
 def number_of(key):
