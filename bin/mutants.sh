@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Changes the code of addresses, times, leases, queues, policy, fences and expiry in one place at a time, and looks whether a test
-# fails: what survives is code that no test holds to, and docs/promises.md says why it may. Takes hours; changes nothing in the tree.
+# fails: what survives is code that no test holds to. Takes hours; changes nothing in the tree.
 #
 #   bin/mutants.sh                     all groups
 #   bin/mutants.sh addresses leases    some of them

@@ -13,7 +13,7 @@ from lab import FAILURES
 from stats import value
 
 LINES = ["crash_lost", "crash_whole"]
-# Seconds.
+# For how many seconds what was killed may be in the way of a reader.
 PATIENCE = 10
 
 
@@ -62,15 +62,23 @@ def crash(store, number, dice):
 
 
 def opened_again(store):
-    """The entries that are there, or None when it does not open. What was killed may hold a lock for a moment longer."""
+    """The entries that are there, or None when it does not open."""
+    try:
+        store.reopen()
+        return entries(store)
+    except FAILURES:
+        return None
+
+
+def entries(store):
+    """The entries; what was killed may hold a lock for a moment longer."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            store.reopen()
             return store.entries()
         except FAILURES:
             if time.monotonic() > deadline:
-                return None
+                raise
             time.sleep(0.1)
 
 

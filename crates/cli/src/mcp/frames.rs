@@ -16,7 +16,7 @@ use rmcp::model::{
 };
 use rmcp::service::RoleServer;
 use rmcp::transport::Transport;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -116,7 +116,7 @@ impl Frames {
         })?;
         // While nobody takes what was read, the reader does not come to the end.
         spawn("mcp-end", move || {
-            if is_closed(&io::stdin()) {
+            if closes_within(&io::stdin(), None) {
                 seen.send_replace(true);
             }
         })?;
@@ -281,11 +281,12 @@ pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Fai
     spawned.map(drop).map_err(|error| Failure::io("cannot begin to serve", &error))
 }
 
-/// Waits until whoever writes an input has closed it, though not all may have been read; false when the system cannot tell.
-fn is_closed(input: &impl AsFd) -> bool {
+/// Waits for so long, or as long as it takes, until whoever writes an input has closed it, though not all may have been read; whether
+/// that is so.
+fn closes_within(input: &impl AsFd, pause: Option<&Timespec>) -> bool {
     let mut polled = [PollFd::new(input, CLOSED)];
     loop {
-        match poll(&mut polled, None) {
+        match poll(&mut polled, pause) {
             Ok(_) => return polled[0].revents().intersects(CLOSED | PollFlags::HUP),
             Err(Errno::INTR) => {}
             Err(_) => return false,
@@ -384,9 +385,9 @@ mod tests {
         for write in [&mut writer as &mut dyn Write, &mut peer] {
             write.write_all(b"x").unwrap();
         }
-        let waiting = thread::spawn(move || is_closed(&reader) && is_closed(&socket));
-        assert!(!waiting.is_finished());
+        let none = Some(&Timespec { tv_sec: 0, tv_nsec: 0 });
+        assert!(!closes_within(&reader, none) && !closes_within(&socket, none));
         drop((writer, peer));
-        assert!(waiting.join().unwrap());
+        assert!(closes_within(&reader, None) && closes_within(&socket, None));
     }
 }

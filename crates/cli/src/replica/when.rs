@@ -5,6 +5,7 @@ use std::time::Duration;
 use prontodb_core::{Millis, Ttl};
 
 use crate::exit::Failure;
+use crate::waiting;
 
 /// Reads a moment: RFC 3339, `YYYY-MM-DD HH:MM:SS` in UTC, or how long before `now` it was.
 pub fn moment(text: &str, now: Millis) -> Result<Millis, Failure> {
@@ -47,7 +48,7 @@ fn offset(zone: &str) -> Option<i64> {
 /// Reads a duration with its unit.
 pub fn span(flag: &str, text: &str) -> Result<Duration, Failure> {
     match Ttl::parse(text) {
-        Ok(span) => Ok(Duration::from_millis(span.millis().unsigned_abs())),
+        Ok(span) => Ok(waiting::duration(span)),
         Err(_) => Err(Failure::usage(format!(
             "{flag} needs a duration, such as 500ms, 30s or 24h, and not `{}`",
             text.escape_debug()
