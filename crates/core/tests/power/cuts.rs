@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::Path;
 
-use prontodb_core::Store;
 use prontodb_core::engine::sqlite::{Durability, Lifetime};
 use prontodb_core::store::SetOptions;
+use prontodb_core::{ErrorKind, Store};
 use prontodb_testkit::disk::{self, Dice, Failure, Fault, Loss, Recording};
 use tempfile::tempdir;
 
@@ -16,6 +17,9 @@ const STEPS: usize = 120;
 /// Cuts of one piece of work.
 const CUTS_OF_A_WORK: usize = 250;
 
+/// Kinds of work.
+const KINDS: usize = 5;
+
 /// How many cuts there are; `just power` asks for more than the few of every run.
 fn cuts() -> usize {
     env::var("PRONTODB_TEST_CUTS").map_or(500, |cuts| cuts.parse().expect("a number of cuts"))
@@ -23,42 +27,49 @@ fn cuts() -> usize {
 
 /// A piece of work that was recorded.
 struct Worked {
+    seed: u64,
     recording: Recording,
     /// What may be there at each revision: more than one thing, where a write failed that the log has.
     states: BTreeMap<u64, Vec<Entries>>,
 }
 
-/// Does some work from an empty folder on; where `syncs_fail`, some of what waits for the disk waits in vain.
-fn work(seed: u64, durability: Durability, syncs_fail: bool) -> Worked {
+/// Does some work from an empty folder on; where `syncs_fail`, some of what waits for the disk waits in vain. What the more careful
+/// of two has written is noted.
+fn work(seed: u64, durabilities: [Durability; 2], syncs_fail: bool) -> Worked {
     let folder = tempdir().unwrap();
-    let (mut dice, mut entries) = (Dice::new(seed), Entries::new());
-    let mut states = BTreeMap::from([(0, vec![entries.clone()])]);
+    let mut dice = Dice::new(seed);
+    let mut states = BTreeMap::from([(0, vec![Entries::new()])]);
     disk::record(folder.path());
-    let mut pair = Pair::new(folder.path(), durability);
+    let mut pair = Pair::new(folder.path(), durabilities);
     for _ in 0..STEPS {
         let step = Step::random(&mut dice);
         let fault = Fault { nth: dice.below(8) as u64, failure: Failure::Sync, stays: false };
-        disk::fail(syncs_fail.then_some(fault));
-        let Ok(store) = pair.store(&mut dice) else { continue };
+        let opened = pair.store(&mut dice, syncs_fail.then_some(fault));
+        // Reading makes what a killed process has begun.
+        let Ok((store, durability)) = opened else { continue };
+        let Ok(mut entries) = work::entries(store) else { continue };
         let before = work::revision(store);
-        match step.run(store) {
-            Ok(()) => step.apply(&mut entries),
+        let ran = step.run(store);
+        let mut made = entries.clone();
+        step.apply(&mut made);
+        match &ran {
+            Ok(()) => entries = made,
             Err(error) if !syncs_fail => panic!("{step:?}: {error}"),
             Err(_) => {
                 // It may have been made all the same, now or when the log is read anew.
-                let mut made = entries.clone();
-                step.apply(&mut made);
                 states.entry(before + 1).or_default().push(made);
                 entries = work::entries(store).unwrap();
             }
         }
         let revision = work::revision(store);
-        states.entry(revision).or_default().push(entries.clone());
-        disk::note(revision);
+        states.entry(revision).or_default().push(entries);
+        if ran.is_ok() && (durability == Durability::Full || !durabilities.contains(&Durability::Full)) {
+            disk::note(revision);
+        }
     }
     drop(pair);
     disk::fail(None);
-    Worked { recording: disk::recorded(), states }
+    Worked { seed, recording: disk::recorded(), states }
 }
 
 /// What became of the work by cuts: how many acknowledged revisions they cost, the most of any and in all.
@@ -67,6 +78,8 @@ struct Cost {
     cuts: usize,
     most: u64,
     cut_short: usize,
+    /// The first that cost something.
+    first: String,
 }
 
 impl Worked {
@@ -75,7 +88,7 @@ impl Worked {
         let loss = [Loss::All, Loss::Nothing, Loss::Tail, Loss::Any, Loss::Any, Loss::Any][dice.below(6)];
         let folder = tempdir().unwrap();
         self.recording.cut(moment, loss, dice, folder.path());
-        let what = format!("moment {moment} of {}, {loss:?}", self.recording.moments());
+        let what = format!("seed {}, moment {moment} of {}, {loss:?}", self.seed, self.recording.moments());
         let store = work::open(folder.path(), Durability::Normal, Lifetime::Long)
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         let problems = store.check(false).unwrap().problems;
@@ -91,6 +104,9 @@ impl Worked {
         let lost = self.recording.noted(moment).unwrap_or(0).saturating_sub(revision);
         cost.cuts += 1;
         cost.most = cost.most.max(lost);
+        if lost > 0 && cost.cut_short == 0 {
+            cost.first = what;
+        }
         cost.cut_short += usize::from(lost > 0);
     }
 }
@@ -102,14 +118,14 @@ fn goes_on(store: &Store, revision: u64, what: &str) {
     assert!(store.check(true).unwrap().problems.is_empty(), "{what}");
 }
 
-fn cuts_of(durability: Durability, syncs_fail: bool) -> Cost {
+fn cuts_of(durabilities: [Durability; 2], syncs_fail: bool) -> Cost {
     let mut cost = Cost::default();
     for seed in 0.. {
-        let worked = work(seed, durability, syncs_fail);
+        let worked = work(seed, durabilities, syncs_fail);
         assert!(worked.recording.syncs() > 0 && worked.recording.folder_syncs() > 0);
         let mut dice = Dice::new(seed + 1000);
         for _ in 0..CUTS_OF_A_WORK {
-            if cost.cuts == cuts() / 3 {
+            if cost.cuts == cuts() / KINDS {
                 return cost;
             }
             worked.cut(&mut dice, &mut cost);
@@ -118,21 +134,77 @@ fn cuts_of(durability: Durability, syncs_fail: bool) -> Cost {
     unreachable!("the loop ends by itself")
 }
 
-/// With `durability=full` nothing is lost that was acknowledged. With `normal` the last moments may be, but what is there is what was
-/// there at some moment before the cut. Either is whole.
+/// With `durability=full` nothing is lost that was acknowledged, whatever else is done to the same database. With `normal` the last
+/// moments may be, but what is there is what was there at some moment before the cut. Either is whole, also where syncs fail.
 #[test]
 fn a_power_cut_costs_what_the_durability_says_and_no_more() {
+    use Durability::{Full, Normal};
     let _alone = super::alone();
-    let full = cuts_of(Durability::Full, false);
-    assert_eq!(full.most, 0, "acknowledged writes were lost by {} of {} cuts", full.cut_short, full.cuts);
-    let failing = cuts_of(Durability::Full, true);
-    assert_eq!(failing.most, 0, "{} of {} cuts behind syncs that failed", failing.cut_short, failing.cuts);
-    let normal = cuts_of(Durability::Normal, false);
-    // Otherwise the disk forgets nothing, and the test proves nothing.
-    assert!(normal.cut_short > 0, "no cut has cost anything without syncs");
-    println!(
-        "{} cuts with full durability and {} more where syncs fail, nothing lost; {} with normal, {} of them cost up to {} \
-         revisions; all were whole",
-        full.cuts, failing.cuts, normal.cuts, normal.cut_short, normal.most
-    );
+    let mut told = Vec::new();
+    for (durabilities, syncs_fail) in [
+        ([Full, Full], false),
+        ([Full, Full], true),
+        ([Full, Normal], true),
+        ([Normal, Normal], false),
+        ([Normal, Normal], true),
+    ] {
+        let Cost { cuts, most, cut_short, first } = cuts_of(durabilities, syncs_fail);
+        let syncs = if syncs_fail { ", some syncs fail" } else { "" };
+        let what = format!(
+            "{cuts} cuts of {durabilities:?}{syncs}: {cut_short} cost acknowledged revisions, {most} at most"
+        );
+        if durabilities.contains(&Full) {
+            assert_eq!(most, 0, "{what}, first {first}");
+        } else {
+            // Otherwise the disk forgets nothing, and the test proves nothing.
+            assert!(cut_short > 0, "{what}");
+        }
+        told.push(what);
+    }
+    println!("{}; all were whole", told.join("\n"));
+}
+
+/// The next one finds the first page whole, and must not rely on it.
+#[test]
+fn a_database_whose_first_sync_has_failed_is_begun_anew() {
+    let _alone = super::alone();
+    let (folder, left) = (tempdir().unwrap(), tempdir().unwrap());
+    disk::record(folder.path());
+    for attempt in 1..=2 {
+        disk::fail(Some(Fault { nth: 0, failure: Failure::Sync, stays: true }));
+        let open = || work::open(folder.path(), Durability::Full, Lifetime::OneShot);
+        let written = open().and_then(|store| Step::Set(1, b"lost".to_vec()).run(&store));
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::Io, "attempt {attempt}");
+    }
+    disk::fail(None);
+    let store = work::open(folder.path(), Durability::Full, Lifetime::OneShot).unwrap();
+    Step::Set(1, b"there".to_vec()).run(&store).unwrap();
+    let recording = disk::recorded();
+    std::mem::forget(store);
+    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
+    let store = work::open(left.path(), Durability::Full, Lifetime::OneShot).unwrap();
+    assert_eq!(work::entries(&store).unwrap(), Entries::from([(1, b"there".to_vec())]));
+}
+
+/// What a writer could not put on disk is still what the next one finds in the log, and it must not go on from there.
+#[test]
+fn nothing_hangs_on_a_write_whose_sync_has_failed() {
+    let _alone = super::alone();
+    let (folder, left) = (tempdir().unwrap(), tempdir().unwrap());
+    let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
+    disk::record(folder.path());
+    let store = open(folder.path());
+    Step::Set(1, b"before".to_vec()).run(&store).unwrap();
+    disk::fail(Some(Fault { nth: 0, failure: Failure::Sync, stays: false }));
+    let written = Step::Set(2, b"failed".to_vec()).run(&store);
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::Io);
+    drop(store);
+    let store = open(folder.path());
+    Step::Set(3, b"after".to_vec()).run(&store).unwrap();
+    let there = work::entries(&store).unwrap();
+    let recording = disk::recorded();
+    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
+    drop(store);
+    work::same(&work::entries(&open(left.path())).unwrap(), &there, "after the cut");
+    assert_eq!(there.get(&3).map(Vec::as_slice), Some(&b"after"[..]));
 }

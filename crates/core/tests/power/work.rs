@@ -1,13 +1,12 @@
 //! Work for a store, and what is there after each step of it.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::path::Path;
 
 use prontodb_core::engine::sqlite::{Durability, Lifetime, OpenOptions, SqliteEngine};
 use prontodb_core::store::{Condition, SetOptions};
 use prontodb_core::{Address, Delimiter, Notation, Result, Store, Version};
-use prontodb_testkit::disk::Dice;
+use prontodb_testkit::disk::{self, Dice, Failure, Fault};
 
 /// All entries there are: names, and values.
 pub(crate) type Entries = BTreeMap<usize, Vec<u8>>;
@@ -109,36 +108,42 @@ fn value(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Two stores on one database, as two processes have them: now and then one of them ends, with or without closing it, and another
-/// one comes.
+/// one comes; or both do, so that the next one finds out by itself what is in the log.
 pub(crate) struct Pair<'p> {
     folder: &'p Path,
-    durability: Durability,
+    durabilities: [Durability; 2],
     stores: [Option<(Store, Lifetime)>; 2],
 }
 
 impl<'p> Pair<'p> {
-    pub(crate) fn new(folder: &'p Path, durability: Durability) -> Self {
-        Self { folder, durability, stores: [None, None] }
+    pub(crate) fn new(folder: &'p Path, durabilities: [Durability; 2]) -> Self {
+        Self { folder, durabilities, stores: [None, None] }
     }
 
-    /// One of the two.
-    pub(crate) fn store(&mut self, dice: &mut Dice) -> Result<&Store> {
+    /// One of the two, and what it promises.
+    pub(crate) fn store(&mut self, dice: &mut Dice, fault: Option<Fault>) -> Result<(&Store, Durability)> {
         let place = dice.below(2);
-        if dice.below(6) == 0 {
-            self.end(place);
+        match dice.below(16) {
+            0..3 => self.end(place),
+            3 => (0..2).for_each(|place| self.end(place)),
+            _ => {}
         }
+        disk::fail(fault);
+        let durability = self.durabilities[place];
         if self.stores[place].is_none() {
             let lifetime = if dice.below(2) == 0 { Lifetime::OneShot } else { Lifetime::Long };
-            self.stores[place] = Some((open(self.folder, self.durability, lifetime)?, lifetime));
+            self.stores[place] = Some((open(self.folder, durability, lifetime)?, lifetime));
         }
-        Ok(&self.stores[place].as_ref().expect("it was opened").0)
+        Ok((&self.stores[place].as_ref().expect("it was opened").0, durability))
     }
 
+    /// Of one that is killed, the disk hears no more.
     fn end(&mut self, place: usize) {
-        match self.stores[place].take() {
-            // As a process that ends.
-            Some((store, Lifetime::OneShot)) => mem::forget(store),
-            closed => drop(closed),
+        if let Some((store, lifetime)) = self.stores[place].take() {
+            let deaf = Fault { nth: 0, failure: Failure::Io, stays: true };
+            disk::fail((lifetime == Lifetime::OneShot).then_some(deaf));
+            drop(store);
+            disk::fail(None);
         }
     }
 }

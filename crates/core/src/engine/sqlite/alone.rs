@@ -78,11 +78,9 @@ impl Alone {
         if let FileState::Empty = connect::inspect(&self.connection, &self.path)? {
             return Ok(());
         }
-        log::name_if_possible(&self.connection);
-        let is_busy = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
-        match is_busy.map_err(|e| translate_held(e, &self.path))? {
-            0 => Ok(()),
-            _ => Err(held_by_others(&self.path)),
+        match log::empty(&self.connection).map_err(|e| translate_held(e, &self.path))? {
+            true => Ok(()),
+            false => Err(held_by_others(&self.path)),
         }
     }
 

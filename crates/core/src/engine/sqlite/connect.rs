@@ -16,7 +16,7 @@ use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 use super::error::translate;
 use super::log::Log;
 use super::turn::Turnstile;
-use super::{Access, Durability, OpenOptions, copy, layout, schema, side_file, sql, torn};
+use super::{Access, Durability, OpenOptions, again, copy, layout, schema, side_file, sql, torn};
 use crate::error::{Error, ErrorKind, Obstacle, Result};
 use crate::sys;
 
@@ -277,11 +277,17 @@ pub(super) enum Earlier {
 /// Brings the file of `connection` to the latest schema: all of it for a new one, what is missing for an old one.
 pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) -> Result<()> {
     let run = |text: &str| connection.execute_batch(text).map_err(|e| translate(e, path));
+    let had_log = journal_mode(connection, path)? == LOGGED_MODE;
     run(sql::USE_WAL)?;
     run(sql::BEGIN_WRITE)?;
     let migrated = refuse_moved(connection, path).and_then(|()| missing_migrations(connection, path));
     let migrated = migrated.and_then(|missing| {
         let version = schema::LATEST - missing.len();
+        if version == 0 && had_log {
+            // Whoever has written the first page may have been killed before it was on disk, or have waited for that in vain. SQLite has no use for
+            // the log of a file without one.
+            again::write_file(connection).map_err(|e| translate(e, path))?;
+        }
         if version > 0 && !missing.is_empty() && earlier == Earlier::Kept {
             copy::keep(connection, path, version)?;
         }
@@ -303,7 +309,11 @@ pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) ->
         let _ = run(sql::ROLLBACK);
         return migrated;
     }
-    run(sql::COMMIT)
+    connection.execute_batch(sql::COMMIT).map_err(|error| {
+        let _ = run(sql::ROLLBACK);
+        again::if_sync_failed(connection, &error);
+        translate(error, path)
+    })
 }
 
 /// Names of tables and triggers that this program has made.
@@ -404,6 +414,15 @@ fn newer(path: &Path, version: usize) -> Error {
         schema::LATEST
     );
     Error::new(ErrorKind::Foreign, what)
+}
+
+/// What SQLite calls the mode with a log.
+pub(super) const LOGGED_MODE: &str = "wal";
+
+/// In which mode the file is written.
+pub(super) fn journal_mode(connection: &Connection, path: &Path) -> Result<String> {
+    let mode = connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0));
+    mode.map_err(|e| translate(e, path))
 }
 
 pub(super) fn number(connection: &Connection, query: &str, path: &Path) -> Result<i64> {

@@ -477,9 +477,7 @@ fn refuse_without_log(connection: &Connection, path: &Path) -> Result<()> {
         }
         FileState::Current | FileState::Old(_) => connect::refuse_foreign(connection, path)?,
     }
-    let mode: String =
-        connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0)).map_err(|e| translate(e, path))?;
-    if mode == "wal" {
+    if connect::journal_mode(connection, path)? == connect::LOGGED_MODE {
         return Ok(());
     }
     let what = format!("{} has no log to follow yet; the first write makes one", path.display());

@@ -12,7 +12,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, FileControl, MAIN_DB};
 
-use super::{Lifetime, connect, side_file};
+use super::{Lifetime, again, connect, side_file, sql};
 use crate::error::Result;
 use crate::sys;
 
@@ -96,7 +96,15 @@ impl Log {
 /// Copies the log back. What fails is done by a later writer; what was committed is safe in the log.
 pub(super) fn copy_back(connection: &Connection, mode: CheckpointMode) -> bool {
     name_if_possible(connection);
-    connection.wal_checkpoint_v2(Some(MAIN_DB), mode).is_ok()
+    let copied = connection.wal_checkpoint_v2(Some(MAIN_DB), mode);
+    copied.map(drop).inspect_err(|error| again::if_sync_failed(connection, error)).is_ok()
+}
+
+/// Copies all of the log back and cuts it to nothing; `false` when others read what is in it alone.
+pub(super) fn empty(connection: &Connection) -> rusqlite::Result<bool> {
+    name_if_possible(connection);
+    let is_busy = connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
+    is_busy.map(|busy| busy == 0).inspect_err(|error| again::if_sync_failed(connection, error))
 }
 
 /// Makes sure that the name of the log is on disk. Without that a power cut may lose all that was synced
@@ -115,7 +123,7 @@ pub(super) fn name(connection: &Connection) -> Result<()> {
 
 /// The same before the log is copied back. In a folder that cannot be synced that has to do without, as in SQLite: the log must not grow
 /// for ever.
-pub(super) fn name_if_possible(connection: &Connection) {
+fn name_if_possible(connection: &Connection) {
     let _ = name(connection);
 }
 

@@ -3,6 +3,7 @@
 //! The file is in WAL mode: readers never wait, writers take turns (`turn`), the log stays short (`log`), and a process
 //! may die at any moment. docs/formats.md describes the file so that other programs can read it.
 
+mod again;
 mod alone;
 mod check;
 mod connect;
@@ -209,10 +210,9 @@ impl SqliteEngine {
     /// SQLite's journal mode. Without locks SQLite knows of none, and the file says it.
     fn journal_mode(&self) -> Result<String> {
         if self.frozen.is_some() && connect::is_marked_as_logged(&self.real_path())? {
-            return Ok("wal".to_owned());
+            return Ok(connect::LOGGED_MODE.to_owned());
         }
-        let mode = self.connection.query_row(sql::JOURNAL_MODE, [], |row| row.get(0));
-        mode.map_err(|e| error::translate(e, &self.options.path))
+        connect::journal_mode(&self.connection, &self.options.path)
     }
 
     /// Bytes in pages that hold nothing.
@@ -255,7 +255,7 @@ impl SqliteEngine {
         if self.frozen.is_some() {
             return Ok(false);
         }
-        self.journal_mode().map(|mode| mode == "wal")
+        self.journal_mode().map(|mode| mode == connect::LOGGED_MODE)
     }
 
     /// The files, to be read without SQLite.
@@ -280,8 +280,11 @@ impl SqliteEngine {
     }
 
     fn run(&self, statement: &str) -> Result<()> {
-        let run = self.connection.prepare_cached(statement).and_then(|mut s| s.raw_execute());
-        run.map(drop).map_err(|e| error::translate(e, &self.options.path))
+        self.try_run(statement).map_err(|e| error::translate(e, &self.options.path))
+    }
+
+    fn try_run(&self, statement: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(statement).and_then(|mut s| s.raw_execute()).map(drop)
     }
 
     /// Checks once that the file is ours; within a transaction, so that the check costs no lock of its own.
@@ -413,7 +416,11 @@ impl SqliteEngine {
             self.refuse_moved()?;
         }
         body().map_err(|error| self.reconsider(error))?;
-        self.run(sql::COMMIT)?;
+        if let Err(error) = self.try_run(sql::COMMIT) {
+            drop(rollback);
+            again::if_sync_failed(&self.connection, &error);
+            return Err(error::translate(error, &self.options.path));
+        }
         std::mem::forget(rollback);
         Ok(())
     }
@@ -492,13 +499,14 @@ impl Engine for SqliteEngine {
         let turn = self.turnstile().wait(patience / 2).ok().flatten();
         self.set_busy_timeout(patience)?;
         self.refuse_narrow_disk()?;
-        let rebuilt = self.run(sql::REBUILD);
-        log::name_if_possible(&self.connection);
-        let emptied = self.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
+        let rebuilt = self.try_run(sql::REBUILD);
+        if let Err(error) = &rebuilt {
+            again::if_sync_failed(&self.connection, error);
+        }
+        let emptied = log::empty(&self.connection);
         drop(turn);
         // Also when that failed: what it wrote to the log is of no use, and others may need the room.
-        rebuilt?;
-        emptied.map(|busy| busy == 0).map_err(|e| error::translate(e, &self.options.path))
+        rebuilt.and(emptied).map_err(|e| error::translate(e, &self.options.path))
     }
 
     fn copy_to(&self, sink: &mut dyn CopySink) -> Result<Version> {

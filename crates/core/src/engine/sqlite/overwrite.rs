@@ -72,9 +72,7 @@ impl SqliteEngine {
     pub fn settle(path: &Path) -> Result<()> {
         let engine = Self::open_private(path)?;
         engine.transact(sql::BEGIN_WRITE, &mut || engine.end_what_ran())?;
-        log::name_if_possible(&engine.connection);
-        let emptied = engine.connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
-        if emptied.map_err(|e| translate(e, path))? != 0 {
+        if !log::empty(&engine.connection).map_err(|e| translate(e, path))? {
             let what = format!("{} is busy: others have it open", path.display());
             return Err(Error::new(ErrorKind::Busy, what));
         }
