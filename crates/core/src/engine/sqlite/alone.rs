@@ -180,7 +180,7 @@ fn take(connection: &Connection, patience: Duration, path: &Path) -> Result<()> 
     }
     match state {
         FileState::Empty => Ok(()),
-        _ => run(sql::USE_WAL),
+        _ => log::begin(connection).map_err(|e| translate_held(e, path)),
     }
 }
 

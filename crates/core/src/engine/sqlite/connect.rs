@@ -14,7 +14,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, FileControl, MAIN_DB, OpenFlags};
 
 use super::error::translate;
-use super::log::Log;
+use super::log::{self, Log};
 use super::turn::Turnstile;
 use super::{Access, Durability, OpenOptions, again, copy, layout, schema, side_file, sql, torn};
 use crate::error::{Error, ErrorKind, Obstacle, Result};
@@ -278,7 +278,7 @@ pub(super) enum Earlier {
 pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) -> Result<()> {
     let run = |text: &str| connection.execute_batch(text).map_err(|e| translate(e, path));
     let had_log = journal_mode(connection, path)? == LOGGED_MODE;
-    run(sql::USE_WAL)?;
+    log::begin(connection).map_err(|e| translate(e, path))?;
     run(sql::BEGIN_WRITE)?;
     let migrated = refuse_moved(connection, path).and_then(|()| missing_migrations(connection, path));
     let migrated = migrated.and_then(|missing| {

@@ -93,6 +93,14 @@ impl Log {
     }
 }
 
+/// Has the file be written by way of a log. Its first page is written and synced after the pragma has answered, so what comes then is heeded, too.
+pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql::USE_WAL)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
 /// Copies the log back. What fails is done by a later writer; what was committed is safe in the log.
 pub(super) fn copy_back(connection: &Connection, mode: CheckpointMode) -> bool {
     name_if_possible(connection);

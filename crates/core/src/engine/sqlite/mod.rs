@@ -276,7 +276,7 @@ impl SqliteEngine {
         }
         // With the look came a lock that nobody moves the file under.
         self.refuse_moved()?;
-        self.connection.execute_batch(sql::USE_WAL).map_err(|e| error::translate(e, path))
+        log::begin(&self.connection).map_err(|e| error::translate(e, path))
     }
 
     fn run(&self, statement: &str) -> Result<()> {
