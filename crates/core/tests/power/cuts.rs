@@ -27,7 +27,8 @@ fn cuts() -> usize {
 
 /// A piece of work that was recorded.
 struct Worked {
-    seed: u64,
+    /// Which work it was.
+    name: String,
     recording: Recording,
     /// What may be there at each revision: more than one thing, where a write failed that the log has.
     states: BTreeMap<u64, Vec<Entries>>,
@@ -71,7 +72,9 @@ fn work(seed: u64, durabilities: [Durability; 2], syncs_fail: bool) -> Worked {
     }
     drop(pair);
     disk::fail(None);
-    Worked { seed, recording: disk::recorded(), states }
+    let syncs = if syncs_fail { ", syncs fail" } else { "" };
+    let name = format!("{durabilities:?}{syncs}, seed {seed}");
+    Worked { name, recording: disk::recorded(), states }
 }
 
 /// What became of the work by cuts: how many acknowledged revisions they cost, the most of any and in all.
@@ -90,7 +93,7 @@ impl Worked {
         let loss = [Loss::All, Loss::Nothing, Loss::Tail, Loss::Any, Loss::Any, Loss::Any][dice.below(6)];
         let folder = tempdir().unwrap();
         self.recording.cut(moment, loss, dice, folder.path());
-        let what = format!("seed {}, moment {moment} of {}, {loss:?}", self.seed, self.recording.moments());
+        let what = format!("{}, moment {moment} of {}, {loss:?}", self.name, self.recording.moments());
         let store = work::open(folder.path(), Durability::Normal, Lifetime::Long)
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         let problems = store.check(false).unwrap().problems;

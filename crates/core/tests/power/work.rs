@@ -137,11 +137,10 @@ impl<'p> Pair<'p> {
         Ok((&self.stores[place].as_ref().expect("it was opened").0, durability))
     }
 
-    /// Of one that is killed, the disk hears no more.
     fn end(&mut self, place: usize) {
         if let Some((store, lifetime)) = self.stores[place].take() {
-            let deaf = Fault { nth: 0, failure: Failure::Io, stays: true };
-            disk::fail((lifetime == Lifetime::OneShot).then_some(deaf));
+            let killed = Fault { nth: 0, failure: Failure::Gone, stays: true };
+            disk::fail((lifetime == Lifetime::OneShot).then_some(killed));
             drop(store);
             disk::fail(None);
         }

@@ -28,6 +28,8 @@ pub enum Failure {
     Short,
     /// Only waiting for the disk fails: what was written before may be lost, and is not written again.
     Sync,
+    /// The process is gone, and the disk does not hear of what it asks for.
+    Gone,
 }
 
 /// A call that fails.
@@ -72,7 +74,7 @@ impl State {
         let fault = self.fault?;
         let is_meant = match fault.failure {
             Failure::NoSpace | Failure::Short => matches!(kind, Kind::Open | Kind::Write | Kind::Share),
-            Failure::Io => true,
+            Failure::Io | Failure::Gone => true,
             Failure::Sync => kind == Kind::Sync,
         };
         if !is_meant {

@@ -160,7 +160,7 @@ unsafe extern "C" fn write(
     let (failed, length) = match state().fails(Kind::Write) {
         None => (ffi::SQLITE_OK, length),
         Some(Failure::NoSpace) => return ffi::SQLITE_FULL,
-        Some(Failure::Io | Failure::Sync) => return ffi::SQLITE_IOERR_WRITE,
+        Some(Failure::Io | Failure::Sync | Failure::Gone) => return ffi::SQLITE_IOERR_WRITE,
         Some(Failure::Short) => (ffi::SQLITE_FULL, length / 2),
     };
     // SAFETY: SQLite passes so many bytes, and a file that `open` has opened.
@@ -205,11 +205,14 @@ unsafe extern "C" fn truncate(file: *mut sqlite3_file, length: i64) -> c_int {
 }
 
 unsafe extern "C" fn sync(file: *mut sqlite3_file, _: c_int) -> c_int {
-    let fails = state().fails(Kind::Sync).is_some();
-    // The real disk need not wait: nobody cuts its power.
-    // SAFETY: as SQLite calls it.
-    unsafe { record(file, |file| if fails { Event::SyncFailed { file } } else { Event::Sync { file } }) };
-    if fails { ffi::SQLITE_IOERR_FSYNC } else { ffi::SQLITE_OK }
+    let failure = state().fails(Kind::Sync);
+    let event = |file| if failure.is_some() { Event::SyncFailed { file } } else { Event::Sync { file } };
+    if failure != Some(Failure::Gone) {
+        // The real disk need not wait: nobody cuts its power.
+        // SAFETY: as SQLite calls it.
+        unsafe { record(file, event) };
+    }
+    if failure.is_some() { ffi::SQLITE_IOERR_FSYNC } else { ffi::SQLITE_OK }
 }
 
 unsafe extern "C" fn file_size(file: *mut sqlite3_file, size: *mut i64) -> c_int {
