@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ffi};
 
-use super::sql;
+use super::{sql, torn};
 
 /// How long writing again waits for other writers, however little whoever failed wanted to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,11 +39,14 @@ fn write_log(connection: &Connection) -> rusqlite::Result<()> {
     written
 }
 
-/// Puts a file on disk that has but its first page. To be called in a transaction that writes, before anything was written: then nobody
-/// else writes to the file.
+/// Puts the first page of a file on disk that has no other. To be called in a transaction that writes, before anything was ever written:
+/// then there is nothing that anybody could copy there.
 #[cold]
-pub(super) fn write_file(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn write_first_page(connection: &Connection) -> rusqlite::Result<()> {
     let file = File::of(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+    if file.bytes()? != torn::PAGE as i64 {
+        return Ok(());
+    }
     file.write_again()?;
     file.sync()
 }

@@ -284,9 +284,9 @@ pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) ->
     let migrated = migrated.and_then(|missing| {
         let version = schema::LATEST - missing.len();
         if version == 0 && had_log {
-            // Whoever has written the first page may have been killed before it was on disk, or have waited for that in vain. SQLite has no use for
-            // the log of a file without one.
-            again::write_file(connection).map_err(|e| translate(e, path))?;
+            // Whoever has written the first page may have been killed before it was on disk, or have waited for that in vain.
+            // SQLite removes the log of a file without one.
+            again::write_first_page(connection).map_err(|e| translate(e, path))?;
         }
         if version > 0 && !missing.is_empty() && earlier == Earlier::Kept {
             copy::keep(connection, path, version)?;

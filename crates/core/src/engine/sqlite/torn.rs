@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::sys;
 
 /// What SQLite writes into an empty file is a page of so many bytes. It
-const PAGE: usize = 4096;
+pub(super) const PAGE: usize = 4096;
 /// begins like this (its name, the size of pages, the mode with a log, and three constants)
 const BEGINNING: &[u8] = b"SQLite format 3\0\x10\x00\x02\x02\x00\x40\x20\x20";
 /// and has nothing but zeros from here on.
