@@ -253,7 +253,12 @@ pub(crate) fn doze(
 /// How long this machine has been up, and which start that was; `None` where the system does not say both.
 pub(crate) fn uptime() -> Option<Uptime> {
     static BOOT: OnceLock<Option<u128>> = OnceLock::new();
-    Some(Uptime { boot: (*BOOT.get_or_init(platform::boot))?, millis: platform::uptime_millis()? })
+    Some(Uptime { boot: (*BOOT.get_or_init(platform::boot))?, millis: uptime_millis()? })
+}
+
+/// The same without saying which start.
+pub(crate) fn uptime_millis() -> Option<u64> {
+    platform::uptime_millis()
 }
 
 #[cfg(test)]

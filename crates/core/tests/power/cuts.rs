@@ -14,8 +14,10 @@ use super::work::{self, Entries, Pair, Step};
 
 /// Steps of one piece of work.
 const STEPS: usize = 120;
-/// Cuts of one piece of work.
+/// Cuts of one piece of work, at most.
 const CUTS_OF_A_WORK: usize = 250;
+/// Pieces of work of each kind, at least.
+const WORKS: usize = 4;
 
 /// Kinds of work.
 const KINDS: usize = 5;
@@ -47,8 +49,12 @@ fn work(seed: u64, durabilities: [Durability; 2], syncs_fail: bool) -> Worked {
         let fault = Fault { nth: dice.below(8) as u64, failure: Failure::Sync, stays: false };
         let opened = pair.store(&mut dice, syncs_fail.then_some(fault));
         // Reading makes what a killed process has begun.
-        let Ok((store, durability)) = opened else { continue };
-        let Ok(mut entries) = work::entries(store) else { continue };
+        let read = opened.and_then(|(store, durability)| Ok((store, durability, work::entries(store)?)));
+        let (store, durability, mut entries) = match read {
+            Ok(read) => read,
+            Err(_) if syncs_fail => continue,
+            Err(error) => panic!("{step:?}: {error}"),
+        };
         let before = work::revision(store);
         let ran = step.run(store);
         let mut made = entries.clone();
@@ -127,9 +133,11 @@ fn cuts_of(durabilities: [Durability; 2], syncs_fail: bool) -> Cost {
     let mut cost = Cost::default();
     for seed in 0.. {
         let worked = work(seed, durabilities, syncs_fail);
-        assert!(worked.recording.syncs() > 0 && worked.recording.folder_syncs() > 0);
+        let recording = &worked.recording;
+        assert!(recording.syncs() > 0 && recording.folder_syncs() > 0);
+        assert!(recording.noted(recording.moments() - 1) > Some(STEPS as u64 / 4));
         let mut dice = Dice::new(seed + 1000);
-        for _ in 0..CUTS_OF_A_WORK {
+        for _ in 0..CUTS_OF_A_WORK.min(cuts() / KINDS / WORKS) {
             if cost.cuts == cuts() / KINDS {
                 return cost;
             }
@@ -212,4 +220,79 @@ fn nothing_hangs_on_a_write_whose_sync_has_failed() {
     drop(store);
     work::same(&work::entries(&open(left.path())).unwrap(), &there, "after the cut");
     assert_eq!(there.get(&3).map(Vec::as_slice), Some(&b"after"[..]));
+}
+
+/// Frames of a log that is copied back as the last store closes.
+const LONG_LOG: usize = 70;
+
+fn set_long(store: &Store, seed: u8) {
+    let value = vec![seed; LONG_LOG * 4096];
+    Step::Set(7, value).run(store).unwrap();
+}
+
+/// Whatever power cut comes while and after the log is copied back, behind a sync of it that has failed.
+#[test]
+fn a_log_whose_sync_has_failed_is_copied_back_safely() {
+    let _alone = super::alone();
+    let folder = tempdir().unwrap();
+    let open = |folder: &Path| work::open(folder, Durability::Normal, Lifetime::Long).unwrap();
+    disk::record(folder.path());
+    set_long(&open(folder.path()), b'a');
+    let store = open(folder.path());
+    set_long(&store, b'b');
+    disk::fail(Some(Fault { nth: 0, failure: Failure::Sync, stays: false }));
+    drop(store);
+    disk::fail(None);
+    let store = open(folder.path());
+    Step::Set(1, b"more".to_vec()).run(&store).unwrap();
+    disk::note(1);
+    drop(store);
+    let recording = disk::recorded();
+    let (mut dice, mut cuts) = (Dice::new(0), 0);
+    for moment in (0..recording.moments()).filter(|moment| recording.noted(*moment).is_some()) {
+        for loss in [Loss::All, Loss::Any] {
+            let left = tempdir().unwrap();
+            recording.cut(moment, loss, &mut dice, left.path());
+            let problems = open(left.path()).check(false).unwrap().problems;
+            assert!(problems.is_empty(), "moment {moment}, {loss:?}: {problems:?}");
+            cuts += 1;
+        }
+    }
+    assert!(cuts > LONG_LOG, "the log was copied back");
+}
+
+/// Frames that were copied back while somebody still read older ones are synced with a later copy only.
+#[test]
+fn a_file_whose_sync_has_failed_has_all_that_was_copied_back() {
+    let _alone = super::alone();
+    let (folder, left) = (tempdir().unwrap(), tempdir().unwrap());
+    let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
+    let connect = || rusqlite::Connection::open(folder.path().join("x.prdb")).unwrap();
+    let copy_back = |how: &str| {
+        let copied =
+            connect().query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |row| row.get::<_, i64>(0));
+        assert_eq!(copied.unwrap(), 0, "{how}");
+    };
+    disk::record(folder.path());
+    let (store, other) = (open(folder.path()), open(folder.path()));
+    set_long(&store, b'a');
+    let reader = connect();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
+    Step::Set(1, b"more".to_vec()).run(&store).unwrap();
+    copy_back("PASSIVE");
+    drop(reader);
+    // First the log is synced, which succeeds, and in the end the file.
+    disk::fail(Some(Fault { nth: 1, failure: Failure::Sync, stays: false }));
+    drop(store);
+    disk::fail(None);
+    copy_back("TRUNCATE");
+    Step::Set(2, b"most".to_vec()).run(&other).unwrap();
+    let there = work::entries(&other).unwrap();
+    let recording = disk::recorded();
+    drop(other);
+    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
+    let store = open(left.path());
+    let problems = store.check(false).unwrap().problems;
+    assert!(problems.is_empty(), "{problems:?}");
+    work::same(&work::entries(&store).unwrap(), &there, "after the cut");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::Path;
+use std::process::Command;
 
 use prontodb_core::engine::sqlite::{Durability, Lifetime};
 use prontodb_core::{Error, ErrorKind};
@@ -112,29 +113,48 @@ fn survives(fault: Fault, is_one_store: bool) -> Vec<Error> {
     outcome.errors
 }
 
+/// Which failure a process is about.
+const ONE: &str = "PRONTODB_TEST_FAILURE";
+
+/// Each failure has a process of its own, and they run side by side: of each database that a process has made it keeps a descriptor.
 #[test]
 fn whatever_call_fails_nothing_is_lost_that_was_acknowledged() {
+    if let Ok(name) = env::var(ONE) {
+        let failure = FAILURES.into_iter().find(|failure| format!("{failure:?}") == name);
+        return println!("{}", fail_each_call(failure.expect("a failure")));
+    }
+    let this = "faults::whatever_call_fails_nothing_is_lost_that_was_acknowledged";
+    let program = env::current_exe().unwrap();
+    let children = FAILURES.map(|failure| {
+        let mut child = Command::new(&program);
+        child.args(["--exact", this, "--nocapture"]).env(ONE, format!("{failure:?}")).spawn().unwrap()
+    });
+    for (failure, mut child) in FAILURES.into_iter().zip(children) {
+        assert!(child.wait().unwrap().success(), "{failure:?}");
+    }
+}
+
+/// What came of it.
+fn fail_each_call(failure: Failure) -> String {
     let _alone = super::alone();
     let (mut tried, mut told) = (0, BTreeMap::<String, usize>::new());
-    for failure in FAILURES {
-        for is_one_store in [false, true] {
-            let calls = calls(failure, is_one_store);
-            assert!(calls > 10, "{failure:?}: {calls} calls");
-            for stays in [false, true] {
-                for nth in (0..calls).step_by(usize::try_from(stride()).unwrap()) {
-                    for error in survives(Fault { nth, failure, stays }, is_one_store) {
-                        let kind = error.kind();
-                        // What happens to a disk is neither the caller's fault nor a state of the data.
-                        assert!(
-                            !matches!(kind, ErrorKind::Missing | ErrorKind::Conflict | ErrorKind::Limit),
-                            "{failure:?} {nth}: {error}"
-                        );
-                        *told.entry(format!("{failure:?}: {kind:?}")).or_default() += 1;
-                    }
-                    tried += 1;
+    for is_one_store in [false, true] {
+        let calls = calls(failure, is_one_store);
+        assert!(calls > 10, "{failure:?}: {calls} calls");
+        for stays in [false, true] {
+            for nth in (0..calls).step_by(usize::try_from(stride()).unwrap()) {
+                for error in survives(Fault { nth, failure, stays }, is_one_store) {
+                    let kind = error.kind();
+                    // What happens to a disk is neither the caller's fault nor a state of the data.
+                    assert!(
+                        !matches!(kind, ErrorKind::Missing | ErrorKind::Conflict | ErrorKind::Limit),
+                        "{failure:?} {nth}: {error}"
+                    );
+                    *told.entry(format!("{kind:?}")).or_default() += 1;
                 }
+                tried += 1;
             }
         }
     }
-    println!("{tried} failing calls, nothing lost; told as {told:?}");
+    format!("{failure:?}: {tried} failing calls, nothing lost; told as {told:?}")
 }

@@ -1,54 +1,102 @@
 //! Writes again what a disk may have dropped.
 //!
-//! Once a sync has failed, Linux takes what it could not write for written: everybody still reads it, and no later sync writes
+//! Once a sync has failed, Linux takes what it could not write for written: it is still read from memory, and no later sync writes
 //! it, however many succeed (fsync(2); PostgreSQL's developers found out in 2018). For a log that is fatal: what comes behind such a gap is lost with it
-//! when the power goes, though it was synced. So whoever's sync fails writes the whole log again, as it is: the next sync, whoever makes it, waits for
-//! all of it (docs/design/0028-syncs-that-fail.md).
+//! when the power goes, though it was synced. So whoever's sync fails writes again what it was about, as it is (docs/design/0028-syncs-that-fail.md).
 
 #![allow(unsafe_code, reason = "SQLite lends its files as pointers")]
 
 use std::ffi::{c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ffi};
 
 use super::{sql, torn};
 
-/// How long writing again waits for other writers, however little whoever failed wanted to wait.
+/// How long writing again waits for others, however little whoever failed wanted to wait.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read and written at a time.
 const CHUNK: usize = 64 * 1024;
+/// Which lock of the log's index whoever copies the log back has (`WAL_CKPT_LOCK` in SQLite's wal.c).
+const COPYING_BACK: c_int = 1;
 
-/// To be called outside of transactions when `error` came of something that writes: writes the log again, if it was a sync that failed.
+/// To be called when a commit has failed, and its transaction has ended: writes the log again, if it was for want of a sync.
 /// Should that fail as well, there is no more to be done; the error is told in any case.
-pub(super) fn if_sync_failed(connection: &Connection, error: &rusqlite::Error) {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    if code == Some(ffi::SQLITE_IOERR_FSYNC) {
-        let _ = write_log(connection);
+pub(super) fn after_commit(connection: &Connection, error: &rusqlite::Error) {
+    if is_failed_sync(error) {
+        let _ = while_nobody_writes(connection, write_log);
     }
 }
 
-/// Nobody else writes to the log meanwhile.
-#[cold]
-fn write_log(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(PATIENCE)?;
-    connection.execute_batch(sql::BEGIN_WRITE)?;
-    let written = File::of(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER).and_then(|log| log.write_again());
-    connection.execute_batch(sql::ROLLBACK)?;
-    written
+/// The same when copying the log back has failed. SQLite counts frames as copied that it has not synced yet, so the file is written again, too.
+pub(super) fn after_copying_back(connection: &Connection, error: &rusqlite::Error) {
+    if is_failed_sync(error) {
+        let _ = while_nobody_writes(connection, |connection| {
+            write_log(connection)?;
+            let _alone = Copying::keep_off(connection)?;
+            File::of(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?.write_to_disk()
+        });
+    }
 }
 
-/// Puts the first page of a file on disk that has no other. To be called in a transaction that writes, before anything was ever written:
-/// then there is nothing that anybody could copy there.
+fn is_failed_sync(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_FSYNC)
+}
+
+#[cold]
+fn while_nobody_writes(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    connection.busy_timeout(PATIENCE)?;
+    connection.execute_batch(sql::BEGIN_WRITE)?;
+    let done = work(connection);
+    connection.execute_batch(sql::ROLLBACK)?;
+    done
+}
+
+fn write_log(connection: &Connection) -> rusqlite::Result<()> {
+    File::of(connection, ffi::SQLITE_FCNTL_JOURNAL_POINTER)?.write_to_disk()
+}
+
+/// Puts the first page of a file on disk that has no other. To be called in a transaction that writes, before anything was ever written.
 #[cold]
 pub(super) fn write_first_page(connection: &Connection) -> rusqlite::Result<()> {
+    let _alone = Copying::keep_off(connection)?;
     let file = File::of(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
     if file.bytes()? != torn::PAGE as i64 {
         return Ok(());
     }
     file.write_again()?;
     file.sync()
+}
+
+/// Keeps others from copying the log back, until it is dropped. They are the only ones that write to the file.
+struct Copying<'c>(File<'c>);
+
+impl<'c> Copying<'c> {
+    /// Waits for whoever does that at the moment. `None` where nobody else can have the file open, and there are no such locks.
+    fn keep_off(connection: &'c Connection) -> rusqlite::Result<Option<Self>> {
+        let file = File::of(connection, ffi::SQLITE_FCNTL_FILE_POINTER)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match file.lock_index(ffi::SQLITE_SHM_LOCK)? {
+                ffi::SQLITE_OK => return Ok(Some(Self(file))),
+                ffi::SQLITE_IOERR_SHMLOCK => return Ok(None),
+                ffi::SQLITE_BUSY if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                code => return Err(failure(code)),
+            }
+        }
+    }
+}
+
+impl Drop for Copying<'_> {
+    fn drop(&mut self) {
+        // Should it fail, the lock still ends with the connection.
+        let _ = self.0.lock_index(ffi::SQLITE_SHM_UNLOCK);
+    }
 }
 
 /// A file that SQLite has opened.
@@ -72,6 +120,12 @@ impl<'c> File<'c> {
             (Some(file), Some(methods)) => Ok(Self { file, methods }),
             _ => Err(failure(ffi::SQLITE_IOERR)),
         }
+    }
+
+    /// Writes all that is in it again, and waits for the disk. Where that fails once more, the next sync is to find something to write.
+    fn write_to_disk(&self) -> rusqlite::Result<()> {
+        self.write_again()?;
+        self.sync().or_else(|_| self.write_again())
     }
 
     /// Writes all that is in it where it is.
@@ -106,6 +160,13 @@ impl<'c> File<'c> {
         let call = method(self.methods.xWrite)?;
         // SAFETY: SQLite reads so many bytes of `from`.
         check(unsafe { call(self.file.as_ptr(), from.as_ptr().cast(), length(from), at) })
+    }
+
+    /// Takes or gives back the lock of whoever copies the log back; the code of SQLite that comes of it.
+    fn lock_index(&self, what: c_int) -> rusqlite::Result<c_int> {
+        let call = method(self.methods.xShmLock)?;
+        // SAFETY: the file is open, and the lock is one of those there are.
+        Ok(unsafe { call(self.file.as_ptr(), COPYING_BACK, 1, what | ffi::SQLITE_SHM_EXCLUSIVE) })
     }
 
     fn sync(&self) -> rusqlite::Result<()> {

@@ -311,7 +311,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path, earlier: Earlier) ->
     }
     connection.execute_batch(sql::COMMIT).map_err(|error| {
         let _ = run(sql::ROLLBACK);
-        again::if_sync_failed(connection, &error);
+        again::after_commit(connection, &error);
         translate(error, path)
     })
 }

@@ -93,7 +93,7 @@ impl Log {
     }
 }
 
-/// Has the file be written by way of a log. Its first page is written and synced after the pragma has answered, so what comes then is heeded, too.
+/// Has the file be written by way of a log. Its first page is written and synced after the pragma has answered, and `execute_batch` heeds the answer alone.
 pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
     let mut statement = connection.prepare(sql::USE_WAL)?;
     let mut rows = statement.query([])?;
@@ -105,14 +105,14 @@ pub(super) fn begin(connection: &Connection) -> rusqlite::Result<()> {
 pub(super) fn copy_back(connection: &Connection, mode: CheckpointMode) -> bool {
     name_if_possible(connection);
     let copied = connection.wal_checkpoint_v2(Some(MAIN_DB), mode);
-    copied.map(drop).inspect_err(|error| again::if_sync_failed(connection, error)).is_ok()
+    copied.map(drop).inspect_err(|error| again::after_copying_back(connection, error)).is_ok()
 }
 
 /// Copies all of the log back and cuts it to nothing; `false` when others read what is in it alone.
 pub(super) fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     name_if_possible(connection);
     let is_busy = connection.query_row(sql::EMPTY_LOG, [], |row| row.get::<_, i64>(0));
-    is_busy.map(|busy| busy == 0).inspect_err(|error| again::if_sync_failed(connection, error))
+    is_busy.map(|busy| busy == 0).inspect_err(|error| again::after_copying_back(connection, error))
 }
 
 /// Makes sure that the name of the log is on disk. Without that a power cut may lose all that was synced

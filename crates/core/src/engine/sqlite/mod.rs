@@ -418,7 +418,7 @@ impl SqliteEngine {
         body().map_err(|error| self.reconsider(error))?;
         if let Err(error) = self.try_run(sql::COMMIT) {
             drop(rollback);
-            again::if_sync_failed(&self.connection, &error);
+            again::after_commit(&self.connection, &error);
             return Err(error::translate(error, &self.options.path));
         }
         std::mem::forget(rollback);
@@ -501,7 +501,7 @@ impl Engine for SqliteEngine {
         self.refuse_narrow_disk()?;
         let rebuilt = self.try_run(sql::REBUILD);
         if let Err(error) = &rebuilt {
-            again::if_sync_failed(&self.connection, error);
+            again::after_commit(&self.connection, error);
         }
         let emptied = log::empty(&self.connection);
         drop(turn);

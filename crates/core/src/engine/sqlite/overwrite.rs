@@ -10,7 +10,7 @@ use rusqlite::backup::{Backup, StepResult};
 
 use super::connect::{self, Earlier, FileState, connect, file_error, number};
 use super::error::translate;
-use super::{Access, OpenOptions, SqliteEngine, check, layout, log, side_file, sql};
+use super::{Access, OpenOptions, SqliteEngine, again, check, layout, log, side_file, sql};
 use crate::engine::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::Version;
@@ -43,14 +43,18 @@ impl SqliteEngine {
         dest.execute_batch(sql::SYNC_FULL).map_err(|e| translate(e, path))?;
         let backup = Backup::new(&donor.connection, &mut dest).map_err(|e| translate(e, path))?;
         // The first step locks the database, and copies nothing.
-        step(&backup, 0, path)?;
+        told(backup.step(0), path)?;
         if self.data_version()? != seen {
             keep(self)?;
         }
         self.refuse_moved()?;
         let revision = donor.raise_revision(self.present_revision()?)?;
-        step(&backup, -1, path)?;
+        let copied = backup.step(-1);
         drop(backup);
+        if let Err(error) = &copied {
+            again::after_commit(&dest, error);
+        }
+        told(copied, path)?;
         self.log.fold(&self.connection);
         drop(turn);
         Ok(revision)
@@ -145,9 +149,9 @@ impl SqliteEngine {
     }
 }
 
-/// Copies pages; those of the last step are committed.
-fn step(backup: &Backup<'_, '_>, pages: i32, path: &Path) -> Result<()> {
-    match backup.step(pages) {
+/// What came of copying pages, in our words.
+fn told(step: rusqlite::Result<StepResult>, path: &Path) -> Result<()> {
+    match step {
         Ok(StepResult::Done | StepResult::More) => Ok(()),
         Ok(_) => {
             let what = format!("{} is busy: another program kept it locked for too long", path.display());

@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ use crate::sys;
 
 /// How long a writer waits in line before it closes the gate.
 const LONG_WAIT: Duration = Duration::from_millis(20);
-/// How long a closed gate keeps one that comes later: whoever closed it may have been stopped.
-const LONGEST_AT_GATE: Duration = Duration::from_millis(100);
+/// How long a closed gate is heeded: whoever keeps it closed says so again in time, unless it was stopped.
+const HEEDED: Duration = Duration::from_millis(100);
 /// The byte of the side file whose lock is the gate.
 const GATE: u16 = 0;
 
@@ -73,21 +73,40 @@ impl Turnstile {
 /// Takes the lock of the side file within `patience`; `false` when it was not our turn by then.
 fn take(file: &File, patience: Duration) -> io::Result<bool> {
     let start = Instant::now();
-    if sys::is_byte_locked(file, GATE) {
-        sys::await_byte(file, GATE, patience.min(LONGEST_AT_GATE));
+    let left = || patience.saturating_sub(start.elapsed());
+    while sys::is_byte_locked(file, GATE) && is_heeded(file) {
+        if left().is_zero() {
+            return Ok(false);
+        }
+        sys::await_byte(file, GATE, left().min(HEEDED));
     }
-    let mut gate = None;
+    let mut gate: Option<ClosedGate<'_>> = None;
     loop {
-        let left = patience.saturating_sub(start.elapsed());
-        let limit = if gate.is_some() { left } else { left.min(LONG_WAIT) };
+        let left = left();
+        let limit = left.min(if gate.is_some() { HEEDED / 2 } else { LONG_WAIT });
         if sys::lock_within(file, limit)? {
             return Ok(true);
         }
         if limit == left {
             return Ok(false);
         }
-        gate = ClosedGate::of(file);
+        match &gate {
+            Some(gate) => gate.renew(),
+            None => gate = ClosedGate::of(file),
+        }
     }
+}
+
+/// Whether the gate was closed, or kept closed, a short while ago; the side file has that moment.
+fn is_heeded(file: &File) -> bool {
+    let mut said = [0; 8];
+    let said = file.read_exact_at(&mut said, 0).map(|()| u64::from_le_bytes(said));
+    said.is_ok_and(|said| u128::from(now().abs_diff(said)) <= HEEDED.as_millis())
+}
+
+/// The same for all processes, whatever becomes of the wall clock.
+fn now() -> u64 {
+    sys::uptime_millis().unwrap_or_default()
 }
 
 /// Keeps those who come from now on from the line, until it is dropped.
@@ -96,9 +115,16 @@ struct ClosedGate<'a> {
 }
 
 impl<'a> ClosedGate<'a> {
-    /// `None` when somebody else has closed it, which serves as well.
+    /// `None` when somebody else has closed it, which serves as well, or passes it at this moment.
     fn of(file: &'a File) -> Option<Self> {
-        sys::try_lock_byte(file, GATE).then_some(Self { file })
+        let gate = sys::try_lock_byte(file, GATE).then_some(Self { file })?;
+        gate.renew();
+        Some(gate)
+    }
+
+    /// Without room for it, nobody heeds the gate.
+    fn renew(&self) {
+        let _ = self.file.write_all_at(&now().to_le_bytes(), 0);
     }
 }
 
@@ -144,7 +170,9 @@ mod tests {
     }
 
     fn await_closed_gate(seen_by: &Turnstile) {
+        let start = Instant::now();
         while !is_gate_closed(seen_by) {
+            assert!(start.elapsed() < PATIENCE, "nobody closes the gate");
             thread::yield_now();
         }
     }
@@ -175,14 +203,30 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_that_stays_closed_is_passed_after_a_while() {
+    fn a_gate_is_heeded_as_long_as_somebody_says_so() {
         let folder = tempfile::tempdir().unwrap();
-        let Some((stopped, other)) = two_turnstiles(&folder) else { return };
-        let _gate = close_gate(&stopped).unwrap();
+        let Some((waiting, other)) = two_turnstiles(&folder) else { return };
+        let gate = close_gate(&waiting).unwrap();
+        let (begun, mut said, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+        thread::scope(|scope| {
+            let turn = scope.spawn(|| other.wait(PATIENCE).unwrap().is_some());
+            while begun.elapsed() < 3 * HEEDED && !turn.is_finished() {
+                gate.renew();
+                longest = longest.max(said.elapsed());
+                said = Instant::now();
+                thread::sleep(HEEDED / 20);
+            }
+            // On a busy machine this thread may have been late itself.
+            assert!(begun.elapsed() >= 3 * HEEDED || longest.max(said.elapsed()) > HEEDED / 2);
+            // From here on it is as if whoever has closed it was stopped.
+            assert!(turn.join().unwrap());
+        });
         let start = Instant::now();
-        assert!(other.wait(PATIENCE).unwrap().is_some());
-        assert!(start.elapsed() >= LONGEST_AT_GATE);
-        assert!(other.wait(Duration::ZERO).unwrap().is_some(), "whoever does not wait is not kept");
+        for _ in 0..100 {
+            assert!(other.wait(PATIENCE).unwrap().is_some());
+        }
+        assert!(start.elapsed() < 10 * HEEDED, "a gate that is not heeded keeps nobody");
+        assert!(is_gate_closed(&other));
     }
 
     #[test]
