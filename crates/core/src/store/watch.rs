@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Head, Record, Version};
 
 /// A page ends after this many changes,
-const PAGE: usize = 1000;
+const PAGE: usize = 250;
 /// or after so many bytes of values.
-const PAGE_BYTES: usize = 1024 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 /// How many expired entries one transaction of a watch removes.
 const EXPIRED_AT_ONCE: usize = 1000;
 /// After how long a watch tries again to remove what it could not.
