@@ -73,7 +73,7 @@ pub(super) fn doze(
 const NUDGE: Duration = Duration::from_millis(5);
 
 /// Byte of the WAL index on which every attached process holds a shared lock (`UNIX_SHM_DMS` in SQLite's os_unix.c).
-const DEAD_MANS_SWITCH: libc::off_t = 128;
+const DEAD_MANS_SWITCH: u16 = 128;
 
 /// The number that the kernel draws as it starts.
 pub(super) fn boot() -> Option<u128> {
@@ -118,51 +118,53 @@ fn wait_until(deadline: Instant, call: impl Fn() -> libc::c_int) -> io::Result<b
 }
 
 pub(super) fn try_lock_byte(file: &File, byte: u16) -> bool {
-    lock_byte(file, libc::F_OFD_SETLK, libc::F_WRLCK, byte).0 == 0
+    lock_byte(file.as_raw_fd(), libc::F_OFD_SETLK, libc::F_WRLCK, byte).is_ok()
 }
 
 pub(super) fn unlock_byte(file: &File, byte: u16) {
-    lock_byte(file, libc::F_OFD_SETLK, libc::F_UNLCK, byte);
+    // Should it fail, the lock still ends with the file's last descriptor.
+    let _ = lock_byte(file.as_raw_fd(), libc::F_OFD_SETLK, libc::F_UNLCK, byte);
 }
 
-#[allow(clippy::unnecessary_cast, reason = "the types of the constants differ between C libraries")]
 pub(super) fn is_byte_locked(file: &File, byte: u16) -> bool {
-    let (status, found) = lock_byte(file, libc::F_OFD_GETLK, libc::F_RDLCK, byte);
-    status == 0 && found != libc::F_UNLCK as libc::c_short
+    lock_byte(file.as_raw_fd(), libc::F_OFD_GETLK, libc::F_RDLCK, byte)
+        .is_ok_and(|kind| kind != libc::F_UNLCK)
 }
 
 pub(super) fn await_byte(file: &File, byte: u16, limit: Duration) {
     let deadline = Instant::now() + limit;
-    if !signal_is_ours() {
-        while is_byte_locked(file, byte) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
-        return;
-    }
     // To wait for such a lock is to get it, for a moment.
-    let wait = || lock_byte(file, libc::F_OFD_SETLKW, libc::F_RDLCK, byte).0;
-    if let Ok(true) = wait_until(deadline, wait) {
-        unlock_byte(file, byte);
+    let lock = || lock_byte(file.as_raw_fd(), libc::F_OFD_SETLKW, libc::F_RDLCK, byte).map_or(-1, |_| 0);
+    match signal_is_ours().then(|| wait_until(deadline, lock)) {
+        Some(Ok(true)) => unlock_byte(file, byte),
+        Some(Ok(false)) => {}
+        Some(Err(_)) | None => {
+            while is_byte_locked(file, byte) && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 }
 
-/// Sets or gets the lock of an open file on one of its bytes; also tells the kind of lock that the kernel found.
+/// Sets or asks for the lock on one byte of an open file, and hands on the kind of lock that the kernel answers with.
 #[allow(clippy::unnecessary_cast, reason = "the types of the fields differ between C libraries")]
 fn lock_byte(
-    file: &File,
+    descriptor: RawFd,
     command: libc::c_int,
     kind: libc::c_int,
     byte: u16,
-) -> (libc::c_int, libc::c_short) {
-    // SAFETY: all zeros are a value of this type, which outlives the call; the descriptor is open as long as `file` lives.
+) -> io::Result<libc::c_int> {
+    // SAFETY: all zeros are a value of this type, which outlives the call; to a descriptor that is not open the kernel says so.
     unsafe {
         let mut lock: libc::flock = mem::zeroed();
         lock.l_type = kind as libc::c_short;
         lock.l_whence = libc::SEEK_SET as libc::c_short;
         lock.l_start = byte.into();
         lock.l_len = 1;
-        let status = libc::fcntl(file.as_raw_fd(), command, &raw mut lock);
-        (status, lock.l_type)
+        match libc::fcntl(descriptor, command, &raw mut lock) {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(lock.l_type.into()),
+        }
     }
 }
 
@@ -319,20 +321,8 @@ pub(super) fn peek(path: &Path, bytes: &mut [u8]) -> io::Result<usize> {
 }
 
 pub(super) fn is_attached_elsewhere(shm: &Path) -> io::Result<bool> {
-    let descriptor = lasting(shm)?;
-    // SAFETY: all zeros is a valid flock; the descriptor stays open for good.
-    let lock = unsafe {
-        let mut lock: libc::flock = mem::zeroed();
-        lock.l_type = libc::F_WRLCK as libc::c_short;
-        lock.l_whence = libc::SEEK_SET as libc::c_short;
-        lock.l_start = DEAD_MANS_SWITCH;
-        lock.l_len = 1;
-        if libc::fcntl(descriptor, libc::F_GETLK, &raw mut lock) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        lock
-    };
-    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
+    let kind = lock_byte(lasting(shm)?, libc::F_GETLK, libc::F_WRLCK, DEAD_MANS_SWITCH)?;
+    Ok(kind != libc::F_UNLCK)
 }
 
 /// One line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`.

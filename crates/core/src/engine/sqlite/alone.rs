@@ -78,10 +78,8 @@ impl Alone {
         if let FileState::Empty = connect::inspect(&self.connection, &self.path)? {
             return Ok(());
         }
-        match log::empty(&self.connection).map_err(|e| translate_held(e, &self.path))? {
-            true => Ok(()),
-            false => Err(held_by_others(&self.path)),
-        }
+        let is_empty = log::empty(&self.connection).map_err(|e| translate_held(e, &self.path))?;
+        if is_empty { Ok(()) } else { Err(held_by_others(&self.path)) }
     }
 
     /// The file, with links resolved.
