@@ -507,6 +507,22 @@ mod tests {
     }
 
     #[test]
+    fn errors_name_the_part() {
+        let long = "x".repeat(513);
+        for (part, address) in [
+            ("project", format!("{long}.n.k")),
+            ("namespace", format!("p.{long}.k")),
+            ("key", format!("p.n.{long}")),
+            ("context", format!("p.n.k__{long}")),
+        ] {
+            let error = notation().address(&address).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        let alone = Notation { short: Short::Keys, ..Notation::default() };
+        assert!(alone.listing(Some("n.k")).unwrap_err().to_string().contains("prefix"));
+    }
+
+    #[test]
     fn empty_parts_are_errors() {
         for (text, part) in [
             ("", Part::Key),
@@ -519,6 +535,32 @@ mod tests {
         ] {
             assert_eq!(notation().address(text), Err(AddressError::Empty(part)), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_used_again_is_the_new_text_or_as_before() {
+        let mut name = EntryName::nothing();
+        name.assign("k__a").unwrap();
+        assert_eq!((name.key(), name.context()), ("k", Some("a")));
+        assert!(name.assign("k__").is_err());
+        assert_eq!(name.as_str(), "k__a");
+        name.become_checked("b");
+        assert_eq!(name, EntryName::parse("b").unwrap());
+    }
+
+    #[test]
+    fn names_that_are_left_out_have_a_default() {
+        for (project, namespace, shown) in [
+            (None, None, "default.default"),
+            (Some("p"), None, "p.default"),
+            (None, Some("n"), "default.n"),
+            (Some("p"), Some("n"), "p.n"),
+        ] {
+            let found = Namespace::or_default(project, namespace).unwrap();
+            assert_eq!(found.display(Delimiter::default()), shown);
+            assert_eq!(format!("{}.{}", found.project(), found.namespace()), shown);
+        }
+        assert!(Namespace::or_default(Some(""), None).is_err());
     }
 
     #[test]
@@ -584,6 +626,16 @@ mod tests {
     }
 
     #[test]
+    fn there_is_a_delimiter_for_every_address() {
+        let all: Vec<_> = Delimiter::all().map(Delimiter::char).collect();
+        assert!(all.len() > 2 * MAX_NAME_BYTES + MAX_KEY_BYTES, "{}", all.len());
+        assert!(all.is_sorted_by(|a, b| a < b), "none comes twice");
+        for delimiter in all {
+            assert_eq!(delimiter.to_string().parse::<Delimiter>().map(Delimiter::char), Ok(delimiter));
+        }
+    }
+
+    #[test]
     fn only_the_delimiter_in_use_is_barred() {
         let bars = Notation { delimiter: "|".parse().unwrap(), ..Notation::default() };
         assert_eq!(bars.address("x|y|z"), notation().address("x.y.z"));
@@ -621,6 +673,24 @@ mod tests {
         let alone = Notation { short: Short::Keys, ..Notation::default() };
         assert_eq!(alone.listing(None), Ok(within("default", "default", "")));
         assert_eq!(alone.listing(Some("pre")), Ok(within("default", "default", "pre")));
+    }
+
+    #[test]
+    fn a_listing_covers_what_it_names_and_nothing_else() {
+        let within = Namespace::new("p", "n").unwrap();
+        for (listing, covered) in [
+            (Listing::All, "p.n p.x x.n x.p d.p d.n"),
+            (Listing::Project("p".to_owned()), "p.n p.x"),
+            (Listing::StartingWith("p".to_owned()), "p.n p.x d.p"),
+            (Listing::Within { namespace: within, prefix: String::new() }, "p.n"),
+        ] {
+            let covers = |text: &&str| {
+                let namespace = Namespace::parse(text, Delimiter::default()).unwrap();
+                listing.covers(&namespace, "d")
+            };
+            let found: Vec<_> = ["p.n", "p.x", "x.n", "x.p", "d.p", "d.n"].into_iter().filter(covers).collect();
+            assert_eq!(found.join(" "), covered, "{listing:?}");
+        }
     }
 
     #[test]
