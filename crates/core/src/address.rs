@@ -688,7 +688,8 @@ mod tests {
                 let namespace = Namespace::parse(text, Delimiter::default()).unwrap();
                 listing.covers(&namespace, "d")
             };
-            let found: Vec<_> = ["p.n", "p.x", "x.n", "x.p", "d.p", "d.n"].into_iter().filter(covers).collect();
+            let found: Vec<_> =
+                ["p.n", "p.x", "x.n", "x.p", "d.p", "d.n"].into_iter().filter(covers).collect();
             assert_eq!(found.join(" "), covered, "{listing:?}");
         }
     }

@@ -296,3 +296,37 @@ fn a_file_whose_sync_has_failed_has_all_that_was_copied_back() {
     assert!(problems.is_empty(), "{problems:?}");
     work::same(&work::entries(&store).unwrap(), &there, "after the cut");
 }
+
+/// Whichever sync of a restore fails, the next writer goes on from what it finds, and a power cut costs it nothing.
+#[test]
+fn nothing_hangs_on_a_restore_whose_sync_has_failed() {
+    let _alone = super::alone();
+    let mut failed = 0;
+    for nth in 0.. {
+        let (folder, source, left) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
+        let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
+        set_long(&open(source.path()), b's');
+        disk::record(folder.path());
+        Step::Set(1, b"before".to_vec()).run(&open(folder.path())).unwrap();
+        disk::fail(Some(Fault { nth, failure: Failure::Sync, stays: false }));
+        let restored = work::restore(folder.path(), source.path());
+        let has_failed = disk::calls() > nth;
+        disk::fail(None);
+        let store = open(folder.path());
+        Step::Set(3, b"after".to_vec()).run(&store).unwrap();
+        let there = work::entries(&store).unwrap();
+        let recording = disk::recorded();
+        recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
+        drop(store);
+        let store = open(left.path());
+        assert!(store.check(false).unwrap().problems.is_empty(), "sync {nth}");
+        work::same(&work::entries(&store).unwrap(), &there, &format!("sync {nth}"));
+        assert_eq!(there.contains_key(&7), !there.contains_key(&1), "sync {nth}: one state or the other");
+        failed += usize::from(restored.is_err());
+        if !has_failed {
+            restored.unwrap();
+            break;
+        }
+    }
+    assert!(failed > 0, "a sync that fails is told");
+}

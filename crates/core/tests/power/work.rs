@@ -1,7 +1,7 @@
 //! Work for a store, and what is there after each step of it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prontodb_core::engine::sqlite::{Durability, Lifetime, OpenOptions, SqliteEngine};
 use prontodb_core::store::{Condition, SetOptions};
@@ -15,8 +15,17 @@ pub(crate) type Entries = BTreeMap<usize, Vec<u8>>;
 const ENTRIES: usize = 30;
 
 pub(crate) fn open(folder: &Path, durability: Durability, lifetime: Lifetime) -> Result<Store> {
-    let path = folder.join("x.prdb");
-    SqliteEngine::open(OpenOptions { durability, lifetime, ..OpenOptions::new(path) }).map(Store::new)
+    SqliteEngine::open(OpenOptions { durability, lifetime, ..OpenOptions::new(path(folder)) }).map(Store::new)
+}
+
+fn path(folder: &Path) -> PathBuf {
+    folder.join("x.prdb")
+}
+
+/// Puts what the database of another folder has in the place of what there is.
+pub(crate) fn restore(folder: &Path, source: &Path) -> Result<()> {
+    let engine = SqliteEngine::open(OpenOptions::new(path(folder)))?;
+    engine.overwrite(&path(source), &mut |_| Ok(())).map(drop)
 }
 
 /// The address of an entry, in one of two namespaces.
