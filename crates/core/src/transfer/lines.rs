@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use memchr::memchr;
+
 use super::{cannot_read, on_line};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stream::BYTE_ORDER_MARK;
@@ -26,9 +28,8 @@ pub(super) fn for_each(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        let most = u64::try_from(max_bytes).unwrap_or(u64::MAX).saturating_add(1);
-        let read = source.by_ref().take(most).read_until(b'\n', &mut line);
-        if read.map_err(cannot_read)? == 0 {
+        read_line(&mut source, max_bytes.saturating_add(1), &mut line).map_err(cannot_read)?;
+        if line.is_empty() {
             break;
         }
         let text = line.strip_suffix(b"\n").unwrap_or(&line);
@@ -41,6 +42,26 @@ pub(super) fn for_each(
         let is_blank = text.trim_ascii().is_empty() && !text.contains(&b'\t');
         if !is_blank {
             visit(number, text).map_err(|error| error.at(on_line(number)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds what comes next, up to the end of a line, which is taken along, or until the line has `most` bytes. `read_until` of the
+/// standard library does the same, and searches eight bytes at a time: a twentieth of an import.
+fn read_line(source: &mut impl BufRead, most: usize, line: &mut Vec<u8>) -> io::Result<()> {
+    while line.len() < most {
+        let there = match source.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            there => there?,
+        };
+        let there = &there[..there.len().min(most - line.len())];
+        let end = memchr(b'\n', there);
+        let length = end.map_or(there.len(), |at| at + 1);
+        line.extend_from_slice(&there[..length]);
+        source.consume(length);
+        if end.is_some() || length == 0 {
+            break;
         }
     }
     Ok(())

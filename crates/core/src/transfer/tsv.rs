@@ -5,6 +5,7 @@ use std::io::Read;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memchr_iter;
 
 use super::{GivenMetakeys, Meta, ReadOptions, invalid, lines, meta_columns, on_line};
 use crate::address::EntryName;
@@ -41,20 +42,21 @@ pub(super) fn read(
 ) -> Result<()> {
     let (mut name, mut value) = (EntryName::nothing(), Vec::new());
     lines::for_each(source, options.max_line_bytes, |number, line| {
-        let line = std::str::from_utf8(line).map_err(|_| invalid("the line is not UTF-8"))?;
-        // One more than there can be tells enough.
-        let columns: Vec<_> = line.splitn(MOST_COLUMNS + 1, '\t').collect();
-        let (key, base64, meta) = match columns[..] {
+        let mut columns = [&b""[..]; MOST_COLUMNS + 1];
+        let (key, base64, meta) = match *split(line, &mut columns) {
             [key, base64] => (key, base64, Meta::default()),
             [key, base64, created, updated, expires, writer, ref metakeys @ ..] if metakeys.len() <= 1 => {
-                let [created, updated, expires, writer] = [created, updated, expires, writer].map(Some);
                 // Those that were written before there were any have no such column.
-                let metakeys =
-                    metakeys.first().map_or(GivenMetakeys::Nothing, |json| GivenMetakeys::Json(json));
+                let metakeys = match metakeys.first() {
+                    Some(json) => GivenMetakeys::Json(text(json)?),
+                    None => GivenMetakeys::Nothing,
+                };
+                let [created, updated] = [Some(text(created)?), Some(text(updated)?)];
+                let [expires, writer] = [Some(text(expires)?), Some(text(writer)?)];
                 (key, base64, Meta { created, updated, expires, writer, metakeys })
             }
             [_] => return Err(invalid("there is no tab; key, tab and value in base64 are wanted")),
-            _ => {
+            ref columns => {
                 let more = if columns.len() > MOST_COLUMNS {
                     format!("more than {MOST_COLUMNS}")
                 } else {
@@ -63,10 +65,25 @@ pub(super) fn read(
                 return Err(invalid(format!("there are {more} columns; 2 are wanted, or 7 with meta")));
             }
         };
-        name.assign(key)?;
+        name.assign(text(key)?)?;
         value.clear();
         STANDARD.decode_vec(base64, &mut value).map_err(|_| invalid("the value is no base64"))?;
         let life = meta.life(options)?;
         visit(on_line(number), &name, Change::Set { value: &value, life })
     })
+}
+
+/// What stands between the tabs of a line; one column more than there can be, which has all the rest, tells enough.
+fn split<'c, 'l>(line: &'l [u8], columns: &'c mut [&'l [u8]; MOST_COLUMNS + 1]) -> &'c [&'l [u8]] {
+    let (mut count, mut start) = (0, 0);
+    for tab in memchr_iter(b'\t', line).take(MOST_COLUMNS) {
+        columns[count] = &line[start..tab];
+        (count, start) = (count + 1, tab + 1);
+    }
+    columns[count] = &line[start..];
+    &columns[..=count]
+}
+
+fn text(column: &[u8]) -> Result<&str> {
+    std::str::from_utf8(column).map_err(|_| invalid("the line is not UTF-8"))
 }
