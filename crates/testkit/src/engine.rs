@@ -180,6 +180,7 @@ macro_rules! engine_suite {
                     totals_count_entries_and_bytes_of_names_and_values
                     totals_follow_every_change
                     totals_leave_out_what_has_expired
+                    what_has_expired_is_counted
                     totals_count_all_when_no_moment_is_given
                     totals_are_those_of_one_space
                     expired_entries_come_by_expiry_then_name

@@ -49,6 +49,20 @@ pub fn totals_leave_out_what_has_expired(engine: &dyn Engine) {
     assert_eq!(totals(engine, &space, Some(11)), one);
 }
 
+/// From the millisecond it expires at, and until it is removed.
+pub fn what_has_expired_is_counted(engine: &dyn Engine) {
+    let space = some_space(engine);
+    let expired = |millis| read(engine, |view| view.count_expired(&space, Millis(NOW.0 + millis)));
+    assert_eq!(expired(10), 0);
+    for (name, millis) in [("at 10", 10), ("too", 10), ("at 20", 20)] {
+        put_with(engine, &space, name, &head_that_expires_in(millis), b"");
+    }
+    put_with(engine, &space, "never", &plain_head(), b"");
+    assert_eq!([9, 10, 19, 20].map(expired), [0, 2, 2, 3]);
+    write(engine, |txn| txn.remove(&space, "too"));
+    assert_eq!(expired(20), 2);
+}
+
 /// What has expired takes room until it is removed.
 pub fn totals_count_all_when_no_moment_is_given(engine: &dyn Engine) {
     let space = some_space(engine);
