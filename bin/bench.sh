@@ -108,6 +108,12 @@ keep() {
     { describe && "$@" && describe_end; } | tee "$kept"
 }
 
+# A copy, which lies in memory as a program does that was just installed: one starts up to a third slower where its pages have come there
+# one by one (docs/performance.md).
+copy() {
+    [ ! -x "$1" ] || { mkdir -p "$scratch/bin" && cp "$1" "$scratch/bin/" && echo "$scratch/bin/${1##*/}"; }
+}
+
 # Measures with the environment of Python that has been installed, if there is one.
 run_scoreboard() {
     local board=target/scoreboard python=python3
@@ -118,19 +124,13 @@ run_scoreboard() {
     scratch=$(mktemp -d "$PWD/$board/bench.XXXXXX")
     trap 'rm -rf "$scratch"' EXIT
     run=(env -i PATH="$PATH" HOME="$scratch" PYTHONDONTWRITEBYTECODE=1
-        "$python" benches/scoreboard "$prontodb" "$board/npm" "$scratch")
+        "$python" benches/scoreboard "$(copy "$prontodb")" "$board/npm" "$scratch")
     if [ -n "$quick" ]; then
         "${run[@]}" --quick
     else
         keep "${run[@]}"
         say "bench.sh: python3 benches/scoreboard --write-docs $kept puts the figures into the documentation"
     fi
-}
-
-# A copy, which lies in memory as a program does that was just installed: one starts up to a third slower where its pages have come there
-# one by one (docs/performance.md).
-copy() {
-    [ ! -x "$1" ] || { mkdir -p "$scratch/bin" && cp "$1" "$scratch/bin/" && echo "$scratch/bin/${1##*/}"; }
 }
 
 prontodb=$(if [ -n "${PRONTODB:-}" ]; then cd "$called_from" && realpath "$PRONTODB"; else bin/build.sh; fi)

@@ -21,7 +21,7 @@ pub const FORMATS: Words = Words(&["tsv", "json", "jsonl", "csv", "stream"]);
 /// Write the entries of a namespace down, for import
 ///
 /// In the order of their keys, contexts in the keys. Without --output on standard output; a file is put in place when it is
-/// whole. With --with-meta also when entries were made, when they end, who wrote them, and metakeys.
+/// whole, and not at all where there is no such namespace. With --with-meta also when entries were made, when they end, who wrote them, and metakeys.
 #[derive(clap::Args)]
 pub struct Export {
     /// The namespace, then what keys start with; with -p or -n only that
@@ -49,8 +49,9 @@ impl Run for Export {
         let format = format(name, self.output.as_deref(), self.with_meta)?;
         let (namespace, prefix) = place(cx, &self.words)?;
         let store = cx.open_existing()?;
+        let delimiter = cx.notation.delimiter;
         let mut exporter = Exporter {
-            writer: Writer::new(format, self.with_meta, namespace.clone(), cx.notation.delimiter),
+            writer: Writer::new(format, self.with_meta, namespace.clone(), delimiter),
             target: Target::open(self.output)?,
             out: &mut cx.out,
             now: store.now(),
@@ -61,6 +62,18 @@ impl Run for Export {
         exporter.writer.begin(exporter.out.buffer());
         let query = Query { prefix, fields: Fields::All, ..Query::default() };
         store.list_at_once(&namespace, &query, &mut exporter)?;
+        let is_there = || {
+            store
+                .namespaces(Some(namespace.project()))
+                .map(|all| all.iter().any(|it| it.namespace == namespace))
+        };
+        if exporter.is_for_nothing() && !is_there()? {
+            // A file may hold what was exported before somebody misspelt a name.
+            let shown = namespace.display(delimiter);
+            let what = format!("there is no namespace {shown}; no file was written");
+            return Err(Failure::new(Code::Missing, "not_found", what)
+                .hint("prontodb namespaces lists those there are"));
+        }
         if exporter.end()? == 0 {
             output::note("there is nothing to export");
         }
@@ -137,6 +150,11 @@ impl Sink for Exporter<'_> {
 }
 
 impl Exporter<'_> {
+    /// Whether a file would be written that has no entry.
+    fn is_for_nothing(&self) -> bool {
+        self.count == 0 && matches!(self.target, Target::Fresh(_))
+    }
+
     /// Writes what comes last, and says how many entries there were.
     fn end(mut self) -> Result<u64, Failure> {
         if let Some(failure) = self.failure {

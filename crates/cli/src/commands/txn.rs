@@ -40,7 +40,8 @@ impl Run for Txn {
             let what = format!("the transaction is longer than {limit} bytes");
             return Err(Failure::new(Code::Limit, "limit", what));
         }
-        let (transaction, identity) = match text.trim_ascii_start().first() {
+        let unmarked = text.strip_prefix(stream::BYTE_ORDER_MARK).unwrap_or(&text);
+        let (transaction, identity) = match unmarked.trim_ascii_start().first() {
             None => return Err(Failure::invalid("the transaction is empty")),
             Some(b'[') => {
                 let what = "a transaction is one JSON object, and this is an array";

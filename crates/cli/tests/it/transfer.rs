@@ -169,6 +169,23 @@ fn an_output_takes_the_place_of_a_file_as_it_was() {
 }
 
 #[test]
+fn a_name_that_is_misspelt_costs_no_file_that_was_exported() {
+    let s = furnished();
+    s.run(["export", "p.n", "--output", "kept.tsv"]).succeeds();
+    let kept = fs::read(s.path("kept.tsv")).unwrap();
+    for words in [&["export", "p.m"][..], &["export", "q.n", "a"], &["export", "p.n", "-d", "none.prdb"]] {
+        for file in ["kept.tsv", "new.tsv"] {
+            s.run(words).args(["--output", file]).fails(2).stderr_has("no file was written");
+        }
+    }
+    assert_eq!(fs::read(s.path("kept.tsv")).unwrap(), kept);
+    assert!(!s.path("new.tsv").exists());
+    // A namespace that is there may well have nothing of what is wanted.
+    s.run(["export", "p.n", "nothing", "--output", "kept.tsv"]).succeeds();
+    assert_eq!(fs::read(s.path("kept.tsv")).unwrap(), b"");
+}
+
+#[test]
 fn no_output_goes_over_a_database() {
     let s = sandbox_with([("p.n.a", "1")]);
     s.run(["set", "p.n.a", "1", "-d", "other.prdb"]).prints("");

@@ -91,6 +91,19 @@ fn a_stream_is_a_transaction_too() {
 }
 
 #[test]
+fn a_byte_order_mark_says_nothing() {
+    let s = sandbox();
+    for (text, value) in [("{\"then\":[{\"set\":\"p.n.a\",\"v\":\"b=c\"}]}", "b=c"), ("meta:path=p.n; a=d;", "d")] {
+        for input in [format!("\u{feff}{text}"), format!("\u{feff}\n {text}")] {
+            txn(&s, input).env("PRONTO_SECURITY", "false").succeeds();
+            s.run(["scan"]).prints(format!("p.n.a={value}\n"));
+            s.run(["del", "p.n.a"]).succeeds();
+        }
+    }
+    txn(&s, "\u{feff}").fails(1).stderr_has("the transaction is empty");
+}
+
+#[test]
 fn what_only_reads_writes_nothing_and_waits_for_nobody() {
     let s = sandbox();
     let look = r#"{"if":[{"k":"p.n.k","present":true}],"then":[{"get":"p.n.k"}]}"#;

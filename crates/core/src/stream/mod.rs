@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::Place;
 
 /// What some programs write in front of UTF-8 (U+FEFF); it says nothing.
-pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// What a value in base64 begins with.
 const BASE64_MARK: &[u8] = b"b64:";
 /// What the name of a directive begins with.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use csv::Writer;
 use csv_core::ReadRecordResult;
-use memchr::memchr_iter;
+use memchr::{memchr, memchr_iter};
 
 use super::lines::without_mark;
 use super::{GivenMetakeys, Meta, ReadOptions, cannot_read, invalid, meta_columns, on_line};
@@ -125,12 +125,12 @@ impl<R: Read> Records<R> {
 
     /// Reads a record; says how many fields it has.
     fn cut(&mut self) -> Result<Option<usize>> {
-        let (mut taken, mut filled, mut count, mut quotes) = (0, 0, 0, 0);
+        let (mut taken, mut filled, mut count, mut quotes) = (0, 0, 0, Quotes::Start);
         loop {
             let source = self.source.fill_buf().map_err(cannot_read)?;
             let (result, read, written, ended) =
                 self.parser.read_record(source, &mut self.text[filled..], &mut self.ends[count..]);
-            quotes += memchr_iter(b'"', &source[..read]).count();
+            quotes = quotes.after(&source[..read])?;
             self.source.consume(read);
             (taken, filled, count) = (taken + read, filled + written, count + ended);
             // The end of the line, be that of two bytes, is no part of it.
@@ -144,11 +144,9 @@ impl<R: Read> Records<R> {
                 ReadRecordResult::OutputEndsFull => {
                     return Err(invalid(format!("there are more than {MOST_COLUMNS} columns")));
                 }
-                ReadRecordResult::Record if quotes % 2 == 1 => {
-                    // The parser would take all that follows for the field, or the quote for a part of it.
-                    return Err(invalid(
-                        "a quote is never closed, or stands alone; two stand for one in quotes",
-                    ));
+                // The parser would take all that follows for the field.
+                ReadRecordResult::Record if quotes == Quotes::Open => {
+                    return Err(invalid("a quote is never closed; two stand for one in quotes"));
                 }
                 ReadRecordResult::Record => return Ok(Some(count)),
                 ReadRecordResult::End => return Ok(None),
@@ -165,6 +163,41 @@ impl<R: Read> Records<R> {
             start = *end;
         }
         Ok(Record { line, fields, count })
+    }
+}
+
+/// Where a record stands with its quotes. The parser takes quotes that stand where none may for a part of the value, or leaves them out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    /// At the start of a field.
+    Start,
+    /// In a field without quotes.
+    Bare,
+    /// In a field with quotes.
+    Open,
+    /// Behind a quote in such a field: its end, or the first of two.
+    Closed,
+}
+
+impl Quotes {
+    fn after(self, bytes: &[u8]) -> Result<Self> {
+        let is_plain = matches!(self, Self::Start | Self::Bare) && memchr(b'"', bytes).is_none();
+        // Without a quote the last byte says all.
+        let first = if is_plain { bytes.len().saturating_sub(1) } else { 0 };
+        bytes[first..].iter().try_fold(self, |quotes, byte| quotes.after_byte(*byte))
+    }
+
+    fn after_byte(self, byte: u8) -> Result<Self> {
+        match (self, byte) {
+            (Self::Start | Self::Closed, b'"') => Ok(Self::Open),
+            (Self::Open, b'"') => Ok(Self::Closed),
+            (Self::Open, _) => Ok(Self::Open),
+            (_, b',' | b'\n' | b'\r') => Ok(Self::Start),
+            (Self::Bare, b'"') | (Self::Closed, _) => Err(invalid(
+                "a quote stands where none may: quotes stand around a whole field, and two in it for one",
+            )),
+            _ => Ok(Self::Bare),
+        }
     }
 }
 

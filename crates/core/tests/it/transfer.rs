@@ -325,7 +325,7 @@ fn what_is_no_such_format_is_refused_with_its_line() {
         (Format::Csv, "key,value\n,1", "line 2: the key is empty"),
         (Format::Csv, "key,value\na,1\nb,\"2\nc,3\n", "line 3: a quote is never closed"),
         (Format::Csv, "key,value\na,\"", "line 2: a quote is never closed"),
-        (Format::Csv, "key,value\na,5\" disk\nb,2", "line 2: a quote is never closed"),
+        (Format::Csv, "key,value\na,5\" disk\nb,2", "line 2: a quote stands where none may"),
         (
             Format::Stream,
             "a=1;meta:op=del;b=",
@@ -458,6 +458,15 @@ fn records_end_as_lines_do_and_blank_lines_are_free() {
     // A quote that nothing closes would take the rest.
     let message = refusal(b"key,value\na,\"1\"\"2\nb,3", Format::Csv, false);
     assert!(message.starts_with("line 2: a quote is never closed"), "{message}");
+    for misplaced in ["a,\"1\"x", "a,\"\"1\"\"", "a,x\"y\"", "a,x\"", "a,\"1\" ", "a, \"1\"", "\"a\"b,1"] {
+        let message = refusal(format!("key,value\nb,\"2\"\n{misplaced}\n").as_bytes(), Format::Csv, false);
+        assert!(message.starts_with("line 3: a quote stands where none may"), "{misplaced}: {message}");
+    }
+    for (field, value) in
+        [("\"\"", ""), ("\"\"\"\"", "\""), ("\"1\"\"2,\"\"\n\"", "1\"2,\"\n"), ("' '", "' '")]
+    {
+        assert_eq!(names(&format!("key,value\na,{field}\n"), Format::Csv), [format!("a={value}")]);
+    }
     const ALL: &str = "key,value,encoding,created,updated,expires,writer,metakeys";
     for (text, wanted) in [
         ("key,value\n\"a\n\n\",1".into(), "line 2: the key holds the control character"),
