@@ -186,6 +186,27 @@ fn a_database_that_may_not_be_written_can_still_be_read() {
 }
 
 #[test]
+fn what_may_not_be_written_is_named() {
+    let s = sandbox();
+    let user = OrdinaryUser::of(&s);
+    let file = s.path("open/x.prdb");
+    let set = || user.run(&["-d", file.to_str().unwrap(), "set", "p.n.k", "1"]);
+    fs::create_dir(s.path("open")).unwrap();
+    set_mode(s.path("open"), 0o777);
+    set().prints("");
+    fold_log(&s, &file);
+    set_mode(&file, 0o400);
+    set().fails(5).stderr_has("x.prdb may not be written");
+    // SQLite has made an index of the log by now, of the same mode.
+    set_mode(&file, 0o600);
+    set().fails(5).stderr_has("x.prdb-").stderr_has(" may not be written");
+    for suffix in ["-wal", "-shm"] {
+        set_mode(s.path(&format!("open/x.prdb{suffix}")), 0o600);
+    }
+    set().prints("");
+}
+
+#[test]
 fn a_database_in_a_folder_that_may_not_be_written_can_be_read() {
     let s = sandbox();
     let user = OrdinaryUser::of(&s);

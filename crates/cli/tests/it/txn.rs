@@ -93,7 +93,9 @@ fn a_stream_is_a_transaction_too() {
 #[test]
 fn a_byte_order_mark_says_nothing() {
     let s = sandbox();
-    for (text, value) in [("{\"then\":[{\"set\":\"p.n.a\",\"v\":\"b=c\"}]}", "b=c"), ("meta:path=p.n; a=d;", "d")] {
+    for (text, value) in
+        [("{\"then\":[{\"set\":\"p.n.a\",\"v\":\"b=c\"}]}", "b=c"), ("meta:path=p.n; a=d;", "d")]
+    {
         for input in [format!("\u{feff}{text}"), format!("\u{feff}\n {text}")] {
             txn(&s, input).env("PRONTO_SECURITY", "false").succeeds();
             s.run(["scan"]).prints(format!("p.n.a={value}\n"));

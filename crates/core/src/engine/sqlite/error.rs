@@ -1,10 +1,11 @@
 //! SQLite's errors in the store's words; no other module of the crate sees them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ffi;
 
 use super::connect::folder_of;
+use super::side_file;
 use crate::error::{Error, ErrorKind};
 use crate::sys;
 
@@ -35,10 +36,19 @@ pub(super) fn translate(error: rusqlite::Error, path: &Path) -> Error {
         ErrorKind::Damaged => Error::new(kind, format!("{shown} is damaged")).because(error.to_string()),
         ErrorKind::NoSpace => Error::new(kind, format!("no space left for {shown}")),
         ErrorKind::Denied => {
-            Error::new(kind, format!("{shown} may not be written")).because(error.to_string())
+            let what = format!("{} may not be written", barred(path).display());
+            Error::new(kind, what).because(error.to_string())
         }
         _ => Error::new(kind, format!("cannot use {shown}")).because(error.to_string()),
     }
+}
+
+/// Which file may not be written: what SQLite has made beside a database got its mode, and keeps it when that is changed.
+fn barred(path: &Path) -> PathBuf {
+    let beside = ["-wal", "-shm"].map(|suffix| side_file(path, suffix));
+    let is_barred = |file: &PathBuf| file.exists() && !sys::is_writable(file);
+    let barred = beside.into_iter().find(is_barred).filter(|_| sys::is_writable(path));
+    barred.unwrap_or_else(|| path.to_owned())
 }
 
 /// The statements are ours, so a table or column that they miss is missing in the file.
