@@ -201,7 +201,7 @@ fn what_may_not_be_written_is_named() {
     set_mode(&file, 0o600);
     set().fails(5).stderr_has("x.prdb-").stderr_has(" may not be written");
     for suffix in ["-wal", "-shm"] {
-        set_mode(s.path(&format!("open/x.prdb{suffix}")), 0o600);
+        set_mode(s.path(format!("open/x.prdb{suffix}")), 0o600);
     }
     set().prints("");
 }
