@@ -21,7 +21,8 @@ pub const FORMATS: Words = Words(&["tsv", "json", "jsonl", "csv", "stream"]);
 /// Write the entries of a namespace down, for import
 ///
 /// In the order of their keys, contexts in the keys. Without --output on standard output; a file is put in place when it is
-/// whole, and not at all where there is no such namespace. With --with-meta also when entries were made, when they end, who wrote them, and metakeys.
+/// whole, and not at all where there is no such namespace. With --with-meta also when entries were made, when they end, who
+/// wrote them, and metakeys.
 #[derive(clap::Args)]
 pub struct Export {
     /// The namespace, then what keys start with; with -p or -n only that
