@@ -199,26 +199,39 @@ fn a_database_whose_first_sync_has_failed_is_begun_anew() {
     assert_eq!(work::entries(&store).unwrap(), Entries::from([(1, b"there".to_vec())]));
 }
 
+fn open_careful(folder: &Path) -> Store {
+    work::open(folder, Durability::Full, Lifetime::Long).unwrap()
+}
+
+/// Cuts the power, which costs all that was not synced: what is left is whole, and all that the store had.
+fn cut_now(store: Store, what: &str) -> Entries {
+    let left = tempdir().unwrap();
+    let there = work::entries(&store).unwrap();
+    let recording = disk::recorded();
+    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
+    drop(store);
+    let store = open_careful(left.path());
+    let problems = store.check(false).unwrap().problems;
+    assert!(problems.is_empty(), "{what}: {problems:?}");
+    work::same(&work::entries(&store).unwrap(), &there, what);
+    there
+}
+
 /// What a writer could not put on disk is still what the next one finds in the log, and it must not go on from there.
 #[test]
 fn nothing_hangs_on_a_write_whose_sync_has_failed() {
     let _alone = super::alone();
-    let (folder, left) = (tempdir().unwrap(), tempdir().unwrap());
-    let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
+    let folder = tempdir().unwrap();
     disk::record(folder.path());
-    let store = open(folder.path());
+    let store = open_careful(folder.path());
     Step::Set(1, b"before".to_vec()).run(&store).unwrap();
     disk::fail(Some(Fault { nth: 0, failure: Failure::Sync, stays: false }));
     let written = Step::Set(2, b"failed".to_vec()).run(&store);
     assert_eq!(written.unwrap_err().kind(), ErrorKind::Io);
     drop(store);
-    let store = open(folder.path());
+    let store = open_careful(folder.path());
     Step::Set(3, b"after".to_vec()).run(&store).unwrap();
-    let there = work::entries(&store).unwrap();
-    let recording = disk::recorded();
-    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
-    drop(store);
-    work::same(&work::entries(&open(left.path())).unwrap(), &there, "after the cut");
+    let there = cut_now(store, "after the cut");
     assert_eq!(there.get(&3).map(Vec::as_slice), Some(&b"after"[..]));
 }
 
@@ -265,8 +278,7 @@ fn a_log_whose_sync_has_failed_is_copied_back_safely() {
 #[test]
 fn a_file_whose_sync_has_failed_has_all_that_was_copied_back() {
     let _alone = super::alone();
-    let (folder, left) = (tempdir().unwrap(), tempdir().unwrap());
-    let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
+    let folder = tempdir().unwrap();
     let connect = || rusqlite::Connection::open(folder.path().join("x.prdb")).unwrap();
     let copy_back = |how: &str| {
         let copied =
@@ -274,7 +286,7 @@ fn a_file_whose_sync_has_failed_has_all_that_was_copied_back() {
         assert_eq!(copied.unwrap(), 0, "{how}");
     };
     disk::record(folder.path());
-    let (store, other) = (open(folder.path()), open(folder.path()));
+    let (store, other) = (open_careful(folder.path()), open_careful(folder.path()));
     set_long(&store, b'a');
     let reader = connect();
     reader.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").unwrap();
@@ -287,14 +299,7 @@ fn a_file_whose_sync_has_failed_has_all_that_was_copied_back() {
     disk::fail(None);
     copy_back("TRUNCATE");
     Step::Set(2, b"most".to_vec()).run(&other).unwrap();
-    let there = work::entries(&other).unwrap();
-    let recording = disk::recorded();
-    drop(other);
-    recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
-    let store = open(left.path());
-    let problems = store.check(false).unwrap().problems;
-    assert!(problems.is_empty(), "{problems:?}");
-    work::same(&work::entries(&store).unwrap(), &there, "after the cut");
+    cut_now(other, "after the cut");
 }
 
 /// Whichever sync of a restore fails, the next writer goes on from what it finds, and a power cut costs it nothing.
@@ -303,24 +308,17 @@ fn nothing_hangs_on_a_restore_whose_sync_has_failed() {
     let _alone = super::alone();
     let mut failed = 0;
     for nth in 0.. {
-        let (folder, source, left) = (tempdir().unwrap(), tempdir().unwrap(), tempdir().unwrap());
-        let open = |folder: &Path| work::open(folder, Durability::Full, Lifetime::Long).unwrap();
-        set_long(&open(source.path()), b's');
+        let (folder, source) = (tempdir().unwrap(), tempdir().unwrap());
+        set_long(&open_careful(source.path()), b's');
         disk::record(folder.path());
-        Step::Set(1, b"before".to_vec()).run(&open(folder.path())).unwrap();
+        Step::Set(1, b"before".to_vec()).run(&open_careful(folder.path())).unwrap();
         disk::fail(Some(Fault { nth, failure: Failure::Sync, stays: false }));
         let restored = work::restore(folder.path(), source.path());
         let has_failed = disk::calls() > nth;
         disk::fail(None);
-        let store = open(folder.path());
+        let store = open_careful(folder.path());
         Step::Set(3, b"after".to_vec()).run(&store).unwrap();
-        let there = work::entries(&store).unwrap();
-        let recording = disk::recorded();
-        recording.cut(recording.moments() - 1, Loss::All, &mut Dice::new(0), left.path());
-        drop(store);
-        let store = open(left.path());
-        assert!(store.check(false).unwrap().problems.is_empty(), "sync {nth}");
-        work::same(&work::entries(&store).unwrap(), &there, &format!("sync {nth}"));
+        let there = cut_now(store, &format!("sync {nth}"));
         assert_eq!(there.contains_key(&7), !there.contains_key(&1), "sync {nth}: one state or the other");
         failed += usize::from(restored.is_err());
         if !has_failed {
