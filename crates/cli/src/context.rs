@@ -493,7 +493,7 @@ impl Context {
                 "try again, or wait longer than {} ms with --busy-timeout-ms",
                 self.settings.busy_timeout_ms.value
             ),
-            ("unsupported", _) => {
+            (_, Some(Obstacle::FileSystem)) => {
                 "keep the database on a local disk: -d FILE, PRONTO_DB or XDG_DATA_HOME say where".to_owned()
             }
             (_, Some(Obstacle::NoHistory(namespace))) => {

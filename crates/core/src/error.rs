@@ -49,6 +49,8 @@ pub enum Obstacle {
     MaxValueBytes,
     /// The file of the database was moved or replaced meanwhile.
     Replaced,
+    /// The file system, whose locks do not hold.
+    FileSystem,
 }
 
 /// A failed request: its kind, what was being done to what, and the cause.

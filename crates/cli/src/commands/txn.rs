@@ -54,7 +54,7 @@ impl Run for Txn {
         let transacted = store.transaction(&transaction).map_err(|error| explain(cx, error))?;
         cx.out.line(&transfer::show_transacted(&transaction, &transacted, cx.notation.delimiter));
         match transacted {
-            Transacted::Done { .. } => cx.out.flush_done()?,
+            Transacted::Done { .. } if !only_reads(&transaction) => cx.out.flush_done()?,
             _ => cx.out.flush()?,
         }
         refuse(cx, &transaction, &transacted)?;
@@ -64,12 +64,15 @@ impl Run for Txn {
 
 /// Opens the database: what cannot write anything does not make it.
 fn open(cx: &Context, transaction: &Transaction, identity: Option<Identity>) -> Result<Session, Failure> {
-    let only_reads = transaction.then.iter().all(|step| matches!(step, Step::Get(_)));
     match identity {
-        None if only_reads => cx.open_to_change(),
+        None if only_reads(transaction) => cx.open_to_change(),
         None => cx.open_to_write(),
         identity => cx.open_to_write_as(identity),
     }
+}
+
+fn only_reads(transaction: &Transaction) -> bool {
+    transaction.then.iter().all(|step| matches!(step, Step::Get(_)))
 }
 
 /// Reads a stream as steps, and finds out who writes them.

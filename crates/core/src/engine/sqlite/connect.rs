@@ -92,7 +92,7 @@ fn refuse_shared_file_system(path: &Path) -> Result<()> {
             let what = format!(
                 "{shown} lies on a {name} file system, where locks and shared memory cannot be relied on"
             );
-            Err(Error::new(ErrorKind::Unsupported, what))
+            Err(Error::new(ErrorKind::Unsupported, what).met(Obstacle::FileSystem))
         }
         _ => Ok(()),
     }
