@@ -1,6 +1,8 @@
 //! Watching: all changes in order, none twice, and none missed in silence.
 
 use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use prontodb_core::auth::Identity;
 use prontodb_core::auth::policy::{Grant, Pattern, Role};
@@ -407,6 +409,29 @@ fn a_log_that_others_have_emptied_keeps_nobody_from_writing() {
     lab.set("a.b.k", "3");
     sees(&mut anew, &lab, &["3.1 set a.b.k=3"]);
     is_missed(seeing.next(&lab.store));
+}
+
+#[test]
+fn what_could_not_be_removed_in_time_expires_later() {
+    let mut lab = Lab::on_sqlite();
+    lab.cache("a.b", "1");
+    let mut seeing = watch(&lab.store, None);
+    lab.set_for("a.b.k", "v", 50);
+    sees(&mut seeing, &lab, &["2.1 set a.b.k=v"]);
+    lab.store.set_patience(Duration::ZERO);
+    let other = super::coding::connect(&lab);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    lab.wait(50);
+    sees(&mut seeing, &lab, &[]);
+    other.execute_batch("ROLLBACK").unwrap();
+    // It waits for half a second before it tries again.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut later = Vec::new();
+    while later.is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(20));
+        later = events(&mut seeing, &lab.store);
+    }
+    assert_eq!(later.iter().map(told).collect::<Vec<_>>(), ["3.1 expired a.b.k"]);
 }
 
 /// A load of more changes than are kept is one, too.
