@@ -52,7 +52,16 @@ pub fn totals_leave_out_what_has_expired(engine: &dyn Engine) {
 /// From the millisecond it expires at, and until it is removed.
 pub fn what_has_expired_is_counted(engine: &dyn Engine) {
     let space = some_space(engine);
-    let expired = |millis| read(engine, |view| view.count_expired(&space, Millis(NOW.0 + millis)));
+    let expired = |millis| {
+        let now = Millis(NOW.0 + millis);
+        let read = read(engine, |view| view.count_expired(&space, now));
+        assert_eq!(
+            write(engine, |txn| txn.count_expired(&space, now)),
+            read,
+            "a write sees what a read does"
+        );
+        read
+    };
     assert_eq!(expired(10), 0);
     for (name, millis) in [("at 10", 10), ("too", 10), ("at 20", 20)] {
         put_with(engine, &space, name, &head_that_expires_in(millis), b"");
