@@ -108,7 +108,7 @@ keep() {
     { describe && "$@" && describe_end; } | tee "$kept"
 }
 
-# A copy, which lies in memory as a program does that was just installed: one starts up to a third slower where its pages have come there
+# A copy, which lies in memory as a program does that was just installed: one starts up to a quarter slower where its pages have come there
 # one by one (docs/performance.md).
 copy() {
     [ ! -x "$1" ] || { mkdir -p "$scratch/bin" && cp "$1" "$scratch/bin/" && echo "$scratch/bin/${1##*/}"; }

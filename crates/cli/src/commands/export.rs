@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use prontodb_core::engine::{Fields, Row};
 use prontodb_core::store::{Query, Sink};
 use prontodb_core::transfer::{Format, Writer};
-use prontodb_core::{Error, Millis, Namespace, Result as CoreResult};
+use prontodb_core::{Delimiter, Error, Millis, Namespace, Result as CoreResult, Store};
 
 use super::{Addressing, Run};
 use crate::args::Words;
@@ -63,17 +63,8 @@ impl Run for Export {
         exporter.writer.begin(exporter.out.buffer());
         let query = Query { prefix, fields: Fields::All, ..Query::default() };
         store.list_at_once(&namespace, &query, &mut exporter)?;
-        let is_there = || {
-            store
-                .namespaces(Some(namespace.project()))
-                .map(|all| all.iter().any(|it| it.namespace == namespace))
-        };
-        if exporter.is_for_nothing() && !is_there()? {
-            // A file may hold what was exported before somebody misspelt a name.
-            let shown = namespace.display(delimiter);
-            let what = format!("there is no namespace {shown}; no file was written");
-            return Err(Failure::new(Code::Missing, "not_found", what)
-                .hint("prontodb namespaces lists those there are"));
+        if exporter.is_for_nothing() {
+            refuse_missing(&store, &namespace, delimiter)?;
         }
         if exporter.end()? == 0 {
             output::note("there is nothing to export");
@@ -117,6 +108,16 @@ fn place(cx: &Context, words: &[OsString]) -> Result<(Namespace, String), Failur
         (namespace, [prefix]) => Ok((namespace, cx.prefix(prefix)?)),
         _ => Err(Failure::usage("one prefix is wanted")),
     }
+}
+
+/// Refuses a namespace that is not there: a file may hold what was exported before somebody misspelt a name.
+fn refuse_missing(store: &Store, namespace: &Namespace, delimiter: Delimiter) -> Result<(), Failure> {
+    let all = store.namespaces(Some(namespace.project()))?;
+    if all.iter().any(|space| space.namespace == *namespace) {
+        return Ok(());
+    }
+    let what = format!("there is no namespace {}; no file was written", namespace.display(delimiter));
+    Err(Failure::new(Code::Missing, "not_found", what).hint("prontodb namespaces lists those there are"))
 }
 
 /// Writes entries a page at a time.

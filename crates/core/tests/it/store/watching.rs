@@ -423,7 +423,7 @@ fn what_could_not_be_removed_in_time_expires_later() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     lab.wait(50);
     sees(&mut seeing, &lab, &[]);
-    // It tries again half a second later, however long that was ago.
+    // For longer than it holds off before it tries again.
     thread::sleep(Duration::from_millis(600));
     other.execute_batch("ROLLBACK").unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
