@@ -5,6 +5,7 @@
 pub mod entries;
 pub mod eviction;
 pub mod history;
+pub mod many;
 pub mod records;
 pub mod scans;
 pub mod spaces;
@@ -57,6 +58,12 @@ macro_rules! engine_suite {
                     what_a_move_leaves_behind_is_no_part_of_the_space
                     a_move_may_end_where_it_began
                     a_failed_write_leaves_tables_and_spaces
+                ;
+                many:
+                    many_entries_are_stored_like_one_after_the_other
+                    many_entries_may_be_none_or_one
+                    entries_that_break_off_are_not_stored
+                    many_entries_are_taken_along_by_a_move
                 ;
                 history:
                     a_new_space_keeps_no_history
@@ -122,6 +129,7 @@ macro_rules! engine_suite {
                 ;
                 scans:
                     an_empty_space_shows_nothing
+                    a_panic_passes_through_a_scan
                     names_come_in_the_order_of_their_bytes
                     reverse_is_the_same_order_backwards
                     a_scan_stays_in_its_space
@@ -345,6 +353,7 @@ mod tests {
         include_str!("engine/entries.rs"),
         include_str!("engine/eviction.rs"),
         include_str!("engine/history.rs"),
+        include_str!("engine/many.rs"),
         include_str!("engine/scans.rs"),
         include_str!("engine/spaces.rs"),
         include_str!("engine/records.rs"),

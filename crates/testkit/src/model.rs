@@ -13,6 +13,7 @@ use prontodb_core::{
     Clock, Coding, Error, ErrorKind, Head, ManualClock, Metakeys, Millis, Namespace, Record, Result, Version,
 };
 
+use crate::engine::many::listed;
 use crate::properties;
 
 /// What names are made of: few characters, so that names collide and start each other; each a trap of its own.
@@ -52,6 +53,7 @@ enum Action {
     CreateSpace,
     Put { name: String, label: Label, value: Vec<u8> },
     Upsert { name: String, label: Label, value: Vec<u8> },
+    UpsertAll { label: Label, entries: Vec<(String, Vec<u8>)> },
     PutHead { name: String, label: Label },
     Remove { name: String },
     RankAll { ranked: bool },
@@ -107,6 +109,8 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(name, label, value)| Action::Put { name, label, value }),
         4 => (name(), label(), vec(any::<u8>(), 0..6))
             .prop_map(|(name, label, value)| Action::Upsert { name, label, value }),
+        3 => (label(), vec((name(), vec(any::<u8>(), 0..6)), 0..9))
+            .prop_map(|(label, entries)| Action::UpsertAll { label, entries }),
         2 => (name(), label()).prop_map(|(name, label)| Action::PutHead { name, label }),
         3 => name().prop_map(|name| Action::Remove { name }),
         1 => any::<bool>().prop_map(|ranked| Action::RankAll { ranked }),
@@ -168,13 +172,14 @@ impl Label {
 }
 
 impl Action {
-    fn name(&self) -> Option<&String> {
+    fn names(&self) -> Vec<&String> {
         match self {
             Self::Put { name, .. }
             | Self::Upsert { name, .. }
             | Self::PutHead { name, .. }
-            | Self::Remove { name } => Some(name),
-            Self::CreateSpace | Self::RankAll { .. } | Self::KeepAll => None,
+            | Self::Remove { name } => vec![name],
+            Self::UpsertAll { entries, .. } => entries.iter().map(|(name, _)| name).collect(),
+            Self::CreateSpace | Self::RankAll { .. } | Self::KeepAll => Vec::new(),
         }
     }
 }
@@ -237,6 +242,9 @@ fn change(txn: &mut dyn Txn, batch: &Batch, now: Millis) -> Result<()> {
             Action::CreateSpace => {}
             Action::Put { name, label, value } => txn.put(&space, name, &label.head(now), value)?,
             Action::Upsert { name, label, value } => txn.upsert(&space, name, &label.head(now), value)?,
+            Action::UpsertAll { label, entries } => {
+                txn.upsert_all(&space, &label.head(now), &mut listed(entries))?;
+            }
             Action::PutHead { name, label } => txn.put_head(&space, name, &label.head(now))?,
             Action::Remove { name } => txn.remove(&space, name)?,
             Action::RankAll { ranked } => txn.rank_all(&space, *ranked)?,
@@ -273,6 +281,15 @@ impl Model {
     }
 }
 
+fn upsert(entries: &mut Entries, name: &str, label: &Label, value: &[u8], now: Millis) {
+    let mut head = Head { size: value.len() as u64, ..label.head(now) };
+    if let Some(replaced) = entries.get(name).filter(|replaced| replaced.head.visible_at(now)) {
+        head.created = replaced.head.created;
+        head.metakeys = replaced.head.metakeys.clone();
+    }
+    entries.insert(name.to_owned(), Record { head, value: value.to_vec() });
+}
+
 fn act(entries: &mut Entries, action: &Action, now: Millis) {
     match action {
         Action::CreateSpace => {}
@@ -280,13 +297,9 @@ fn act(entries: &mut Entries, action: &Action, now: Millis) {
             let head = Head { size: value.len() as u64, ..label.head(now) };
             entries.insert(name.clone(), Record { head, value: value.clone() });
         }
-        Action::Upsert { name, label, value } => {
-            let mut head = Head { size: value.len() as u64, ..label.head(now) };
-            if let Some(replaced) = entries.get(name).filter(|replaced| replaced.head.visible_at(now)) {
-                head.created = replaced.head.created;
-                head.metakeys = replaced.head.metakeys.clone();
-            }
-            entries.insert(name.clone(), Record { head, value: value.clone() });
+        Action::Upsert { name, label, value } => upsert(entries, name, label, value, now),
+        Action::UpsertAll { label, entries: all } => {
+            all.iter().for_each(|(name, value)| upsert(entries, name, label, value, now));
         }
         Action::PutHead { name, label } => {
             if let Some(record) = entries.get_mut(name) {
@@ -333,7 +346,7 @@ fn compare_entries<V: View + ?Sized>(
     batch: &Batch,
     entries: &Entries,
 ) -> Result<(), TestCaseError> {
-    let touched = batch.steps.iter().filter_map(|step| step.action.name());
+    let touched = batch.steps.iter().flat_map(|step| step.action.names());
     for name in entries.keys().chain(touched) {
         let (record, head) = (view.get(space, name)?, view.head(space, name)?);
         prop_assert_eq!(record.as_ref(), entries.get(name), "entry {:?}", name);

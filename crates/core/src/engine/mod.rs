@@ -296,6 +296,15 @@ pub trait Txn: View {
         }
     }
 
+    /// Stores many entries as [`Txn::upsert`] does, each with this head but for its size; their values are kept as they are. Quicker than one
+    /// after the other where their names ascend.
+    fn upsert_all(&mut self, space: &Space, head: &Head, entries: &mut dyn Entries) -> Result<()> {
+        while let Some(Entry { name, value }) = entries.next()? {
+            self.upsert(space, name, head, value)?;
+        }
+        Ok(())
+    }
+
     /// Replaces the head of an entry that is there; its value stays, and with it size and coding.
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()>;
 
@@ -542,6 +551,24 @@ pub enum Fields {
     Values,
     /// Name, head and value.
     All,
+}
+
+/// An entry to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// Entries to be stored, one after the other.
+pub trait Entries {
+    /// The next one; none behind the last.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it ends the storing.
+    fn next(&mut self) -> Result<Option<Entry<'_>>>;
 }
 
 /// An entry as a scan shows it.

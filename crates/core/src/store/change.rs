@@ -11,10 +11,10 @@ use super::{Answer, Request, Ruling, Store, cache, expiry};
 use crate::address::{Address, Delimiter, Namespace};
 use crate::auth::{self, Action};
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Policy, Space, Txn, Usage, View};
+use crate::engine::{Cache, Entries, Policy, Space, Txn, Usage, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
-use crate::record::{Deed, Head, Past, Record, Version};
+use crate::record::{Coding, Deed, Head, Past, Record, Version};
 
 /// How to set an entry.
 #[derive(Clone, Debug, Default)]
@@ -309,6 +309,28 @@ impl<'t> Writer<'t> {
         let expires = self.expiry(&address.namespace, options.ttl)?;
         let version = self.put(address, stored.as_ref(), &self.entry(value, created, expires, metakeys))?;
         Ok(Written { version, old: old.filter(|_| options.want_old) })
+    }
+
+    /// Up to which length values may be set by [`Writer::set_many`]: none, where it matters what they replace, or somebody is told of each.
+    pub(super) fn takes_many(&mut self, namespace: &Namespace) -> Result<Option<u64>> {
+        let is_told = self.store.identity.is_some() || changes::is_kept(self.txn, self.now)?;
+        if is_told || self.has_to_look(namespace)? {
+            return Ok(None);
+        }
+        let space = self.spaces.find(self.txn, namespace, self.now)?;
+        let kept_plain = self.store.coder.keeps_plain(space.map(|space| &*space));
+        Ok(kept_plain.map(|bytes| bytes.min(self.max_value_bytes)))
+    }
+
+    /// Sets entries of a namespace, of which there is one at least and none longer than it [takes](Self::takes_many).
+    pub(super) fn set_many(&mut self, namespace: &Namespace, entries: &mut dyn Entries) -> Result<()> {
+        let expires = self.expiry(namespace, None)?;
+        let version = self.txn.version()?;
+        let (created, updated, writer) = (self.now, self.now, self.writer.map(str::to_owned));
+        let (rank, size, coding, metakeys) = (None, 0, Coding::PLAIN, None);
+        let head = Head { version, created, updated, expires, writer, rank, size, coding, metakeys };
+        let space = self.spaces.find_or_create(self.txn, namespace, self.now)?;
+        self.txn.upsert_all(space, &head, entries)
     }
 
     /// Removes an entry; says whether it was there.

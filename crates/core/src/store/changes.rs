@@ -176,7 +176,7 @@ pub(super) fn note_set(
 }
 
 /// Whether changes are kept; ends that when its time is over.
-fn is_kept(txn: &mut dyn Txn, now: Millis) -> Result<bool> {
+pub(super) fn is_kept(txn: &mut dyn Txn, now: Millis) -> Result<bool> {
     match txn.changes_until()? {
         None => Ok(false),
         Some(until) if until > now => Ok(true),

@@ -95,6 +95,12 @@ impl Coder {
         Ok((coding, Cow::Owned(sealed)))
     }
 
+    /// Up to which length new values in a space are kept as they are; none where all are sealed.
+    pub(super) fn keeps_plain(&self, space: Option<&Space>) -> Option<u64> {
+        let is_sealed = space.is_some_and(|space| space.sealing.key().is_some());
+        (!is_sealed).then(|| self.compress_above.unwrap_or(u64::MAX))
+    }
+
     /// The value of what was kept.
     pub(super) fn value<'v>(
         &self,

@@ -1,13 +1,14 @@
 //! Scans: which entries they show, in which order, and how much of each.
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use prontodb_core::engine::{Engine, Fields, Range, Row, Space};
 use prontodb_core::{Coding, Head, Millis};
 
 use super::{
-    HOSTILE_NAMES, NOW, head_that_expires_in, metakeys, names, plain_head, put, put_with, read, some_space,
-    space, write,
+    HOSTILE_NAMES, NOW, head_that_expires_in, metakeys, names, names_in, plain_head, put, put_with, read,
+    some_space, space, write,
 };
 
 /// Names in the order of their bytes, in which characters of one to four bytes meet.
@@ -52,6 +53,29 @@ pub fn an_empty_space_shows_nothing(engine: &dyn Engine) {
             assert!(names(engine, &space, &range).is_empty(), "{range:?}");
         }
     }
+}
+
+/// It is the same panic, and the engine works on; scans within a scan are none the wiser.
+pub fn a_panic_passes_through_a_scan(engine: &dyn Engine) {
+    let space = sorted_space(engine);
+    let mut met = Vec::new();
+    let scanning = AssertUnwindSafe(|| {
+        engine.read(&mut |view| {
+            view.scan(&space, &Range::default(), &mut |row| {
+                met.push(row.name.to_owned());
+                let within = names_in(view, &space, &starting_with(row.name));
+                assert!(within.is_ok_and(|names| names.first().is_some_and(|name| name == row.name)));
+                if met.len() == 3 {
+                    resume_unwind(Box::new("a panic that prints nothing"));
+                }
+                ControlFlow::Continue(())
+            })
+        })
+    });
+    let payload = catch_unwind(scanning).expect_err("a panic");
+    assert_eq!(payload.downcast_ref::<&str>(), Some(&"a panic that prints nothing"));
+    assert_eq!(met, &SORTED[..3]);
+    assert_eq!(names(engine, &space, &Range::default()), SORTED);
 }
 
 /// An empty prefix is that of all names; the order in which they were put is of no account.

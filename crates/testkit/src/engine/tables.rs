@@ -225,7 +225,7 @@ fn copy_all(engine: &dyn Engine, space: &Space, target: &str) {
 }
 
 /// Ends a move, and says what the space is then.
-fn arrive(engine: &dyn Engine, space: &Space, target: &str) -> Space {
+pub(super) fn arrive(engine: &dyn Engine, space: &Space, target: &str) -> Space {
     write(engine, |txn| {
         txn.end_move(space, target)?;
         txn.set_table(space, target)
@@ -236,7 +236,7 @@ fn arrive(engine: &dyn Engine, space: &Space, target: &str) -> Space {
 }
 
 /// All entries of a space.
-fn all(engine: &dyn Engine, space: &Space) -> Vec<(String, Record)> {
+pub(super) fn all(engine: &dyn Engine, space: &Space) -> Vec<(String, Record)> {
     let names = names(engine, space, &Range::default());
     let get = |name: String| -> Result<_> {
         let record = read(engine, |view| view.get(space, &name));

@@ -51,9 +51,9 @@ fn barred(path: &Path) -> PathBuf {
     barred.unwrap_or_else(|| path.to_owned())
 }
 
-/// The statements are ours, so a table or column that they miss is missing in the file.
+/// The statements are ours, so a table, column or key that they miss is missing in the file.
 fn is_misshapen(what: &str) -> bool {
-    ["no such table", "no such column", "has no column named"]
+    ["no such table", "no such column", "no such index", "has no column named"]
         .iter()
         .any(|beginning| what.contains(beginning))
 }

@@ -70,9 +70,12 @@ pub(super) fn scan(space: &Space, range: &Range) -> String {
         }
     };
     let order = if range.reverse { "DESC" } else { "ASC" };
-    let visible = if range.visible_at.is_some() { sql::VISIBLE } else { "" };
-    let metakeys = if range.with_metakeys { sql::HAS_METAKEYS } else { "" };
-    let template = sql::SCAN.replace("{columns}", columns).replace("{visible}", visible);
-    let template = template.replace("{metakeys}", metakeys);
+    let wanted = match (range.visible_at, range.with_metakeys) {
+        (None, false) => sql::ALWAYS.to_owned(),
+        (None, true) => sql::HAS_METAKEYS.to_owned(),
+        (Some(_), false) => sql::VISIBLE.to_owned(),
+        (Some(_), true) => format!("{} AND {}", sql::VISIBLE, sql::HAS_METAKEYS),
+    };
+    let template = sql::SCAN.replace("{columns}", columns).replace("{wanted}", &wanted);
     statement(&template, space).replace("{order}", order)
 }

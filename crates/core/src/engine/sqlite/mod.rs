@@ -5,6 +5,7 @@
 
 mod again;
 mod alone;
+mod called;
 mod check;
 mod connect;
 mod copy;
@@ -17,6 +18,7 @@ mod lent;
 mod log;
 mod memory;
 mod overwrite;
+mod pour;
 mod reopen;
 mod rows;
 mod schema;
@@ -28,6 +30,7 @@ mod turn;
 mod verify;
 mod view;
 mod wal;
+mod walk;
 
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Rows of SQLite as values of the store, and back.
 
 use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{FromSql, ValueRef};
 
 use crate::address::Namespace;
 use crate::clock::{Millis, Ttl};
@@ -11,19 +11,39 @@ use crate::record::{Coding, Deed, Head, Past, Version};
 
 type Result<T> = rusqlite::Result<T>;
 
+/// The columns of a row, however SQLite hands it out.
+pub(super) trait Columns {
+    /// A column as it is.
+    fn column(&self, column: usize) -> Result<ValueRef<'_>>;
+
+    /// A column as what is wanted.
+    fn read<T: FromSql>(&self, column: usize) -> Result<T> {
+        let value = self.column(column)?;
+        T::column_result(value).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(column, value.data_type(), Box::new(error))
+        })
+    }
+}
+
+impl Columns for Row<'_> {
+    fn column(&self, column: usize) -> Result<ValueRef<'_>> {
+        self.get_ref(column)
+    }
+}
+
 /// Reads the columns of [`super::sql::SPACE`]: a space without its cache, and whether it has one.
 pub(super) fn space(row: &Row<'_>) -> Result<(Space, bool)> {
-    let (project, namespace): (String, String) = (row.get(0)?, row.get(1)?);
+    let (project, namespace): (String, String) = (row.read(0)?, row.read(1)?);
     let space = Space {
         namespace: Namespace::new(project, namespace).map_err(|_| unreadable(0))?,
         id: unsigned(row, 2)?,
         table: table(row)?,
-        created: Millis(row.get(4)?),
+        created: Millis(row.read(4)?),
         cache: None,
-        sealing: sealing(row.get(6)?),
+        sealing: sealing(row.read(6)?),
         history: optional(row, 7)?,
     };
-    Ok((space, row.get(5)?))
+    Ok((space, row.read(5)?))
 }
 
 /// The column holds nothing, 0 or the number of a data key; below zero as long as some values are not sealed under it.
@@ -48,7 +68,7 @@ pub(super) fn data_key(sealing: Sealing) -> Option<i64> {
 
 /// A name that can stand in a statement as it is.
 fn table(row: &Row<'_>) -> Result<String> {
-    let name: String = row.get(3)?;
+    let name: String = row.read(3)?;
     let is_plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
     if is_plain && !name.is_empty() { Ok(name) } else { Err(unreadable(3)) }
 }
@@ -57,22 +77,22 @@ fn table(row: &Row<'_>) -> Result<String> {
 pub(super) fn cache(row: &Row<'_>) -> Result<Cache> {
     Ok(Cache {
         timeout: Ttl::from_millis(unsigned(row, 0)?).map_err(|_| unreadable(0))?,
-        evict_on_read: row.get(1)?,
+        evict_on_read: row.read(1)?,
         max_items: optional(row, 2)?,
         max_bytes: optional(row, 3)?,
-        policy: row.get_ref(4)?.as_str()?.parse().map_err(|_| unreadable(4))?,
+        policy: row.column(4)?.as_str()?.parse().map_err(|_| unreadable(4))?,
         usage: Usage { items: unsigned(row, 5)?, bytes: unsigned(row, 6)?, rank: unsigned(row, 7)? },
     })
 }
 
 /// Reads a head from the column `first` on: version, created, updated, expires, writer, rank, size, coding, metakeys.
-pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
+pub(super) fn head(row: &impl Columns, first: usize) -> Result<Head> {
     Ok(Head {
         version: Version(unsigned(row, first)?),
-        created: Millis(row.get(first + 1)?),
-        updated: Millis(row.get(first + 2)?),
-        expires: row.get::<_, Option<i64>>(first + 3)?.map(Millis),
-        writer: row.get(first + 4)?,
+        created: Millis(row.read(first + 1)?),
+        updated: Millis(row.read(first + 2)?),
+        expires: row.read::<Option<i64>>(first + 3)?.map(Millis),
+        writer: row.read(first + 4)?,
         rank: optional(row, first + 5)?,
         size: unsigned(row, first + 6)?,
         coding: coding(row, first + 7)?,
@@ -82,23 +102,23 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> Result<Head> {
 
 /// Reads the columns of [`super::sql::PAST`].
 pub(super) fn past(row: &Row<'_>) -> Result<Past> {
-    let deed = row.get_ref(1)?.as_str()?;
+    let deed = row.column(1)?.as_str()?;
     Ok(Past {
-        name: row.get(0)?,
+        name: row.read(0)?,
         deed: Deed::ALL.into_iter().find(|known| known.name() == deed).ok_or_else(|| unreadable(1))?,
-        ended: row.get::<_, Option<i64>>(2)?.map(Millis),
-        reason: row.get(3)?,
+        ended: row.read::<Option<i64>>(2)?.map(Millis),
+        reason: row.read(3)?,
         head: head(row, 4)?,
     })
 }
 
 /// Reads how a value is kept; the column holds nothing for those that are kept as they are.
-pub(super) fn coding(row: &Row<'_>, column: usize) -> Result<Coding> {
+pub(super) fn coding(row: &impl Columns, column: usize) -> Result<Coding> {
     Ok(optional(row, column)?.map_or(Coding::PLAIN, Coding::from_number))
 }
 
-fn metakeys(row: &Row<'_>, column: usize) -> Result<Option<Metakeys>> {
-    match row.get_ref(column)? {
+fn metakeys(row: &impl Columns, column: usize) -> Result<Option<Metakeys>> {
+    match row.column(column)? {
         ValueRef::Null => Ok(None),
         json => Metakeys::from_json(json.as_str()?).map_err(|error| {
             rusqlite::Error::FromSqlConversionFailure(column, json.data_type(), Box::new(error))
@@ -115,25 +135,25 @@ pub(super) enum Value<'r> {
 }
 
 /// Reads where a value is: in the column `first`, or in the place that the next one names.
-pub(super) fn value<'r>(row: &'r Row<'_>, first: usize) -> Result<Value<'r>> {
-    match row.get_ref(first)? {
-        ValueRef::Null => Ok(Value::Large(row.get(first + 1)?)),
+pub(super) fn value<'r>(row: &'r impl Columns, first: usize) -> Result<Value<'r>> {
+    match row.column(first)? {
+        ValueRef::Null => Ok(Value::Large(row.read(first + 1)?)),
         value => Ok(Value::Inline(value.as_blob()?)),
     }
 }
 
 /// Reads a name and the length of its value.
 pub(super) fn candidate(row: &Row<'_>) -> Result<Candidate> {
-    Ok(Candidate { name: row.get(0)?, size: unsigned(row, 1)? })
+    Ok(Candidate { name: row.read(0)?, size: unsigned(row, 1)? })
 }
 
 /// Numbers that are never negative, from SQLite's signed ones.
-pub(super) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64> {
-    u64::try_from(row.get::<_, i64>(column)?).map_err(|_| unreadable(column))
+pub(super) fn unsigned(row: &impl Columns, column: usize) -> Result<u64> {
+    u64::try_from(row.read::<i64>(column)?).map_err(|_| unreadable(column))
 }
 
-fn optional(row: &Row<'_>, column: usize) -> Result<Option<u64>> {
-    match row.get_ref(column)? {
+fn optional(row: &impl Columns, column: usize) -> Result<Option<u64>> {
+    match row.column(column)? {
         ValueRef::Null => Ok(None),
         _ => unsigned(row, column).map(Some),
     }

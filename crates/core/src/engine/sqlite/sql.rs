@@ -1,6 +1,8 @@
 //! Every statement the engine runs. `{table}` stands for the table of a space (see `layout`); names from users are
 //! always bound.
 
+use std::ffi::CStr;
+
 pub(super) const BEGIN_READ: &str = "BEGIN";
 pub(super) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 /// Keeps out readers too, where there is no log or locks are kept.
@@ -106,6 +108,18 @@ pub(super) const UPSERT: &str = "
     ON CONFLICT DO UPDATE SET
         version = ?3, created = iif(expires <= ?5, ?4, created), updated = ?5, expires = ?6, writer = ?7, rank = ?8,
         size = ?9, coding = ?10, large = ?11, value = ?12, metakeys = iif(expires <= ?5, ?13, metakeys)";
+/// Stores new entries alone, from [`super::pour`], and ends at one that is there already. `FAIL` leaves those before it where they are, so SQLite
+/// keeps no journal of the statement's own.
+pub(super) const POUR: &str = "
+    INSERT OR FAIL INTO {table}
+        (ns, name, version, created, updated, expires, writer, rank, size, value, metakeys)
+    SELECT ?1, name, ?3, ?4, ?5, ?6, ?7, ?8, size, value, ?13 FROM new_entries(?2)";
+/// What it reads from: what differs from one entry to the next.
+pub(super) const NEW_ENTRIES: &CStr = c"CREATE TABLE new_entries(name, size, value, source HIDDEN)";
+/// The number of the rows among its arguments.
+pub(super) const POUR_ROWS: usize = 2;
+pub(super) const COUNT_TRIGGERS: &str =
+    "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1";
 pub(super) const PUT_HEAD: &str = "
     UPDATE {table}
     SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8, metakeys = ?9
@@ -119,12 +133,17 @@ pub(super) const PUT_LARGE: &str = "INSERT OR REPLACE INTO large_values (id, val
 pub(super) const REMOVE_LARGE: &str = "DELETE FROM large_values WHERE id = ?1";
 
 /// Ranges are `low <= name < high`; a `high` of an empty blob is above every text.
+/// Shows rows to [`super::walk`] as they are found, so they have to be found in order, and to be wanted: `CASE` asks for that first.
+/// It selects the row behind which it ends.
 pub(super) const SCAN: &str = "
-    SELECT {columns} FROM {table} WHERE ns = ?1 AND name >= ?2 AND name < ?3 {visible} {metakeys} ORDER BY name {order}";
+    SELECT 1 FROM {table} INDEXED BY sqlite_autoindex_{table}_1 WHERE ns = ?1 AND name >= ?2 AND name < ?3
+    AND CASE WHEN {wanted} THEN visit(?4, {columns}) END ORDER BY name {order}";
+/// The number of the visitor among its arguments.
+pub(super) const SCAN_VISITOR: usize = 4;
 /// Hides what has expired; a look at each row that those do not pay for who want all of them.
-pub(super) const VISIBLE: &str = "AND (expires IS NULL OR expires > ?4)";
+pub(super) const VISIBLE: &str = "(expires IS NULL OR expires > ?5)";
 /// Passes over entries without metakeys before anything else of them is read.
-pub(super) const HAS_METAKEYS: &str = "AND metakeys IS NOT NULL";
+pub(super) const HAS_METAKEYS: &str = "metakeys IS NOT NULL";
 
 pub(super) const TOTALS: &str = "
     SELECT count(*), coalesce(sum(octet_length(name) + size), 0), max(updated)

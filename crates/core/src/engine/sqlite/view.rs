@@ -6,12 +6,14 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, ToSql, params};
 
-use super::rows::{self, Value, signed};
-use super::{check, error, intruders, layout, schema, sql};
+use super::pour::{Poured, Rows};
+use super::rows::{self, Columns, Value, signed};
+use super::{check, error, intruders, layout, pour, schema, sql, walk};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
-    Cache, Candidate, Catalog, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View, end_of_prefix,
+    Cache, Candidate, Catalog, Entries, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
+    end_of_prefix,
 };
 use crate::error::Result;
 use crate::metakeys::Metakeys;
@@ -92,7 +94,7 @@ impl<'a> SqliteView<'a> {
     /// Shows `read` the value of an entry, wherever it is.
     fn with_value<T>(
         &self,
-        row: &SqliteRow<'_>,
+        row: &impl Columns,
         first: usize,
         read: impl FnOnce(&[u8]) -> T,
     ) -> rusqlite::Result<T> {
@@ -107,11 +109,11 @@ impl<'a> SqliteView<'a> {
 
     fn show(
         &self,
-        row: &SqliteRow<'_>,
+        row: &impl Columns,
         fields: Fields,
         visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
     ) -> rusqlite::Result<ControlFlow<()>> {
-        let name = row.get_ref(0)?.as_str()?;
+        let name = row.column(0)?.as_str()?;
         match fields {
             Fields::Names => Ok(visit(Row { name, value: &[], coding: Coding::PLAIN, head: None })),
             Fields::Heads => {
@@ -202,20 +204,12 @@ impl View for SqliteView<'_> {
         range: &Range,
         visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
+        self.checked(walk::provide(self.connection))?;
         let mut statement = self.prepare(&layout::scan(space, range))?;
-        let bounds = Bounds::of(range);
-        let space = signed(space.id);
-        let query = match range.visible_at {
-            Some(now) => statement.query(params![space, bounds.low, bounds.high(), now.0]),
-            None => statement.query(params![space, bounds.low, bounds.high()]),
-        };
-        let mut found = self.checked(query)?;
-        while let Some(row) = self.checked(found.next())? {
-            if self.checked(self.show(row, range.fields, visit))?.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        let walked = bind_range(&mut statement, space, range).and_then(|()| {
+            walk::walk(&mut statement, sql::SCAN_VISITOR, &mut |row| self.show(row, range.fields, visit))
+        });
+        self.checked(walked)
     }
 
     fn totals(&self, space: &Space, visible_at: Option<Millis>) -> Result<Totals> {
@@ -365,6 +359,14 @@ impl Bounds {
     }
 }
 
+fn bind_range(statement: &mut CachedStatement<'_>, space: &Space, range: &Range) -> rusqlite::Result<()> {
+    let bounds = Bounds::of(range);
+    statement.raw_bind_parameter(1, signed(space.id))?;
+    statement.raw_bind_parameter(2, &bounds.low)?;
+    statement.raw_bind_parameter(3, bounds.high())?;
+    range.visible_at.map_or(Ok(()), |now| statement.raw_bind_parameter(5, now.0))
+}
+
 impl<'a> SqliteTxn<'a> {
     pub(super) fn new(view: SqliteView<'a>) -> Self {
         Self { view, version: None, changes: Cell::new(None), has_large: None, storing: None }
@@ -434,6 +436,14 @@ impl<'a> SqliteTxn<'a> {
         Ok(())
     }
 
+    /// Stores rows in one statement, as far as they are new and not large.
+    fn pour(&mut self, space: &Space, head: &Head, rows: &mut Rows<'_>) -> Result<Poured> {
+        let mut statement = self.view.prepare(&layout::statement(sql::POUR, space))?;
+        let poured = bind_head(&mut statement, space, head)
+            .and_then(|()| pour::pour(&mut statement, sql::POUR_ROWS, rows));
+        self.view.checked(poured)
+    }
+
     /// Runs [`sql::PUT`] or [`sql::UPSERT`], with a large value put apart.
     fn store(
         &mut self,
@@ -460,6 +470,30 @@ impl<'a> SqliteTxn<'a> {
         self.view.checked(storing.run(name, (size, head.coding), large, inline))?;
         self.storing = Some(storing);
         Ok(())
+    }
+}
+
+/// Whether the next of many entries is stored alone. Where one was there already, more of them are likely to be: twice as many each time.
+#[derive(Default)]
+struct Turns {
+    /// So many are, before pouring is tried again.
+    left: u64,
+    last: u64,
+}
+
+impl Turns {
+    const MOST: u64 = 1000;
+
+    fn is_alone(&mut self) -> bool {
+        let is_alone = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_alone
+    }
+
+    fn note(&mut self, poured: Poured, stored: u64) {
+        let more = if stored > self.last { 1 } else { (2 * self.last).clamp(1, Self::MOST) };
+        self.last = if poured == Poured::Taken { more } else { 0 };
+        self.left = self.last;
     }
 }
 
@@ -800,6 +834,25 @@ impl Txn for SqliteTxn<'_> {
 
     fn upsert(&mut self, space: &Space, name: &str, head: &Head, value: &[u8]) -> Result<()> {
         self.store(sql::UPSERT, space, name, head, value)
+    }
+
+    fn upsert_all(&mut self, space: &Space, head: &Head, entries: &mut dyn Entries) -> Result<()> {
+        self.view.checked(pour::provide(self.view.connection))?;
+        // While triggers copy each entry elsewhere, SQLite would collect all of them before it stores the first.
+        let is_copied =
+            self.view.one(sql::COUNT_TRIGGERS, [&space.table], |row| rows::unsigned(row, 0))? != Some(0);
+        let (mut rows, mut turns) = (Rows::of(entries), Turns::default());
+        while let Some((name, value)) = rows.next()? {
+            if is_copied || turns.is_alone() || name.len() + value.len() > schema::MAX_INLINE {
+                self.upsert(space, name, head, value)?;
+                rows.pass();
+            } else {
+                let stored = rows.stored();
+                let poured = self.pour(space, head, &mut rows)?;
+                turns.note(poured, rows.stored() - stored);
+            }
+        }
+        Ok(())
     }
 
     fn put_head(&mut self, space: &Space, name: &str, head: &Head) -> Result<()> {

@@ -11,6 +11,7 @@ mod spill;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ use super::{Answer, Request, Store};
 use crate::address::{Address, EntryName, Namespace};
 use crate::auth::Action;
 use crate::clock::{Millis, Ttl};
-use crate::engine::{Cache, Space, View};
+use crate::engine::{Cache, Entries, Entry, Space, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
 use crate::record::Head;
@@ -333,7 +334,10 @@ impl Load {
             for (part, number) in self.parts.iter().zip(0..) {
                 let space = view.space(&part.namespace)?;
                 let mut preview = Preview { load: &self, view, space: space.as_ref(), now, last: None };
-                self.in_order(number, |packed| loaded.count(preview.make(packed)?))?;
+                self.in_order(number, |packed| {
+                    loaded.count(preview.make(packed)?);
+                    Ok(())
+                })?;
             }
             Ok(())
         })?;
@@ -436,46 +440,60 @@ impl Load {
         parts: &[u32],
         told: &mut dyn FnMut(u64),
     ) -> Result<Loaded> {
-        let (mut loaded, mut made) = (Loaded::default(), 0_u64);
-        let mut count = || {
-            made += 1;
-            if made.is_multiple_of(TELL_EVERY) {
-                told(made);
-            }
-        };
-        parts.iter().try_for_each(|part| self.apply(writer, *part, &mut loaded, &mut count))?;
-        Ok(loaded)
+        let mut tally = Tally { loaded: Loaded::default(), made: 0, told };
+        parts.iter().try_for_each(|part| self.apply(writer, *part, &mut tally))?;
+        Ok(tally.loaded)
     }
 
-    fn apply(
-        &self,
-        writer: &mut Writer<'_>,
-        part: u32,
-        loaded: &mut Loaded,
-        count: &mut dyn FnMut(),
-    ) -> Result<()> {
+    fn apply(&self, writer: &mut Writer<'_>, part: u32, tally: &mut Tally<'_>) -> Result<()> {
         let namespace = self.parts[part as usize].namespace.clone();
         // In a cache with limits the order of writing decides what is evicted later.
         let keeps_order = writer.cache(&namespace)?.is_some_and(Cache::is_limited);
         let mut address = Address { namespace, name: EntryName::nothing() };
-        let mut make = |packed: &Packed<'_>| {
-            address.name.become_checked(packed.name);
-            count();
-            loaded.count(self.make(writer, &address, packed)?)
-        };
-        if keeps_order {
-            if self.options.unique {
-                self.refuse_repeated(part)?;
-            }
-            return run::as_they_came(part, self.spill.as_ref(), &self.heap, make);
+        if !keeps_order {
+            return self.apply_in_order(writer, part, &mut address, tally);
         }
-        let mut last = Last::default();
-        self.in_order(part, |packed| {
-            if self.options.unique {
-                last.refuse_repeated(packed)?;
-            }
-            make(packed)
+        if self.options.unique {
+            self.refuse_repeated(part)?;
+        }
+        run::as_they_came(part, self.spill.as_ref(), &self.heap, |packed| {
+            address.name.become_checked(packed.name);
+            tally.note(self.make(writer, &address, packed)?);
+            Ok(())
         })
+    }
+
+    /// Makes the changes of a namespace in the order of their names; many at a time, where it is all the same to it.
+    fn apply_in_order(
+        &self,
+        writer: &mut Writer<'_>,
+        part: u32,
+        address: &mut Address,
+        tally: &mut Tally<'_>,
+    ) -> Result<()> {
+        let takes_many = match self.options.on_conflict {
+            OnConflict::Replace => writer.takes_many(&address.namespace)?,
+            OnConflict::Skip | OnConflict::Fail => None,
+        };
+        let mut changes = InOrder {
+            merge: Merge::of(part, self.spill.as_ref(), &self.heap)?,
+            last: self.options.unique.then(Last::default),
+            largest: takes_many.unwrap_or_default(),
+            is_taken: false,
+            tally,
+        };
+        loop {
+            if takes_many.is_some() && changes.has_plain()? {
+                writer.set_many(&address.namespace, &mut changes)?;
+            }
+            let Some(packed) = changes.merge.present()? else { return Ok(()) };
+            if let Some(last) = &mut changes.last {
+                last.refuse_repeated(&packed)?;
+            }
+            address.name.become_checked(packed.name);
+            changes.tally.note(self.make(writer, address, &packed)?);
+            changes.merge.advance()?;
+        }
     }
 
     fn make(&self, writer: &mut Writer<'_>, address: &Address, packed: &Packed<'_>) -> Result<Made> {
@@ -576,6 +594,50 @@ impl Life {
     }
 }
 
+/// The changes of a namespace in the order of their names. As entries, they are those up to the next that is more than a value under a name.
+struct InOrder<'l, 't> {
+    merge: Merge<'l>,
+    /// The last one, where none may come twice.
+    last: Option<Last>,
+    /// The bytes of the largest value that is taken.
+    largest: u64,
+    /// Whether the present one has been handed on.
+    is_taken: bool,
+    tally: &'l mut Tally<'t>,
+}
+
+impl InOrder<'_, '_> {
+    /// Whether the present one is a value under a name.
+    fn has_plain(&mut self) -> Result<bool> {
+        let largest = self.largest;
+        Ok(self.merge.present()?.is_some_and(|packed| plain(&packed.change, largest).is_some()))
+    }
+}
+
+impl Entries for InOrder<'_, '_> {
+    fn next(&mut self) -> Result<Option<Entry<'_>>> {
+        if mem::take(&mut self.is_taken) {
+            self.merge.advance()?;
+        }
+        let Some(packed) = self.merge.present()? else { return Ok(None) };
+        let Some(value) = plain(&packed.change, self.largest) else { return Ok(None) };
+        if let Some(last) = &mut self.last {
+            last.refuse_repeated(&packed)?;
+        }
+        self.is_taken = true;
+        self.tally.note(Made::Set { replaced: false });
+        Ok(Some(Entry { name: packed.name, value }))
+    }
+}
+
+/// The value that a change sets, if that is all it does and it is not too large.
+fn plain<'a>(change: &Change<'a>, largest: u64) -> Option<&'a [u8]> {
+    match change {
+        Change::Set { value, life: Life::Default } if value.len() as u64 <= largest => Some(value),
+        _ => None,
+    }
+}
+
 /// The last of changes that come in the order of their names.
 #[derive(Default)]
 struct Last {
@@ -605,6 +667,23 @@ enum Made {
     Nothing,
 }
 
+/// What has been made in a transaction by now, and who hears of it.
+struct Tally<'t> {
+    loaded: Loaded,
+    made: u64,
+    told: &'t mut dyn FnMut(u64),
+}
+
+impl Tally<'_> {
+    fn note(&mut self, made: Made) {
+        self.loaded.count(made);
+        self.made += 1;
+        if self.made.is_multiple_of(TELL_EVERY) {
+            (self.told)(self.made);
+        }
+    }
+}
+
 impl Error {
     /// Says what was done before, in the namespaces in front of number `part`.
     fn after(self, loaded: &Loaded, part: u32) -> Self {
@@ -619,7 +698,7 @@ impl Error {
 }
 
 impl Loaded {
-    fn count(&mut self, made: Made) -> Result<()> {
+    fn count(&mut self, made: Made) {
         match made {
             Made::Set { replaced } => {
                 self.set += 1;
@@ -629,7 +708,6 @@ impl Loaded {
             Made::Skipped => self.skipped += 1,
             Made::Nothing => {}
         }
-        Ok(())
     }
 
     /// Adds what another load has done.

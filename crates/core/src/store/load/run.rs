@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
+use std::mem;
 
 use super::packed::{self, Packed};
 use super::spill::{RunInFile, Spill};
@@ -85,29 +85,48 @@ fn front(name: &[u8]) -> u64 {
 
 /// The changes of one namespace, one at a time, in the order of their names; those of one name in the order they came in.
 pub(super) struct Merge<'h> {
-    sources: BinaryHeap<Source<'h>>,
+    /// The source of the present change.
+    first: Option<Source<'h>>,
+    others: BinaryHeap<Source<'h>>,
 }
 
 impl<'h> Merge<'h> {
     /// Reads what `spill` and `heap` hold of `part`; the heap has been sorted, and is younger than what was spilled.
     pub fn of(part: u32, spill: Option<&Spill>, heap: &'h Heap) -> Result<Self> {
         let files = spill.into_iter().flat_map(|spill| spill.of(part)).map(Run::Spilled);
-        let mut sources = BinaryHeap::new();
+        let mut others = BinaryHeap::new();
         for (age, run) in files.chain([Run::of_heap(part, heap)]).enumerate() {
             if let Some(source) = Source::begin(age, run)? {
-                sources.push(source);
+                others.push(source);
             }
         }
-        Ok(Self { sources })
+        Ok(Self { first: others.pop(), others })
+    }
+
+    /// The present change; none behind the last.
+    pub fn present(&mut self) -> Result<Option<Packed<'_>>> {
+        let Some(first) = &mut self.first else { return Ok(None) };
+        packed::read(first.run.record()?).map(Some)
+    }
+
+    /// Goes to the next change.
+    pub fn advance(&mut self) -> Result<()> {
+        let Some(first) = &mut self.first else { return Ok(()) };
+        if !first.advance()? {
+            self.first = self.others.pop();
+        } else if let Some(mut other) = self.others.peek_mut()
+            && *other > *first
+        {
+            mem::swap(&mut *other, first);
+        }
+        Ok(())
     }
 
     /// Shows `visit` every change.
     pub fn for_each(mut self, mut visit: impl FnMut(&Packed<'_>) -> Result<()>) -> Result<()> {
-        while let Some(mut first) = self.sources.peek_mut() {
-            visit(&packed::read(first.run.record()?)?)?;
-            if !first.advance()? {
-                PeekMut::pop(first);
-            }
+        while let Some(packed) = self.present()? {
+            visit(&packed)?;
+            self.advance()?;
         }
         Ok(())
     }
