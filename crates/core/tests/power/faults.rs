@@ -29,6 +29,7 @@ fn steps() -> Vec<Step> {
         Step::Append(1, b" more".to_vec()),
         Step::SetAll((6..16).map(|entry| (entry, long(6))).collect()),
         Step::SetAll((6..16).map(|entry| (entry, long(7))).collect()),
+        Step::Load((12..22).map(|entry| (entry, if entry == 20 { long(8) } else { vec![8; 300] })).collect()),
         Step::Delete(2),
         Step::DropNamespace,
         Step::Vacuum,

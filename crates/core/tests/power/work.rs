@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use prontodb_core::engine::sqlite::{Durability, Lifetime, OpenOptions, SqliteEngine};
-use prontodb_core::store::{Condition, SetOptions};
+use prontodb_core::store::{Change, Condition, Life, Load, LoadOptions, Place, SetOptions};
 use prontodb_core::{Address, Delimiter, Notation, Result, Store, Version};
 use prontodb_testkit::disk::{self, Dice, Failure, Fault};
 
@@ -53,6 +53,8 @@ pub(crate) enum Step {
     Delete(usize),
     /// Several at once.
     SetAll(Vec<(usize, Vec<u8>)>),
+    /// The same, as streams and imports do it.
+    Load(Vec<(usize, Vec<u8>)>),
     DropNamespace,
     Vacuum,
 }
@@ -63,10 +65,8 @@ impl Step {
             0..45 => Self::Set(dice.below(ENTRIES), value(dice)),
             45..60 => Self::Append(dice.below(ENTRIES), vec![b'+'; 1 + dice.below(40)]),
             60..78 => Self::Delete(dice.below(ENTRIES)),
-            78..96 => {
-                let count = 2 + dice.below(6);
-                Self::SetAll((0..count).map(|_| (dice.below(ENTRIES), value(dice))).collect())
-            }
+            78..87 => Self::SetAll(some(dice)),
+            87..96 => Self::Load(some(dice)),
             96..98 => Self::DropNamespace,
             _ => Self::Vacuum,
         }
@@ -83,6 +83,19 @@ impl Step {
                 all.iter()
                     .try_for_each(|(entry, value)| writer.set(&address(*entry), value, &options).map(drop))
             }),
+            Self::Load(all) => {
+                let mut load = Load::new(LoadOptions { atomic: true, ..LoadOptions::default() });
+                for (entry, value) in all {
+                    let Address { namespace, name } = address(*entry);
+                    load.push(
+                        Place::default(),
+                        &namespace,
+                        &name,
+                        Change::Set { value, life: Life::Default },
+                    )?;
+                }
+                load.commit(store).map(drop)
+            }
             Self::DropNamespace => {
                 let namespace = address(0).namespace;
                 let is_there = store.namespaces(None)?.iter().any(|space| space.namespace == namespace);
@@ -98,11 +111,16 @@ impl Step {
             Self::Set(entry, value) => drop(entries.insert(*entry, value.clone())),
             Self::Append(entry, tail) => entries.entry(*entry).or_default().extend_from_slice(tail),
             Self::Delete(entry) => drop(entries.remove(entry)),
-            Self::SetAll(all) => entries.extend(all.iter().cloned()),
+            Self::SetAll(all) | Self::Load(all) => entries.extend(all.iter().cloned()),
             Self::DropNamespace => entries.retain(|entry, _| !entry.is_multiple_of(5)),
             Self::Vacuum => {}
         }
     }
+}
+
+/// Some entries, some of them perhaps more than once.
+fn some(dice: &mut Dice) -> Vec<(usize, Vec<u8>)> {
+    (0..2 + dice.below(6)).map(|_| (dice.below(ENTRIES), value(dice))).collect()
 }
 
 /// Short ones, ones that lie apart from their rows, and ones of many pages.

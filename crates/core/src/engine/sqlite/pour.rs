@@ -46,6 +46,7 @@ impl<'a> Rows<'a> {
 
     /// The entry that is to be stored next.
     pub(super) fn next(&mut self) -> Result<Option<(&str, &[u8])>> {
+        self.mishap.tell()?;
         self.fetch();
         self.mishap.tell()?;
         Ok(self.is_waiting.then_some((self.name.as_str(), self.value.as_slice())))
