@@ -296,11 +296,12 @@ pub trait Txn: View {
         }
     }
 
-    /// Stores many entries as [`Txn::upsert`] does, each with this head but for its size; their values are kept as they are. Quicker than one
-    /// after the other where their names ascend.
+    /// Stores many entries as [`Txn::upsert`] does, each with this head, whose coding is plain. Quicker than one after the other where
+    /// their names ascend and few of them are there already.
     fn upsert_all(&mut self, space: &Space, head: &Head, entries: &mut dyn Entries) -> Result<()> {
-        while let Some(Entry { name, value }) = entries.next()? {
+        while let Some(Entry { name, value }) = entries.present()? {
             self.upsert(space, name, head, value)?;
+            entries.pass()?;
         }
         Ok(())
     }
@@ -564,11 +565,17 @@ pub struct Entry<'a> {
 
 /// Entries to be stored, one after the other.
 pub trait Entries {
-    /// The next one; none behind the last.
+    /// The one to be stored next, however often that is asked; none behind the last.
     ///
     /// # Errors
     /// Whatever went wrong; it ends the storing.
-    fn next(&mut self) -> Result<Option<Entry<'_>>>;
+    fn present(&mut self) -> Result<Option<Entry<'_>>>;
+
+    /// Goes on, for that one has been stored.
+    ///
+    /// # Errors
+    /// Whatever went wrong; it ends the storing.
+    fn pass(&mut self) -> Result<()>;
 }
 
 /// An entry as a scan shows it.

@@ -1,11 +1,14 @@
 //! The engine on SQLite files.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use prontodb_core::engine::sqlite::{Lifetime, OpenOptions, SqliteEngine};
-use prontodb_core::engine::{Awaited, Engine, Mark, Space, Txn, View, Wait};
-use prontodb_core::store::{HistorySettings, Query, SetOptions};
-use prontodb_core::{Coding, Head, Millis, Namespace, Notation, Record, Result, Store, Version};
+use prontodb_core::engine::{Awaited, Engine, Mark, Range, Space, Txn, View, Wait};
+use prontodb_core::store::{Change, HistorySettings, Life, Load, LoadOptions, Place, Query, SetOptions};
+use prontodb_core::{
+    Address, Coding, ErrorKind, Head, Millis, Namespace, Notation, Record, Result, Store, Version,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -93,6 +96,54 @@ fn a_read_neither_waits_for_a_writer_nor_sees_what_is_not_committed() {
     });
     write.unwrap();
     assert_eq!(value(&reader, &space).as_deref(), Some(&b"after"[..]));
+}
+
+/// Whatever somebody else has put into the file, whose names SQLite compares without their case.
+#[test]
+fn loads_store_every_entry_beside_a_trigger_of_others() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::new(open(&dir));
+    let address = |number: usize| Notation::default().address(&format!("p.n.k{number}")).unwrap();
+    store.set(&address(5), b"old", &SetOptions::default()).unwrap();
+    let trigger = "CREATE TRIGGER t AFTER INSERT ON ENTRIES BEGIN SELECT 1; END";
+    Connection::open(dir.path().join("test.prdb")).unwrap().execute_batch(trigger).unwrap();
+    let mut load = Load::new(LoadOptions::default());
+    for number in 0..10 {
+        let Address { namespace, name } = address(number);
+        let change = Change::Set { value: b"new", life: Life::Default };
+        load.push(Place::default(), &namespace, &name, change).unwrap();
+    }
+    assert_eq!(load.commit(&store).unwrap().set, 10);
+    for number in 0..10 {
+        assert_eq!(store.get(&address(number)).unwrap().map(|record| record.value), Some(b"new".to_vec()));
+    }
+}
+
+/// Statistics that no SQLite makes can bring it to sort what it finds, behind the back of those that it is shown to.
+#[test]
+fn a_listing_comes_in_order_or_not_at_all() {
+    let dir = TempDir::new().unwrap();
+    let store = Store::new(open(&dir));
+    for key in ["a", "b", "c"] {
+        let address = Notation::default().address(&format!("p.n.{key}")).unwrap();
+        store.set(&address, b"value", &SetOptions::default()).unwrap();
+    }
+    let statistics = "ANALYZE; UPDATE sqlite_stat1 SET stat = stat || ' unordered' WHERE tbl = 'entries'";
+    Connection::open(dir.path().join("test.prdb")).unwrap().execute_batch(statistics).unwrap();
+    let engine = open(&dir);
+    let mut met = Vec::new();
+    let read = engine.read(&mut |view| {
+        let space = view.space(&Namespace::new("p", "n")?)?.unwrap();
+        view.scan(&space, &Range { reverse: true, ..Range::default() }, &mut |row| {
+            met.push(row.name.to_owned());
+            ControlFlow::Break(())
+        })
+    });
+    assert_eq!(met.len(), 1);
+    match read {
+        Ok(()) => assert_eq!(met, ["c"]),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged),
+    }
 }
 
 /// A file that an earlier program wrote, with entries of every kind; see the head of the fixture.

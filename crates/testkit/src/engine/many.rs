@@ -17,11 +17,16 @@ struct Listed<'l> {
 }
 
 impl Entries for Listed<'_> {
-    fn next(&mut self) -> Result<Option<Entry<'_>>> {
-        match self.entries.next() {
+    fn present(&mut self) -> Result<Option<Entry<'_>>> {
+        match self.entries.as_slice().first() {
             Some((name, value)) => Ok(Some(Entry { name, value })),
             None => (self.end)().map(|()| None),
         }
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        self.entries.next();
+        Ok(())
     }
 }
 

@@ -3,10 +3,11 @@
 #![allow(unsafe_code, reason = "SQLite keeps notes of a connection's own as pointers")]
 
 use std::any::Any;
-use std::ffi::CStr;
+use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use rusqlite::{Connection, Error, Result, ffi};
+use rusqlite::types::ToSqlOutput;
+use rusqlite::{Connection, Error, Result, ToSql, ffi};
 
 /// Makes something of ours known to a connection, the first time that it is asked for.
 pub(super) fn provide(
@@ -14,16 +15,24 @@ pub(super) fn provide(
     name: &'static CStr,
     make: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    // SAFETY: the handle is that of a connection that lives. What is noted is never looked into.
-    let code = unsafe {
-        let handle = connection.handle();
-        if !ffi::sqlite3_get_clientdata(handle, name.as_ptr()).is_null() {
-            return Ok(());
-        }
-        make()?;
-        ffi::sqlite3_set_clientdata(handle, name.as_ptr(), name.as_ptr().cast_mut().cast(), None)
-    };
-    check(code)
+    // SAFETY: the handle is that of a connection that lives.
+    let noted = unsafe { ffi::sqlite3_get_clientdata(connection.handle(), name.as_ptr()) };
+    if !noted.is_null() {
+        return Ok(());
+    }
+    make()?;
+    let note = name.as_ptr().cast_mut().cast();
+    // SAFETY: as above; what is noted is never looked into.
+    check(unsafe { ffi::sqlite3_set_clientdata(connection.handle(), name.as_ptr(), note, None) })
+}
+
+/// Something of ours on its way through SQLite to code of ours. Whoever takes it asks for the name; no SQL can make such a pointer.
+pub(super) struct Passed(pub *const c_void, pub &'static CStr);
+
+impl ToSql for Passed {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Pointer((self.0, self.1, None)))
+    }
 }
 
 /// The result of a call, as rusqlite has it.

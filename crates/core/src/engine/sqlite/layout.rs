@@ -60,13 +60,13 @@ pub(super) fn of_table(template: &str, table: &str) -> String {
 }
 
 /// The scan of a range: only the columns that are wanted, so that values are not read in vain.
-pub(super) fn scan(space: &Space, range: &Range) -> String {
+pub(super) fn scan(space: &Space, range: &Range, has_end: bool) -> String {
     let columns = match range.fields {
         Fields::Names => "name",
         Fields::Heads => HEAD_COLUMNS,
-        Fields::Values => "name, coding, value, large",
+        Fields::Values => "name, coding, coalesce(value, large)",
         Fields::All => {
-            "name, version, created, updated, expires, writer, rank, size, coding, metakeys, value, large"
+            "name, version, created, updated, expires, writer, rank, size, coding, metakeys, coalesce(value, large)"
         }
     };
     let order = if range.reverse { "DESC" } else { "ASC" };
@@ -76,6 +76,7 @@ pub(super) fn scan(space: &Space, range: &Range) -> String {
         (Some(_), false) => sql::VISIBLE.to_owned(),
         (Some(_), true) => format!("{} AND {}", sql::VISIBLE, sql::HAS_METAKEYS),
     };
-    let template = sql::SCAN.replace("{columns}", columns).replace("{wanted}", &wanted);
+    let end = if has_end { sql::BELOW } else { "" };
+    let template = sql::SCAN.replace("{columns}", columns).replace("{wanted}", &wanted).replace("{end}", end);
     statement(&template, space).replace("{order}", order)
 }

@@ -1,126 +1,125 @@
-//! Loads that SQLite pours into a table in one statement, which asks a table of ours for row after row. A statement for each row would
+//! Loads that SQLite pours into a table in one statement, which asks a table of ours for entry after entry. A statement for each would
 //! look for the place of each from the root of the tree, and start, bind and end (docs/design/0030-many-rows-in-one-statement.md).
 
 #![allow(unsafe_code, reason = "SQLite hands on what a table of ours reads from as a pointer")]
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::marker::PhantomData;
 
-use rusqlite::types::ToSqlOutput;
 use rusqlite::vtab::{
     Context, Filters, IndexConstraintOp, IndexInfo, Module, VTab, VTabConfig, VTabConnection, VTabCursor,
 };
-use rusqlite::{CachedStatement, Connection, ToSql, ffi};
+use rusqlite::{CachedStatement, Connection, ffi};
 
-use super::called::{self, Mishap};
+use super::called::{self, Mishap, Passed};
 use super::rows::signed;
-use super::{schema, sql};
-use crate::engine::Entries;
+use super::sql;
+use crate::engine::{Entries, Entry};
 use crate::error::{Error, Result};
 
 /// The name of the table in statements.
-const TABLE: &CStr = c"new_entries";
+const TABLE: &CStr = c"prontodb_new_entries";
 /// The column that says where the others come from.
 const SOURCE: c_int = 3;
-/// Only a pointer that was bound under this name is taken for a source, and no SQL can make one.
-const PASSED: &CStr = c"prontodb entries";
+/// The name under which [`Incoming`] entries are passed.
+const INCOMING: &CStr = c"prontodb incoming entries";
 
 /// Entries on their way into a table.
-pub(super) struct Rows<'a> {
+pub(super) struct Incoming<'a> {
     entries: &'a mut dyn Entries,
+    /// How many bytes of an entry are poured; larger ones are not.
+    room: usize,
+    /// The present one, if it is poured.
     name: String,
     value: Vec<u8>,
-    /// Whether the present entry is still to be stored.
-    is_waiting: bool,
-    stored: u64,
+    is_poured: bool,
+    passed: u64,
     mishap: Mishap<Error>,
 }
 
-impl<'a> Rows<'a> {
-    pub(super) fn of(entries: &'a mut dyn Entries) -> Self {
+impl<'a> Incoming<'a> {
+    pub(super) fn of(entries: &'a mut dyn Entries, room: usize) -> Self {
         let (name, value, mishap) = (String::new(), Vec::new(), Mishap::none());
-        Self { entries, name, value, is_waiting: false, stored: 0, mishap }
+        Self { entries, room, name, value, is_poured: false, passed: 0, mishap }
     }
 
     /// The entry that is to be stored next.
-    pub(super) fn next(&mut self) -> Result<Option<(&str, &[u8])>> {
-        self.mishap.tell()?;
-        self.fetch();
-        self.mishap.tell()?;
-        Ok(self.is_waiting.then_some((self.name.as_str(), self.value.as_slice())))
+    pub(super) fn present(&mut self) -> Result<Option<Entry<'_>>> {
+        self.entries.present()
     }
 
     /// It has been stored.
-    pub(super) fn pass(&mut self) {
-        self.stored += u64::from(self.is_waiting);
-        self.is_waiting = false;
+    pub(super) fn pass(&mut self) -> Result<()> {
+        self.passed += 1;
+        self.entries.pass()
     }
 
     /// How many have been stored by now.
-    pub(super) fn stored(&self) -> u64 {
-        self.stored
+    pub(super) fn passed(&self) -> u64 {
+        self.passed
     }
 
-    fn fetch(&mut self) {
-        let Self { entries, name, value, is_waiting, mishap, .. } = self;
-        if *is_waiting {
-            return;
-        }
-        let fetched = mishap.guard(|| {
-            let Some(entry) = entries.next()? else { return Ok(false) };
+    /// Takes the present entry, if it is one that is poured. SQLite reads it column by column.
+    fn take(&mut self) {
+        let Self { entries, room, name, value, is_poured, mishap, .. } = self;
+        let taken = mishap.guard(|| {
+            let Some(entry) = entries.present()? else { return Ok(false) };
+            if entry.name.len() + entry.value.len() > *room {
+                return Ok(false);
+            }
             name.clear();
             name.push_str(entry.name);
             value.clear();
             value.extend_from_slice(entry.value);
             Ok(true)
         });
-        *is_waiting = fetched.unwrap_or(false);
+        *is_poured = taken.unwrap_or(false);
     }
 
-    /// Whether the present entry can be poured: large values lie apart.
-    fn is_pourable(&self) -> bool {
-        self.is_waiting && self.name.len() + self.value.len() <= schema::MAX_INLINE
-    }
-}
-
-/// Rows on their way through SQLite.
-struct Passed(*const c_void);
-
-impl ToSql for Passed {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Pointer((self.0, PASSED, None)))
+    /// Goes to the next one.
+    fn advance(&mut self) {
+        self.passed += 1;
+        let Self { entries, mishap, .. } = self;
+        match mishap.guard(|| entries.pass()) {
+            Some(()) => self.take(),
+            None => self.is_poured = false,
+        }
     }
 }
 
 /// How a statement has ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Poured {
-    /// No more of them can be poured, for now.
+    /// Behind all that can be poured, for now.
     All,
-    /// The present one is there already.
-    Taken,
+    /// At an entry that is there already.
+    Present,
 }
 
-/// Runs a statement that reads from the rows that are its argument number `parameter`; the others have been bound.
+/// Runs a statement that reads from the entries that are its argument number `parameter`; the others have been bound.
 pub(super) fn pour(
-    statement: &mut CachedStatement<'_>,
+    mut statement: CachedStatement<'_>,
     parameter: usize,
-    rows: &mut Rows<'_>,
+    incoming: &mut Incoming<'_>,
 ) -> rusqlite::Result<Poured> {
-    let cell = RefCell::new(rows);
-    let ended = statement
-        .raw_bind_parameter(parameter, Passed((&raw const cell).cast()))
-        .and_then(|()| statement.raw_execute());
-    match ended {
+    incoming.take();
+    let cell = RefCell::new(incoming);
+    statement.raw_bind_parameter(parameter, Passed((&raw const cell).cast(), INCOMING))?;
+    match statement.raw_execute() {
         Ok(_) => Ok(Poured::All),
-        Err(error) if is_taken(&error) => Ok(Poured::Taken),
+        Err(error) if is_present(&error) => Ok(Poured::Present),
         Err(error) => Err(error),
     }
 }
 
-fn is_taken(error: &rusqlite::Error) -> bool {
+/// What went wrong with the entries while they were poured.
+pub(super) fn tell(incoming: &mut Incoming<'_>) -> Result<()> {
+    incoming.mishap.tell()
+}
+
+fn is_present(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
 }
 
@@ -154,12 +153,12 @@ unsafe impl<'v> VTab<'v> for Source {
     }
 
     fn best_index(&self, info: &mut IndexInfo) -> rusqlite::Result<bool> {
-        let is_source = info.constraints().position(|constraint| {
+        let source = info.constraints().position(|constraint| {
             constraint.column() == SOURCE
                 && constraint.operator() == IndexConstraintOp::SQLITE_INDEX_CONSTRAINT_EQ
                 && constraint.is_usable()
         });
-        let Some(place) = is_source else { return Ok(false) };
+        let Some(place) = source else { return Ok(false) };
         let mut usage = info.constraint_usage(place);
         usage.set_argv_index(1);
         usage.set_omit(true);
@@ -167,14 +166,15 @@ unsafe impl<'v> VTab<'v> for Source {
     }
 
     fn open(&'v mut self) -> rusqlite::Result<Cursor<'v>> {
-        Ok(Cursor { base: ffi::sqlite3_vtab_cursor::default(), rows: None, table: PhantomData })
+        Ok(Cursor { base: ffi::sqlite3_vtab_cursor::default(), incoming: None, table: PhantomData })
     }
 }
 
 #[repr(C)]
 struct Cursor<'v> {
     base: ffi::sqlite3_vtab_cursor,
-    rows: Option<&'static RefCell<&'static mut Rows<'static>>>,
+    /// For as long as the statement runs, and no longer.
+    incoming: Option<&'static RefCell<&'static mut Incoming<'static>>>,
     table: PhantomData<&'v Source>,
 }
 
@@ -187,30 +187,28 @@ unsafe impl VTabCursor for Cursor<'_> {
         arguments: &Filters<'_>,
     ) -> rusqlite::Result<()> {
         // SAFETY: a pointer of this name is one that [`pour`] has bound, which waits until the statement has ended.
-        self.rows = unsafe { arguments.get_pointer(0, PASSED) };
+        self.incoming = unsafe { arguments.get_pointer(0, INCOMING) };
         Ok(())
     }
 
     fn next(&mut self) -> rusqlite::Result<()> {
-        if let Some(rows) = self.rows {
-            let mut rows = rows.borrow_mut();
-            rows.pass();
-            rows.fetch();
+        if let Some(incoming) = self.incoming {
+            incoming.borrow_mut().advance();
         }
         Ok(())
     }
 
     fn eof(&self) -> bool {
-        self.rows.is_none_or(|rows| !rows.borrow().is_pourable())
+        self.incoming.is_none_or(|incoming| !incoming.borrow().is_poured)
     }
 
     fn column(&self, context: &mut Context, column: c_int) -> rusqlite::Result<()> {
-        let Some(rows) = self.rows else { return Ok(()) };
-        let rows = rows.borrow();
+        let Some(incoming) = self.incoming else { return Ok(()) };
+        let incoming = incoming.borrow();
         match column {
-            0 => context.set_result(&rows.name),
-            1 => context.set_result(signed(rows.value.len() as u64)),
-            2 => context.set_result(&rows.value),
+            0 => context.set_result(&incoming.name),
+            1 => context.set_result(signed(incoming.value.len() as u64)),
+            2 => context.set_result(&incoming.value),
             _ => Ok(()),
         }
     }

@@ -134,10 +134,10 @@ pub(super) enum Value<'r> {
     Large(i64),
 }
 
-/// Reads where a value is: in the column `first`, or in the place that the next one names.
-pub(super) fn value<'r>(row: &'r impl Columns, first: usize) -> Result<Value<'r>> {
-    match row.column(first)? {
-        ValueRef::Null => Ok(Value::Large(row.read(first + 1)?)),
+/// Reads the column that holds a value, or the number of the place where it is.
+pub(super) fn value(row: &impl Columns, column: usize) -> Result<Value<'_>> {
+    match row.column(column)? {
+        ValueRef::Integer(id) => Ok(Value::Large(id)),
         value => Ok(Value::Inline(value.as_blob()?)),
     }
 }

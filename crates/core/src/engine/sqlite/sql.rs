@@ -90,7 +90,7 @@ pub(super) const HEAD: &str = "
     SELECT version, created, updated, expires, writer, rank, size, coding, metakeys
     FROM {table} WHERE ns = ?1 AND name = ?2";
 pub(super) const GET: &str = "
-    SELECT version, created, updated, expires, writer, rank, size, coding, metakeys, value, large
+    SELECT version, created, updated, expires, writer, rank, size, coding, metakeys, coalesce(value, large)
     FROM {table} WHERE ns = ?1 AND name = ?2";
 /// Stores an entry. What is bound is named once more in place of `excluded`, which takes SQLite longer to read.
 pub(super) const PUT: &str = "
@@ -113,13 +113,12 @@ pub(super) const UPSERT: &str = "
 pub(super) const POUR: &str = "
     INSERT OR FAIL INTO {table}
         (ns, name, version, created, updated, expires, writer, rank, size, value, metakeys)
-    SELECT ?1, name, ?3, ?4, ?5, ?6, ?7, ?8, size, value, ?13 FROM new_entries(?2)";
+    SELECT ?1, name, ?3, ?4, ?5, ?6, ?7, ?8, size, value, ?13 FROM prontodb_new_entries(?2)";
 /// What it reads from: what differs from one entry to the next.
-pub(super) const NEW_ENTRIES: &CStr = c"CREATE TABLE new_entries(name, size, value, source HIDDEN)";
-/// The number of the rows among its arguments.
-pub(super) const POUR_ROWS: usize = 2;
-pub(super) const COUNT_TRIGGERS: &str =
-    "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1";
+pub(super) const NEW_ENTRIES: &CStr = c"CREATE TABLE prontodb_new_entries(name, size, value, source HIDDEN)";
+/// The number of the entries among its arguments.
+pub(super) const POUR_ENTRIES: usize = 2;
+pub(super) const COUNT_TRIGGERS: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger'";
 pub(super) const PUT_HEAD: &str = "
     UPDATE {table}
     SET version = ?3, created = ?4, updated = ?5, expires = ?6, writer = ?7, rank = ?8, metakeys = ?9
@@ -136,10 +135,16 @@ pub(super) const REMOVE_LARGE: &str = "DELETE FROM large_values WHERE id = ?1";
 /// Shows rows to [`super::walk`] as they are found, so they have to be found in order, and to be wanted: `CASE` asks for that first.
 /// It selects the row behind which it ends.
 pub(super) const SCAN: &str = "
-    SELECT 1 FROM {table} INDEXED BY sqlite_autoindex_{table}_1 WHERE ns = ?1 AND name >= ?2 AND name < ?3
+    SELECT 1 FROM {table} INDEXED BY sqlite_autoindex_{table}_1 WHERE ns = ?1 AND name >= ?2 {end}
     AND CASE WHEN {wanted} THEN visit(?4, {columns}) END ORDER BY name {order}";
-/// The number of the visitor among its arguments.
+/// The end of a range that has one; a look at each row, too.
+pub(super) const BELOW: &str = "AND name < ?3";
+/// The numbers of its arguments: the space, where names begin and end, the visitor, and the time.
+pub(super) const SCAN_SPACE: usize = 1;
+pub(super) const SCAN_LOW: usize = 2;
+pub(super) const SCAN_HIGH: usize = 3;
 pub(super) const SCAN_VISITOR: usize = 4;
+pub(super) const SCAN_NOW: usize = 5;
 /// Hides what has expired; a look at each row that those do not pay for who want all of them.
 pub(super) const VISIBLE: &str = "(expires IS NULL OR expires > ?5)";
 /// Passes over entries without metakeys before anything else of them is read.

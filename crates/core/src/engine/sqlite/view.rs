@@ -4,18 +4,18 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, ToSql, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, params};
 
-use super::pour::{Poured, Rows};
+use super::pour::{Incoming, Poured};
 use super::rows::{self, Columns, Value, signed};
 use super::{check, error, intruders, layout, pour, schema, sql, walk};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
-    Cache, Candidate, Catalog, Entries, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
+    Cache, Candidate, Catalog, Entries, Entry, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
     end_of_prefix,
 };
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metakeys::Metakeys;
 use crate::record::{Coding, Head, Past, Record, Version};
 
@@ -36,6 +36,9 @@ pub(super) struct SqliteTxn<'a> {
     changes: Cell<Option<Option<Millis>>>,
     /// Whether the file has ever held a large value; asked once.
     has_large: Option<bool>,
+    /// Whether the file has triggers; asked once.
+    has_triggers: Option<bool>,
+    turns: Turns,
     storing: Option<Storing<'a>>,
 }
 
@@ -95,10 +98,10 @@ impl<'a> SqliteView<'a> {
     fn with_value<T>(
         &self,
         row: &impl Columns,
-        first: usize,
+        column: usize,
         read: impl FnOnce(&[u8]) -> T,
     ) -> rusqlite::Result<T> {
-        match rows::value(row, first)? {
+        match rows::value(row, column)? {
             Value::Inline(value) => Ok(read(value)),
             Value::Large(id) => {
                 let mut statement = self.connection.prepare_cached(sql::GET_LARGE)?;
@@ -205,9 +208,10 @@ impl View for SqliteView<'_> {
         visit: &mut dyn FnMut(Row<'_>) -> ControlFlow<()>,
     ) -> Result<()> {
         self.checked(walk::provide(self.connection))?;
-        let mut statement = self.prepare(&layout::scan(space, range))?;
-        let walked = bind_range(&mut statement, space, range).and_then(|()| {
-            walk::walk(&mut statement, sql::SCAN_VISITOR, &mut |row| self.show(row, range.fields, visit))
+        let bounds = Bounds::of(range);
+        let mut statement = self.prepare(&layout::scan(space, range, bounds.high.is_some()))?;
+        let walked = bounds.bind(&mut statement, space, range.visible_at).and_then(|()| {
+            walk::walk(statement, sql::SCAN_VISITOR, &mut |row| self.show(row, range.fields, visit))
         });
         self.checked(walked)
     }
@@ -328,9 +332,6 @@ fn below(before: Option<Version>) -> i64 {
 /// A batch of [`Txn::sweep`] and [`Txn::sweep_past`] ends with the large value that makes it so many bytes.
 const SWEPT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// SQLite orders blobs behind all texts.
-const ABOVE_ALL_TEXT: &[u8] = &[];
-
 /// The names of a range: from `low`, and below `high` if there is one.
 struct Bounds {
     low: String,
@@ -351,25 +352,26 @@ impl Bounds {
         Self { low, high }
     }
 
-    fn high(&self) -> &dyn ToSql {
-        match &self.high {
-            Some(high) => high,
-            None => &ABOVE_ALL_TEXT,
+    /// Binds what [`sql::SCAN`] asks for, but for the visitor.
+    fn bind(
+        &self,
+        statement: &mut CachedStatement<'_>,
+        space: &Space,
+        visible_at: Option<Millis>,
+    ) -> rusqlite::Result<()> {
+        statement.raw_bind_parameter(sql::SCAN_SPACE, signed(space.id))?;
+        statement.raw_bind_parameter(sql::SCAN_LOW, &self.low)?;
+        if let Some(high) = &self.high {
+            statement.raw_bind_parameter(sql::SCAN_HIGH, high)?;
         }
+        visible_at.map_or(Ok(()), |now| statement.raw_bind_parameter(sql::SCAN_NOW, now.0))
     }
-}
-
-fn bind_range(statement: &mut CachedStatement<'_>, space: &Space, range: &Range) -> rusqlite::Result<()> {
-    let bounds = Bounds::of(range);
-    statement.raw_bind_parameter(1, signed(space.id))?;
-    statement.raw_bind_parameter(2, &bounds.low)?;
-    statement.raw_bind_parameter(3, bounds.high())?;
-    range.visible_at.map_or(Ok(()), |now| statement.raw_bind_parameter(5, now.0))
 }
 
 impl<'a> SqliteTxn<'a> {
     pub(super) fn new(view: SqliteView<'a>) -> Self {
-        Self { view, version: None, changes: Cell::new(None), has_large: None, storing: None }
+        let (changes, turns) = (Cell::new(None), Turns::default());
+        Self { view, version: None, changes, has_large: None, has_triggers: None, turns, storing: None }
     }
 
     /// Where the value of the entry is that is stored under this name, if it is a large one.
@@ -436,12 +438,33 @@ impl<'a> SqliteTxn<'a> {
         Ok(())
     }
 
-    /// Stores rows in one statement, as far as they are new and not large.
-    fn pour(&mut self, space: &Space, head: &Head, rows: &mut Rows<'_>) -> Result<Poured> {
+    /// Whether triggers copy entries elsewhere, as they do for a space that moves. SQLite would collect all that is poured before it
+    /// stores the first of it.
+    fn has_triggers(&mut self) -> Result<bool> {
+        let has_triggers = match self.has_triggers {
+            Some(known) => known,
+            None => self.view.number(sql::COUNT_TRIGGERS)? > 0,
+        };
+        self.has_triggers = Some(has_triggers);
+        Ok(has_triggers)
+    }
+
+    /// Stores entries in one statement, as far as they are new and not large.
+    fn pour(&mut self, space: &Space, head: &Head, incoming: &mut Incoming<'_>) -> Result<()> {
+        self.view.checked(pour::provide(self.view.connection))?;
         let mut statement = self.view.prepare(&layout::statement(sql::POUR, space))?;
-        let poured = bind_head(&mut statement, space, head)
-            .and_then(|()| pour::pour(&mut statement, sql::POUR_ROWS, rows));
-        self.view.checked(poured)
+        self.view.checked(bind_head(&mut statement, space, head))?;
+        let before = incoming.passed();
+        let poured = pour::pour(statement, sql::POUR_ENTRIES, incoming);
+        pour::tell(incoming)?;
+        let poured = self.view.checked(poured)?;
+        let (passed, stored) = (incoming.passed() - before, self.view.connection.changes());
+        if passed != stored {
+            let what = format!("SQLite has stored {stored} entries of {passed}; nothing was written");
+            return Err(Error::new(ErrorKind::Io, what));
+        }
+        self.turns.note(poured, passed);
+        Ok(())
     }
 
     /// Runs [`sql::PUT`] or [`sql::UPSERT`], with a large value put apart.
@@ -454,8 +477,7 @@ impl<'a> SqliteTxn<'a> {
         value: &[u8],
     ) -> Result<()> {
         let replaced = self.large_of(space, name)?;
-        let metakeys = head.metakeys.as_ref().map_or(0, |metakeys| metakeys.to_json().len());
-        let (inline, large) = if name.len() + value.len() + metakeys <= schema::MAX_INLINE {
+        let (inline, large) = if name.len() + value.len() <= room_in_row(head) {
             self.remove_large(replaced)?;
             (Some(value), None)
         } else {
@@ -473,28 +495,41 @@ impl<'a> SqliteTxn<'a> {
     }
 }
 
-/// Whether the next of many entries is stored alone. Where one was there already, more of them are likely to be: twice as many each time.
+/// Whether the next of many entries is stored alone, as the first is: often it is the only one. Where one was there already, more of them
+/// are likely to be, so twice as many are alone each time before pouring is tried again.
 #[derive(Default)]
 struct Turns {
-    /// So many are, before pouring is tried again.
     left: u64,
-    last: u64,
+    streak: u64,
 }
 
 impl Turns {
-    const MOST: u64 = 1000;
+    const LONGEST: u64 = 1000;
 
-    fn is_alone(&mut self) -> bool {
+    fn begin(&mut self) {
+        self.left = self.left.max(1);
+    }
+
+    fn next_is_alone(&mut self) -> bool {
         let is_alone = self.left > 0;
         self.left = self.left.saturating_sub(1);
         is_alone
     }
 
     fn note(&mut self, poured: Poured, stored: u64) {
-        let more = if stored > self.last { 1 } else { (2 * self.last).clamp(1, Self::MOST) };
-        self.last = if poured == Poured::Taken { more } else { 0 };
-        self.left = self.last;
+        self.streak = match poured {
+            Poured::All => 0,
+            Poured::Present if stored > self.streak => 1,
+            Poured::Present => (2 * self.streak).clamp(1, Self::LONGEST),
+        };
+        self.left = self.streak;
     }
+}
+
+/// How many bytes of name and value fit in a row beside the metakeys; larger values lie apart.
+fn room_in_row(head: &Head) -> usize {
+    let metakeys = head.metakeys.as_ref().map_or(0, |metakeys| metakeys.to_json().len());
+    schema::MAX_INLINE.saturating_sub(metakeys)
 }
 
 impl<'a> Storing<'a> {
@@ -704,6 +739,7 @@ impl Txn for SqliteTxn<'_> {
 
     fn begin_move(&mut self, space: &Space, target: &str) -> Result<()> {
         self.make_indexes(space, target)?;
+        self.has_triggers = None;
         for (_, template) in schema::MOVE_TRIGGERS {
             self.view.execute(&layout::to_target(template, space, target), [])?;
         }
@@ -730,6 +766,7 @@ impl Txn for SqliteTxn<'_> {
     }
 
     fn end_move(&mut self, space: &Space, _target: &str) -> Result<()> {
+        self.has_triggers = None;
         for (event, _) in schema::MOVE_TRIGGERS {
             self.view.execute(&layout::drop_trigger(&format!("move_{}_{event}", space.id)), [])?;
         }
@@ -837,19 +874,15 @@ impl Txn for SqliteTxn<'_> {
     }
 
     fn upsert_all(&mut self, space: &Space, head: &Head, entries: &mut dyn Entries) -> Result<()> {
-        self.view.checked(pour::provide(self.view.connection))?;
-        // While triggers copy each entry elsewhere, SQLite would collect all of them before it stores the first.
-        let is_copied =
-            self.view.one(sql::COUNT_TRIGGERS, [&space.table], |row| rows::unsigned(row, 0))? != Some(0);
-        let (mut rows, mut turns) = (Rows::of(entries), Turns::default());
-        while let Some((name, value)) = rows.next()? {
-            if is_copied || turns.is_alone() || name.len() + value.len() > schema::MAX_INLINE {
+        let mut incoming = Incoming::of(entries, room_in_row(head));
+        self.turns.begin();
+        while let Some(Entry { name, value }) = incoming.present()? {
+            let is_large = name.len() + value.len() > room_in_row(head);
+            if is_large || self.turns.next_is_alone() || self.has_triggers()? {
                 self.upsert(space, name, head, value)?;
-                rows.pass();
+                incoming.pass()?;
             } else {
-                let stored = rows.stored();
-                let poured = self.pour(space, head, &mut rows)?;
-                turns.note(poured, rows.stored() - stored);
+                self.pour(space, head, &mut incoming)?;
             }
         }
         Ok(())

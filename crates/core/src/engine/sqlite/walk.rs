@@ -4,20 +4,19 @@
 
 #![allow(unsafe_code, reason = "SQLite takes a function as a C function, and lends it values as pointers")]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::ops::ControlFlow;
 use std::{ptr, slice};
 
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, Error, Result, ToSql, ffi};
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, Error, Result, StatementStatus, ffi};
 
-use super::called::{self, Mishap};
+use super::called::{self, Mishap, Passed};
 use super::rows::Columns;
 
 /// The name of the function in statements; its first argument is a [`Visitor`], the others are columns.
 const FUNCTION: &CStr = c"visit";
-/// Only a pointer that was bound under this name is taken for a visitor, and no SQL can make one. Names are compared for each row, so
-/// it is short.
+/// The name under which a [`Visitor`] is passed. It is compared for each row, so it is short.
 const VISITOR: &CStr = c"v";
 
 /// The columns of the row that is shown.
@@ -25,7 +24,7 @@ pub(super) struct Shown<'a>(&'a [*mut ffi::sqlite3_value]);
 
 impl Columns for Shown<'_> {
     fn column(&self, column: usize) -> Result<ValueRef<'_>> {
-        let value = *self.0.get(column).ok_or(Error::InvalidColumnIndex(column))?;
+        let value = *self.0.get(column).ok_or_else(|| Error::InvalidColumnIndex(column))?;
         // SAFETY: SQLite lends the values of a row until the function returns, and says how long texts and blobs are.
         unsafe {
             Ok(match ffi::sqlite3_value_type(value) {
@@ -33,11 +32,11 @@ impl Columns for Shown<'_> {
                 ffi::SQLITE_FLOAT => ValueRef::Real(ffi::sqlite3_value_double(value)),
                 ffi::SQLITE_TEXT => {
                     let text = ffi::sqlite3_value_text(value);
-                    ValueRef::Text(bytes(text, ffi::sqlite3_value_bytes(value)))
+                    ValueRef::Text(bytes(text, ffi::sqlite3_value_bytes(value))?)
                 }
                 ffi::SQLITE_BLOB => {
                     let blob = ffi::sqlite3_value_blob(value);
-                    ValueRef::Blob(bytes(blob.cast(), ffi::sqlite3_value_bytes(value)))
+                    ValueRef::Blob(bytes(blob.cast(), ffi::sqlite3_value_bytes(value))?)
                 }
                 _ => ValueRef::Null,
             })
@@ -45,30 +44,34 @@ impl Columns for Shown<'_> {
     }
 }
 
-/// What SQLite says lies at `start`; it is null where nothing does.
-unsafe fn bytes<'a>(start: *const u8, count: c_int) -> &'a [u8] {
+/// So many bytes at `start`, which is null where there are none, and where there was no memory for them.
+unsafe fn bytes<'a>(start: *const u8, count: c_int) -> Result<&'a [u8]> {
     match usize::try_from(count) {
+        Ok(0) => Ok(&[]),
         // SAFETY: so many bytes are there, as the caller says.
-        Ok(count) if !start.is_null() => unsafe { slice::from_raw_parts(start, count) },
-        _ => &[],
+        Ok(count) if !start.is_null() => Ok(unsafe { slice::from_raw_parts(start, count) }),
+        _ => Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_NOMEM), None)),
     }
 }
 
-/// Takes the rows of a walk.
-type Take<'a> = dyn FnMut(&Shown<'_>) -> Result<ControlFlow<()>> + 'a;
+/// What is done with each row.
+type Show<'a> = dyn FnMut(&Shown<'_>) -> Result<ControlFlow<()>> + 'a;
 
 /// Whom rows are shown to.
 struct Visitor<'a> {
-    take: &'a mut Take<'a>,
+    show: &'a mut Show<'a>,
+    /// No more of them are wanted.
+    is_over: bool,
     mishap: Mishap<Error>,
 }
 
-/// A visitor on its way through SQLite.
-struct Passed(*const c_void);
-
-impl ToSql for Passed {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Pointer((self.0, VISITOR, None)))
+impl Visitor<'_> {
+    fn visit(&mut self, row: &Shown<'_>) {
+        let Self { show, is_over, mishap } = self;
+        // SQLite ends at the row that it is told to end at, unless a plan of its own makes it collect them first.
+        if !*is_over {
+            *is_over = mishap.guard(|| show(row)).is_none_or(|flow| flow.is_break());
+        }
     }
 }
 
@@ -100,28 +103,36 @@ unsafe extern "C" fn visit(
     count: c_int,
     arguments: *mut *mut ffi::sqlite3_value,
 ) {
-    // SAFETY: SQLite passes so many arguments, and a pointer of this name is one that [`walk`] has bound and waits for.
-    unsafe {
-        let arguments = slice::from_raw_parts(arguments, usize::try_from(count).unwrap_or_default());
-        let Some((&visitor, columns)) = arguments.split_first() else { return };
-        let visitor = ffi::sqlite3_value_pointer(visitor, VISITOR.as_ptr()).cast::<Visitor<'_>>();
-        let Some(Visitor { take, mishap }) = visitor.as_mut() else { return };
-        // The statement selects rows behind which the walk ends. Where nothing is said, that is null, and no such row.
-        if mishap.guard(|| take(&Shown(columns))).is_none_or(|flow| flow.is_break()) {
-            ffi::sqlite3_result_int(context, 1);
-        }
+    // SAFETY: SQLite passes so many arguments.
+    let arguments = unsafe { slice::from_raw_parts(arguments, usize::try_from(count).unwrap_or_default()) };
+    let Some((&visitor, columns)) = arguments.split_first() else { return };
+    // SAFETY: a pointer of this name is one that [`walk`] has bound, which waits until the statement has ended.
+    let visitor =
+        unsafe { ffi::sqlite3_value_pointer(visitor, VISITOR.as_ptr()).cast::<Visitor<'_>>().as_mut() };
+    let Some(visitor) = visitor else { return };
+    visitor.visit(&Shown(columns));
+    // The statement selects rows behind which the walk ends. Where nothing is said, that is null, and no such row.
+    if visitor.is_over {
+        // SAFETY: the context is that of this call.
+        unsafe { ffi::sqlite3_result_int(context, 1) };
     }
 }
 
 /// Runs a statement that shows rows to the visitor that is its argument number `parameter`; the others have been bound.
 pub(super) fn walk<'a>(
-    statement: &mut CachedStatement<'_>,
+    mut statement: CachedStatement<'_>,
     parameter: usize,
-    take: &'a mut Take<'a>,
+    show: &'a mut Show<'a>,
 ) -> Result<()> {
-    let mut visitor = Visitor { take, mishap: Mishap::none() };
-    statement.raw_bind_parameter(parameter, Passed((&raw mut visitor).cast()))?;
+    let mut visitor = Visitor { show, is_over: false, mishap: Mishap::none() };
+    statement.raw_bind_parameter(parameter, Passed((&raw mut visitor).cast(), VISITOR))?;
     let ended = statement.raw_query().next().map(drop);
     visitor.mishap.tell()?;
-    ended
+    ended?;
+    if statement.get_status(StatementStatus::Sort) > 0 {
+        // Rows were shown in another order. Only statistics that somebody has put into the file can bring SQLite to that.
+        let what = "its statistics (sqlite_stat1) are not those of SQLite".to_owned();
+        return Err(Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what)));
+    }
+    Ok(())
 }

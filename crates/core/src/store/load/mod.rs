@@ -11,7 +11,6 @@ mod spill;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::mem;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -471,29 +470,23 @@ impl Load {
         address: &mut Address,
         tally: &mut Tally<'_>,
     ) -> Result<()> {
+        let has_values = self.parts[part as usize].largest.is_some();
         let takes_many = match self.options.on_conflict {
-            OnConflict::Replace => writer.takes_many(&address.namespace)?,
-            OnConflict::Skip | OnConflict::Fail => None,
+            OnConflict::Replace if has_values => writer.takes_many(&address.namespace)?,
+            _ => None,
         };
-        let mut changes = InOrder {
-            merge: Merge::of(part, self.spill.as_ref(), &self.heap)?,
-            last: self.options.unique.then(Last::default),
-            largest: takes_many.unwrap_or_default(),
-            is_taken: false,
-            tally,
-        };
-        loop {
-            if takes_many.is_some() && changes.has_plain()? {
+        let merge = Merge::of(part, self.spill.as_ref(), &self.heap)?;
+        let mut changes = InOrder::begin(merge, self.options.unique, takes_many, tally)?;
+        while let Some(packed) = changes.merge.present()? {
+            if changes.longest.is_some_and(|longest| plain(&packed.change, longest).is_some()) {
                 writer.set_many(&address.namespace, &mut changes)?;
-            }
-            let Some(packed) = changes.merge.present()? else { return Ok(()) };
-            if let Some(last) = &mut changes.last {
-                last.refuse_repeated(&packed)?;
+                continue;
             }
             address.name.become_checked(packed.name);
-            changes.tally.note(self.make(writer, address, &packed)?);
-            changes.merge.advance()?;
+            let made = self.make(writer, address, &packed)?;
+            changes.pass(made)?;
         }
+        Ok(())
     }
 
     fn make(&self, writer: &mut Writer<'_>, address: &Address, packed: &Packed<'_>) -> Result<Made> {
@@ -515,7 +508,13 @@ impl Load {
                 writer.set_as_kept(address, value, times, by.as_deref(), metakeys.as_ref())
             }
         };
-        written.map_err(|error| Place { line: packed.line, column: 0 }.named_in(error))?;
+        written.map_err(|error| match error.kind() {
+            ErrorKind::Limit | ErrorKind::NoTtl | ErrorKind::Invalid => {
+                Place { line: packed.line, column: 0 }.named_in(error)
+            }
+            // It has nothing to do with this line.
+            _ => error,
+        })?;
         Ok(Made::Set { replaced: false })
     }
 
@@ -599,41 +598,46 @@ struct InOrder<'l, 't> {
     merge: Merge<'l>,
     /// The last one, where none may come twice.
     last: Option<Last>,
-    /// The bytes of the largest value that is taken.
-    largest: u64,
-    /// Whether the present one has been handed on.
-    is_taken: bool,
+    /// The bytes of the longest value that is one of many; none where all are made alone.
+    longest: Option<u64>,
     tally: &'l mut Tally<'t>,
 }
 
-impl InOrder<'_, '_> {
-    /// Whether the present one is a value under a name.
-    fn has_plain(&mut self) -> Result<bool> {
-        let largest = self.largest;
-        Ok(self.merge.present()?.is_some_and(|packed| plain(&packed.change, largest).is_some()))
+impl<'l, 't> InOrder<'l, 't> {
+    fn begin(merge: Merge<'l>, unique: bool, longest: Option<u64>, tally: &'l mut Tally<'t>) -> Result<Self> {
+        let mut changes = Self { merge, last: unique.then(Last::default), longest, tally };
+        changes.refuse_repeated().map(|()| changes)
+    }
+
+    /// Goes on, for this has become of the present one.
+    fn pass(&mut self, made: Made) -> Result<()> {
+        self.tally.note(made);
+        self.merge.advance()?;
+        self.refuse_repeated()
+    }
+
+    fn refuse_repeated(&mut self) -> Result<()> {
+        let Self { merge, last: Some(last), .. } = self else { return Ok(()) };
+        merge.present()?.map_or(Ok(()), |packed| last.refuse_repeated(&packed))
     }
 }
 
 impl Entries for InOrder<'_, '_> {
-    fn next(&mut self) -> Result<Option<Entry<'_>>> {
-        if mem::take(&mut self.is_taken) {
-            self.merge.advance()?;
-        }
+    fn present(&mut self) -> Result<Option<Entry<'_>>> {
+        let Some(longest) = self.longest else { return Ok(None) };
         let Some(packed) = self.merge.present()? else { return Ok(None) };
-        let Some(value) = plain(&packed.change, self.largest) else { return Ok(None) };
-        if let Some(last) = &mut self.last {
-            last.refuse_repeated(&packed)?;
-        }
-        self.is_taken = true;
-        self.tally.note(Made::Set { replaced: false });
-        Ok(Some(Entry { name: packed.name, value }))
+        Ok(plain(&packed.change, longest).map(|value| Entry { name: packed.name, value }))
+    }
+
+    fn pass(&mut self) -> Result<()> {
+        self.pass(Made::Set { replaced: false })
     }
 }
 
-/// The value that a change sets, if that is all it does and it is not too large.
-fn plain<'a>(change: &Change<'a>, largest: u64) -> Option<&'a [u8]> {
+/// The value that a change sets, if that is all it does and it is no longer than that.
+fn plain<'a>(change: &Change<'a>, longest: u64) -> Option<&'a [u8]> {
     match change {
-        Change::Set { value, life: Life::Default } if value.len() as u64 <= largest => Some(value),
+        Change::Set { value, life: Life::Default } if value.len() as u64 <= longest => Some(value),
         _ => None,
     }
 }
