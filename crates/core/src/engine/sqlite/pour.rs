@@ -61,6 +61,11 @@ impl<'a> Incoming<'a> {
         self.passed
     }
 
+    /// What went wrong with them while they were poured.
+    pub(super) fn tell(&mut self) -> Result<()> {
+        self.mishap.tell()
+    }
+
     /// Takes the present entry, if it is one that is poured. SQLite reads it column by column.
     fn take(&mut self) {
         let Self { entries, room, name, value, is_poured, mishap, .. } = self;
@@ -98,6 +103,41 @@ pub(super) enum Poured {
     Present,
 }
 
+/// Whether the next of many entries is stored alone, as the first is: often it is the only one. Where one was there already, more of them
+/// are likely to be, so twice as many are alone each time before pouring is tried again.
+#[derive(Default)]
+pub(super) struct Turns {
+    /// So many are, before pouring is tried again.
+    left: u64,
+    /// How many that were the last time, for one was there already.
+    streak: u64,
+}
+
+impl Turns {
+    const LONGEST: u64 = 1000;
+
+    /// Many more are to come.
+    pub(super) fn begin(&mut self) {
+        self.left = self.left.max(1);
+    }
+
+    pub(super) fn next_is_alone(&mut self) -> bool {
+        let is_alone = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        is_alone
+    }
+
+    /// A statement has stored so many, and has ended like this.
+    pub(super) fn note(&mut self, poured: Poured, stored: u64) {
+        self.streak = match poured {
+            Poured::All if stored > 0 => 0,
+            _ if stored > self.streak => 1,
+            _ => (2 * self.streak).clamp(1, Self::LONGEST),
+        };
+        self.left = self.streak;
+    }
+}
+
 /// Runs a statement that reads from the entries that are its argument number `parameter`; the others have been bound.
 pub(super) fn pour(
     mut statement: CachedStatement<'_>,
@@ -112,11 +152,6 @@ pub(super) fn pour(
         Err(error) if is_present(&error) => Ok(Poured::Present),
         Err(error) => Err(error),
     }
-}
-
-/// What went wrong with the entries while they were poured.
-pub(super) fn tell(incoming: &mut Incoming<'_>) -> Result<()> {
-    incoming.mishap.tell()
 }
 
 fn is_present(error: &rusqlite::Error) -> bool {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row as SqliteRow, params};
 
-use super::pour::{Incoming, Poured};
+use super::pour::{Incoming, Turns};
 use super::rows::{self, Columns, Value, signed};
 use super::{check, error, intruders, layout, pour, schema, sql, walk};
 use crate::address::Namespace;
@@ -456,7 +456,7 @@ impl<'a> SqliteTxn<'a> {
         self.view.checked(bind_head(&mut statement, space, head))?;
         let before = incoming.passed();
         let poured = pour::pour(statement, sql::POUR_ENTRIES, incoming);
-        pour::tell(incoming)?;
+        incoming.tell()?;
         let poured = self.view.checked(poured)?;
         let (passed, stored) = (incoming.passed() - before, self.view.connection.changes());
         if passed != stored {
@@ -492,37 +492,6 @@ impl<'a> SqliteTxn<'a> {
         self.view.checked(storing.run(name, (size, head.coding), large, inline))?;
         self.storing = Some(storing);
         Ok(())
-    }
-}
-
-/// Whether the next of many entries is stored alone, as the first is: often it is the only one. Where one was there already, more of them
-/// are likely to be, so twice as many are alone each time before pouring is tried again.
-#[derive(Default)]
-struct Turns {
-    left: u64,
-    streak: u64,
-}
-
-impl Turns {
-    const LONGEST: u64 = 1000;
-
-    fn begin(&mut self) {
-        self.left = self.left.max(1);
-    }
-
-    fn next_is_alone(&mut self) -> bool {
-        let is_alone = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        is_alone
-    }
-
-    fn note(&mut self, poured: Poured, stored: u64) {
-        self.streak = match poured {
-            Poured::All => 0,
-            Poured::Present if stored > self.streak => 1,
-            Poured::Present => (2 * self.streak).clamp(1, Self::LONGEST),
-        };
-        self.left = self.streak;
     }
 }
 
