@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use prontodb_core::auth::{Identity, Role};
 use prontodb_core::store::{
     Change, Condition, Life, Load, LoadOptions, Loaded, OnConflict, Place, SetOptions,
 };
@@ -11,6 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use tempfile::TempDir;
 
+use super::watching::{events, watch};
 use super::{Lab, address, everything, namespace, ttl};
 
 on_each_engine! {
@@ -22,6 +24,7 @@ on_each_engine! {
     kept_times_come_back
     a_preview_writes_nothing_and_tells_what_would_be
     a_deletion_makes_no_namespace
+    whoever_watches_or_keeps_account_is_told_of_each_entry
 }
 
 fn name(text: &str) -> EntryName {
@@ -299,6 +302,22 @@ fn a_deletion_makes_no_namespace(lab: &Lab) {
     assert_eq!(loaded, Loaded::default());
     assert_eq!(lab.store.namespaces(None).unwrap(), []);
     assert_eq!(lab.store.revision().unwrap().0, 0);
+}
+
+fn whoever_watches_or_keeps_account_is_told_of_each_entry(lab: &Lab) {
+    let keys = ["a", "b", "c", "d"];
+    let changes: Vec<_> = keys.map(|key| ("a.b", key, set("value"))).into();
+    let joe = lab.another_store().act_as(Identity::vouched_for("joe", Some(Role::Write), Vec::new()));
+    load(&joe, LoadOptions::default(), &changes).unwrap();
+    let log = lab.store.audit_log("", 99).unwrap();
+    let writes: Vec<_> = log.iter().filter(|(_, event)| event.action == "write").collect();
+    assert!(matches!(writes.as_slice(), [(_, event)] if event.target == "a.b 4"), "{writes:?}");
+
+    let mut watch = watch(&lab.store, None);
+    assert!(events(&mut watch, &lab.store).is_empty());
+    load(&lab.store, LoadOptions::default(), &changes).unwrap();
+    let told: Vec<_> = events(&mut watch, &lab.store).into_iter().filter_map(|event| event.name).collect();
+    assert_eq!(told, keys);
 }
 
 #[test]
