@@ -28,6 +28,7 @@ on_each_engine! {
     versions_and_times_survive_encryption
     a_cache_may_be_encrypted
     a_load_without_the_key_writes_nothing
+    a_load_codes_values_as_a_set_does
     what_has_expired_needs_no_key
     encryption_is_in_the_audit_log
 }
@@ -283,6 +284,25 @@ fn a_load_without_the_key_writes_nothing(lab: &Lab) {
     assert!(lab.names("b.b").is_empty() && lab.store.namespaces(None).unwrap().len() == 1);
     assert_eq!(load().commit(&lab.another_store()).unwrap().set, 2);
     assert_eq!(lab.value("b.b.k").as_deref(), Some(SECRET));
+}
+
+/// Where many come at once, too: sealed where the namespace is, and compressed where they are long.
+fn a_load_codes_values_as_a_set_does(lab: &Lab) {
+    encrypt(lab, "b.b");
+    let long = "words ".repeat(1000);
+    let mut load = Load::new(LoadOptions::default());
+    let places = ["a.b.k", "a.b.l", "a.b.m", "b.b.k", "b.b.l", "b.b.m"];
+    for name in places {
+        let (at, value) = (address(name), if name.starts_with('a') { long.as_bytes() } else { SECRET });
+        let change = Change::Set { value, life: Life::Default };
+        load.push(Line { line: 1, column: 1 }, &at.namespace, &at.name, change).unwrap();
+    }
+    assert_eq!(load.commit(&lab.another_store()).unwrap().set, 6);
+    for name in places {
+        let coding = lab.store.describe(&address(name)).unwrap().unwrap().head.coding;
+        let (is_long, is_sealed) = (name.starts_with('a'), name.starts_with('b'));
+        assert_eq!((coding.is_compressed(), coding.key().is_some()), (is_long, is_sealed), "{name}");
+    }
 }
 
 fn what_has_expired_needs_no_key(lab: &Lab) {
