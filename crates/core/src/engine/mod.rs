@@ -563,6 +563,13 @@ pub struct Entry<'a> {
     pub value: &'a [u8],
 }
 
+impl Entry<'_> {
+    /// How long name and value are together.
+    pub fn bytes(&self) -> usize {
+        self.name.len() + self.value.len()
+    }
+}
+
 /// Entries to be stored, one after the other.
 pub trait Entries {
     /// The one to be stored next, however often that is asked; none behind the last.

@@ -71,7 +71,7 @@ impl<'a> Incoming<'a> {
         let Self { entries, room, name, value, is_poured, mishap, .. } = self;
         let taken = mishap.guard(|| {
             let Some(entry) = entries.present()? else { return Ok(false) };
-            if entry.name.len() + entry.value.len() > *room {
+            if entry.bytes() > *room {
                 return Ok(false);
             }
             name.clear();

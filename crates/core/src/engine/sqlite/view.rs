@@ -12,7 +12,7 @@ use super::{check, error, intruders, layout, pour, schema, sql, walk};
 use crate::address::Namespace;
 use crate::clock::Millis;
 use crate::engine::{
-    Cache, Candidate, Catalog, Entries, Entry, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
+    Cache, Candidate, Catalog, Entries, Fields, Policy, Range, Row, Sealing, Space, Totals, Txn, View,
     end_of_prefix,
 };
 use crate::error::{Error, ErrorKind, Result};
@@ -843,12 +843,12 @@ impl Txn for SqliteTxn<'_> {
     }
 
     fn upsert_all(&mut self, space: &Space, head: &Head, entries: &mut dyn Entries) -> Result<()> {
-        let mut incoming = Incoming::of(entries, room_in_row(head));
+        let room = room_in_row(head);
+        let mut incoming = Incoming::of(entries, room);
         self.turns.begin();
-        while let Some(Entry { name, value }) = incoming.present()? {
-            let is_large = name.len() + value.len() > room_in_row(head);
-            if is_large || self.turns.next_is_alone() || self.has_triggers()? {
-                self.upsert(space, name, head, value)?;
+        while let Some(entry) = incoming.present()? {
+            if entry.bytes() > room || self.turns.next_is_alone() || self.has_triggers()? {
+                self.upsert(space, entry.name, head, entry.value)?;
                 incoming.pass()?;
             } else {
                 self.pour(space, head, &mut incoming)?;

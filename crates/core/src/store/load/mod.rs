@@ -11,6 +11,7 @@ mod spill;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -476,9 +477,10 @@ impl Load {
             _ => None,
         };
         let merge = Merge::of(part, self.spill.as_ref(), &self.heap)?;
-        let mut changes = InOrder::begin(merge, self.options.unique, takes_many, tally)?;
-        while let Some(packed) = changes.merge.present()? {
-            if changes.longest.is_some_and(|longest| plain(&packed.change, longest).is_some()) {
+        let last = self.options.unique.then(Last::default);
+        let mut changes = InOrder { merge, last, is_new: true, longest: takes_many, tally };
+        while let Some(packed) = changes.present()? {
+            if takes_many.is_some_and(|longest| plain(&packed.change, longest).is_some()) {
                 writer.set_many(&address.namespace, &mut changes)?;
                 continue;
             }
@@ -598,34 +600,37 @@ struct InOrder<'l, 't> {
     merge: Merge<'l>,
     /// The last one, where none may come twice.
     last: Option<Last>,
+    /// Whether the present one has not been compared with it.
+    is_new: bool,
     /// The bytes of the longest value that is one of many; none where all are made alone.
     longest: Option<u64>,
     tally: &'l mut Tally<'t>,
 }
 
-impl<'l, 't> InOrder<'l, 't> {
-    fn begin(merge: Merge<'l>, unique: bool, longest: Option<u64>, tally: &'l mut Tally<'t>) -> Result<Self> {
-        let mut changes = Self { merge, last: unique.then(Last::default), longest, tally };
-        changes.refuse_repeated().map(|()| changes)
+impl InOrder<'_, '_> {
+    /// The present change; none behind the last.
+    fn present(&mut self) -> Result<Option<Packed<'_>>> {
+        let Some(packed) = self.merge.present()? else { return Ok(None) };
+        if let Some(last) = &mut self.last
+            && mem::take(&mut self.is_new)
+        {
+            last.refuse_repeated(&packed)?;
+        }
+        Ok(Some(packed))
     }
 
     /// Goes on, for this has become of the present one.
     fn pass(&mut self, made: Made) -> Result<()> {
         self.tally.note(made);
-        self.merge.advance()?;
-        self.refuse_repeated()
-    }
-
-    fn refuse_repeated(&mut self) -> Result<()> {
-        let Self { merge, last: Some(last), .. } = self else { return Ok(()) };
-        merge.present()?.map_or(Ok(()), |packed| last.refuse_repeated(&packed))
+        self.is_new = true;
+        self.merge.advance()
     }
 }
 
 impl Entries for InOrder<'_, '_> {
     fn present(&mut self) -> Result<Option<Entry<'_>>> {
         let Some(longest) = self.longest else { return Ok(None) };
-        let Some(packed) = self.merge.present()? else { return Ok(None) };
+        let Some(packed) = self.present()? else { return Ok(None) };
         Ok(plain(&packed.change, longest).map(|value| Entry { name: packed.name, value }))
     }
 
